@@ -1,0 +1,263 @@
+"""The command line: parse, one call, one line. ``workbench --help`` lists the commands."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import BadInput, WorkbenchError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 a clear error said on stderr, 2 the command line is wrong."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args) or 0)
+    except WorkbenchError as e:
+        print(f"workbench: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nworkbench: stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="workbench", description="Investigative analytics for real-time crime centres: load exports, ask models, brief commanders.")
+    parser.add_argument("--version", action="version", version=f"workbench {_version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, run: Callable[[argparse.Namespace], Any], help: str, *, workspace: bool = True) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help)
+        if workspace:
+            sub.add_argument("-w", "--workspace", metavar="DIR", help="workspace folder (default: nearest parent that holds agency.toml)")
+        sub.set_defaults(run=run)
+        return sub
+
+    init = add("init", _init, "make a workspace folder", workspace=False)
+    init.add_argument("folder", metavar="DIR", nargs="?", help="where")
+    init.add_argument("-w", "--workspace", metavar="DIR", help="the same as DIR")
+    init.add_argument("--sample", action="store_true", help="with the made-up city Fairwater, its maps and demo cases, loaded")
+    init.add_argument("--name", help="name of your agency")
+    init.add_argument("--zone", help="its time zone, e.g. America/Chicago")
+    init.add_argument("--bounds", nargs=4, type=float, metavar=("WEST", "SOUTH", "EAST", "NORTH"), help="study area in degrees")
+    init.add_argument("--beats", type=Path, metavar="GEOJSON", help="beat boundaries, copied into the workspace")
+
+    load = add("load", _load, "load export files into the lake")
+    load.add_argument("source", metavar="SOURCE", help="a source; see: workbench sources")
+    load.add_argument("files", metavar="FILE", nargs="+", type=Path, help="the export files")
+    load.add_argument("--json", action="store_true", help="print one JSON object a file")
+
+    sources = add("sources", _sources, "list the sources that can be loaded")
+    sources.add_argument("--json", action="store_true", help="print one JSON object a source")
+    add("status", _status, "say what the workspace holds: tables, versions, last loads, audit")
+
+    case = add("case", _case, "list cases, or open one")
+    case.add_argument("number", nargs="?", help="number of a new case")
+    case.add_argument("--title", help="title of the new case")
+
+    brief = add("brief", _brief, "run a briefing: executed notebook, HTML and PDF")
+    brief.add_argument("template", nargs="?", metavar="NAME", help="a briefing; without it the briefings and their parameters are listed")
+    brief.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the briefing; may be given several times")
+    brief.add_argument("--out", type=Path, metavar="DIR", help="folder inside the workspace for the files (default: out)")
+
+    serve = add("serve", _serve, "serve the hub and the apps on this machine")
+    serve.add_argument("--port", type=int, default=5006, help="port on 127.0.0.1 (default 5006; the next free one if taken)")
+    serve.add_argument("--open", action="store_true", help="open a browser")
+
+    lab = add("lab", _lab, "open JupyterLab in the workspace")
+    lab.add_argument("rest", nargs="*", metavar="ARG", help="further arguments for jupyter lab, behind --")
+
+    audit = add("audit", _audit, "show the last audit entries, or verify the chain")
+    audit.add_argument("action", nargs="?", choices=("show", "verify"), default="show", help="default: show")
+    audit.add_argument("--last", type=int, default=20, metavar="N", help="how many entries to show")
+
+    demo = add("demo", _demo, "made-up city from nothing to a served hub: workspace, load, models, briefing, apps", workspace=False)
+    demo.add_argument("folder", nargs="?", default=None, metavar="DIR", help="where (default: workbench-demo here)")
+    demo.add_argument("-w", "--workspace", metavar="DIR", help="the same as DIR")
+    demo.add_argument("--no-serve", action="store_true", help="stop after the files")
+    demo.add_argument("--port", type=int, default=5006, help="port on 127.0.0.1")
+    return parser
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("workbench")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def _folder(args: argparse.Namespace, default: str | None = None) -> str:
+    given = [f for f in (args.folder, args.workspace) if f]
+    if len(given) == 2 and Path(given[0]).resolve() != Path(given[1]).resolve():
+        raise BadInput(f"Two folders were given, {given[0]} and {given[1]}; give one.")
+    if not given and default is None:
+        raise BadInput("Say where: workbench init city --sample")
+    return str(given[0] if given else default)
+
+
+def _init(args: argparse.Namespace) -> None:
+    from workbench import workspace
+
+    folder = _folder(args)
+    made = workspace.create(folder, sample=args.sample, name=args.name, zone=args.zone, bounds=tuple(args.bounds) if args.bounds else None, beats=args.beats)
+    print(f"{'Made' if made.new else 'Completed'} the workspace {folder}.")
+    if args.sample:
+        for report in workspace.load_sample(made.path, progress=_bar()):
+            print(report.sentence())
+    print(f"Next: workbench {'serve' if args.sample else 'sources'} -w {folder}")
+
+
+def _load(args: argparse.Namespace) -> None:
+    from workbench import workspace
+    from workbench.loaders import find
+    from workbench.session import find_workspace
+
+    folder = find_workspace(args.workspace)
+    source = find(args.source, plugins=folder / "plugins" / "loaders")
+    for file in args.files:
+        report = workspace.load(folder, source, file, progress=None if args.json else _bar())
+        print(report.to_json() if args.json else report.sentence(), flush=True)
+
+
+def _sources(args: argparse.Namespace) -> None:
+    from workbench.loaders import find, names
+    from workbench.session import find_workspace
+
+    plugins = None
+    try:
+        plugins = find_workspace(args.workspace) / "plugins" / "loaders"
+    except WorkbenchError:
+        if args.workspace:
+            raise
+    for name in names(plugins=plugins):
+        source = find(name, plugins=plugins)
+        tables = sorted({p.table for p in source.parts})
+        if args.json:
+            print(json.dumps({"source": name, "title": source.title, "tables": tables, "zone": source.zone, "notes": list(source.notes)}))
+        else:
+            print(f"{name:22} {source.title} -> {', '.join(tables)}")
+
+
+def _status(args: argparse.Namespace) -> None:
+    from workbench.session import open_workbench
+
+    city = open_workbench(args.workspace)
+    print(f"{city.agency.name}  ({city.path})")
+    for name, rows, version in city.holdings().select("table", "rows", "version").iter_rows():
+        print(f"  {name:14} {rows:>12,} rows   version {version}")
+    last = city.batches().sort("recorded_at", descending=True).head(5)
+    for row in last.iter_rows(named=True):
+        print(f"  loaded {row['recorded_at']:%Y-%m-%d %H:%M} UTC  {row['source']}  {row['file']}: {row['added']:,} added, {row['rejected']:,} rejected")
+    print(f"  audit: {city.audit.verify()[1]}")
+
+
+def _case(args: argparse.Namespace) -> None:
+    from workbench.session import open_workbench
+
+    city = open_workbench(args.workspace)
+    if args.number:
+        if not args.title:
+            raise BadInput(f"A case needs a title: workbench case {args.number} --title \"Garage burglaries, north side\"")
+        with city.deed("open case", args.number):
+            city.casebook.open_case(args.number, args.title, user=city.user)
+    for row in city.casebook.cases().iter_rows(named=True):
+        print(f"{row['case_number']:14} {row['status']:8} {row['title']}")
+
+
+def _brief(args: argparse.Namespace) -> None:
+    from workbench import briefings
+    from workbench.session import open_workbench
+
+    city = open_workbench(args.workspace)
+    if not args.template:
+        for name in briefings.names(city.path):
+            print(name)
+            for p in briefings.parameters(name, city.path):
+                print(f"  {p.name:16} {p.type:10} default {p.default!r:22} {p.help}")
+        return
+    given: dict[str, str] = {}
+    for pair in args.parameter:
+        name, eq, value = pair.partition("=")
+        if not eq:
+            raise BadInput(f"-p {pair!r} is not NAME=VALUE, e.g. -p asof=2026-07-01")
+        given[name.strip()] = value
+    files = briefings.run(city, args.template, given, args.out, progress=_bar())
+    for path in (files.ipynb, files.html, files.pdf):
+        print(path)
+
+
+def _serve(args: argparse.Namespace) -> None:
+    from workbench import apps
+    from workbench.session import open_workbench
+
+    apps.serve(open_workbench(args.workspace), port=args.port, show=args.open, started=lambda url: print(f"The hub is at {url}  (Ctrl-C stops it)", flush=True))
+
+
+def _lab(args: argparse.Namespace) -> None:
+    from workbench.session import find_workspace
+
+    folder = find_workspace(args.workspace)
+    home = folder / "out" / ".jupyter"
+    home.mkdir(parents=True, exist_ok=True)
+    for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"):
+        os.environ.setdefault(f"JUPYTER_{name}", str(home / name.lower()))
+    os.environ.setdefault("JUPYTERLAB_WORKSPACES_DIR", str(home / "workspaces"))
+    os.environ.setdefault("JUPYTERLAB_SETTINGS_DIR", str(home / "settings"))
+    os.environ.setdefault("IPYTHONDIR", str(home / "ipython"))
+    quiet = ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly"]
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", "--ip=127.0.0.1", *quiet, *args.rest])
+
+
+def _audit(args: argparse.Namespace) -> int:
+    from workbench.oversight.audit import Audit
+    from workbench.session import find_workspace
+
+    audit = Audit(find_workspace(args.workspace) / "audit.db")
+    if args.action == "verify":
+        good, sentence = audit.verify()
+        print(sentence)
+        return 0 if good else 1
+    for row in audit.entries(args.last).iter_rows(named=True):
+        bound = f"case {row['case_number']}, {row['purpose']}" if row["case_number"] else "no case"
+        print(f"{row['seq']:6} {row['at'][:19]} {row['user']:10} {row['phase']:7} {row['action']} {row['object']} ({bound})")
+    return 0
+
+
+def _demo(args: argparse.Namespace) -> None:
+    from workbench import demo
+
+    demo.run(Path(_folder(args, "workbench-demo")), serve=not args.no_serve, port=args.port, progress=_bar())
+
+
+def _bar() -> Callable[[str, float], None] | None:
+    """A progress bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        return None
+    from tqdm import tqdm
+
+    bar: list[Any] = []
+
+    def show(phase: str, fraction: float) -> None:
+        if not bar:
+            bar.append(tqdm(total=100, bar_format="{desc:32} {bar} {n:3.0f} %", leave=False, file=sys.stderr))
+        bar[0].set_description_str(phase[:32], refresh=False)
+        bar[0].n = min(100, round(100 * fraction))
+        bar[0].refresh()
+        if fraction >= 1:
+            bar.pop().close()
+
+    return show
+
+
+if __name__ == "__main__":
+    sys.exit(main())

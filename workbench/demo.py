@@ -1,0 +1,55 @@
+"""The demo: the made-up city from an empty folder to a briefing and served apps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from workbench import apps, briefings, workspace
+from workbench.models.hotspots import backtest, counts, kde
+from workbench.models.links import case as links_case
+from workbench.session import open_workbench
+
+
+def run(folder: Path, *, serve: bool = True, port: int = 5006, progress: Callable[[str, float], None] | None = None) -> None:
+    """Make the workspace (or complete the one there), load, ask three models, write the briefing, then serve until stopped.
+
+    Prints each step and its time; without ``serve`` it ends with the paths of the workspace, the HTML and the PDF.
+
+    Raises:
+        BadInput: the folder holds other things.
+    """
+    steps = 5 if serve else 4
+    clock = time.perf_counter()
+
+    def step(n: int, text: str) -> None:
+        print(f"[{n}/{steps}] {text}  ({time.perf_counter() - clock:.1f} s)", flush=True)
+
+    made = workspace.create(folder, sample=True)
+    step(1, f"workspace {folder}: the made-up city Fairwater")
+    for report in workspace.load_sample(made.path, progress=progress):
+        print(f"      {report.sentence()}", flush=True)
+    first = open_workbench(made.path)
+    number = first.agency.demo_case or ""
+    details = first.casebook.case(number)
+    city = first.bind(case=number, purpose=details["purpose"], reason=details["reason"])
+    step(2, "loaded, every record accounted for")
+
+    burglaries, grid, asof = city.incidents(offence="burglary"), city.grid(250), city.asof
+    risk = kde.surface(burglaries, grid, asof)
+    score = backtest.rolling(burglaries, grid, {"kde": partial(kde.surface), "counts": partial(counts.surface)}, start=asof - timedelta(days=182), end=asof)
+    subject = city.casebook.subjects(number)["entity"].to_list()[0]
+    links = links_case.around(city.facts(), subject)
+    for result in (risk, score, links):
+        print(f"      {result.headline}", flush=True)
+    step(3, "models asked")
+
+    wanted = {"asof": city.agency.moment(asof).astimezone(city.agency.tz).date().isoformat(), "case": number, "purpose": details["purpose"], "reason": details["reason"]}
+    files = briefings.run(city, "daily_briefing", wanted, None, progress=progress)
+    step(4, "briefing written")
+    print(f"workspace  {made.path}\nhtml       {files.html}\npdf        {files.pdf}", flush=True)
+    if serve:
+        apps.serve(first, port=port, started=lambda url: step(5, f"the hub is at {url} - Ctrl-C stops it"))

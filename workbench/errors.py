@@ -1,0 +1,41 @@
+"""What can go wrong, said as a sentence: what was wrong (with the value) and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class WorkbenchError(Exception):
+    """Root of every error the workbench raises on purpose. Its text is meant for the person at the screen."""
+
+
+class BadInput(WorkbenchError, ValueError):
+    """A value, name, column or file that cannot be used as given."""
+
+
+class NotFound(WorkbenchError, LookupError):
+    """Something was named that is not there; the message lists what is, nearest first."""
+
+
+class AccessRefused(WorkbenchError, PermissionError):
+    """The gate said no: a case, purpose, reason or role is missing. The message shows a call that would pass."""
+
+
+class CannotTell(WorkbenchError):
+    """The data do not allow an answer; the message says what is missing and what would do."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the nearest of ``known``, or the list of what is known.
+
+    The text starts with a blank so that it can be put straight behind a sentence. Cost: one pass of difflib over ``known``.
+    """
+    names = sorted({str(k) for k in known})
+    near = difflib.get_close_matches(str(name).lower(), [n.lower() for n in names], n=1, cutoff=0.6)
+    if near:
+        return f" Did you mean {next(n for n in names if n.lower() == near[0])!r}?"
+    if not names:
+        return " There are none yet."
+    shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return f" Known: {shown}."

@@ -1,0 +1,182 @@
+"""What the gate lets through: offence groups as SQL, one locked-down SELECT, the base map, and search over names and numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from workbench import plates
+from workbench.agency import Agency
+from workbench.casebook import Casebook
+from workbench.errors import BadInput
+from workbench.geo import Polygon
+from workbench.lake import Lake
+from workbench.layers import Areas, Layer, Lines
+from workbench.schema import TABLES
+
+_WORDING = "offence:"
+
+
+def offence_clause(codes: Sequence[str]) -> tuple[str, list[Any]]:
+    """A WHERE clause over incidents for an offence group's codes, with its parameters."""
+    wordings = [c[len(_WORDING):].strip().upper() for c in codes if c.startswith(_WORDING)]
+    nibrs = [c for c in codes if not c.startswith(_WORDING)]
+    return "list_contains(?::varchar[], nibrs) or list_contains(?::varchar[], upper(coalesce(offence, '')))", [nibrs, wordings]
+
+
+def offence_group(groups: Mapping[str, Sequence[str]]) -> pl.Expr:
+    """The column ``offence_group``: the first group of the agency that an incident belongs to, else "other"."""
+    out: Any = pl.lit("other")
+    for name, codes in reversed(list(groups.items())):
+        wordings = [c[len(_WORDING):].strip().upper() for c in codes if c.startswith(_WORDING)]
+        nibrs = [c for c in codes if not c.startswith(_WORDING)]
+        member = pl.col("nibrs").is_in(nibrs) | pl.col("offence").str.to_uppercase().is_in(wordings).fill_null(False)
+        out = pl.when(member).then(pl.lit(name)).otherwise(out)
+    return out.alias("offence_group")
+
+
+def _group_sql(groups: Mapping[str, Sequence[str]]) -> str:
+    def texts(values: Sequence[str]) -> str:
+        return "[" + ", ".join("'" + v.replace("'", "''") + "'" for v in values) + "]::varchar[]"
+
+    whens = []
+    for name, codes in groups.items():
+        wordings = [c[len(_WORDING):].strip().upper() for c in codes if c.startswith(_WORDING)]
+        nibrs = [c for c in codes if not c.startswith(_WORDING)]
+        label = name.replace("'", "''")
+        whens.append(f"when list_contains({texts(nibrs)}, nibrs) or list_contains({texts(wordings)}, upper(coalesce(offence, ''))) then '{label}'")
+    return f"case {' '.join(whens)} else 'other' end" if whens else "'other'"
+
+
+def tables_in(query: str) -> list[str]:
+    """The tables a SELECT names, lower case, however deep.
+
+    Raises:
+        BadInput: it is not exactly one SELECT.
+    """
+    with duckdb.connect() as db:
+        try:
+            statements = db.extract_statements(query)
+        except duckdb.Error as e:
+            raise BadInput(f"The query cannot be read: {_first_line(e)}") from None
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise BadInput("Only one SELECT is taken here; facts are never changed by a query. Example: city.sql(\"select beat, count(*) n from incidents group by beat\")")
+        tree = json.loads(db.execute("select json_serialize_sql(?::varchar)", [query]).fetchall()[0][0])
+    if tree.get("error"):
+        raise BadInput(f"The query cannot be read: {tree.get('error_message')}")
+    names: set[str] = set()
+
+    def walk(node: Any) -> None:
+        if isinstance(node, dict):
+            if isinstance(node.get("table_name"), str) and node.get("type") == "BASE_TABLE":
+                names.add(node["table_name"].lower())
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(tree)
+    return sorted(names)
+
+
+def run(lake: Lake, versions: dict[str, int], query: str, params: Sequence[Any], names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    """Run one checked SELECT on a connection that can read the files of the named tables and nothing else.
+
+    Raises:
+        BadInput: DuckDB refuses it; its first line is given.
+    """
+    with lake.connect() as db:
+        files: list[str] = []
+        for name in names:
+            extra = f", {_group_sql(groups)} as offence_group" if name == "incidents" else ""
+            db.execute(f'create view "{name}" as select *{extra} from ({lake.relation_sql(name, versions)})')
+            files += lake.files(name, versions)
+        db.execute("set allowed_paths = $1", [files]) if files else None
+        for setting in ("enable_external_access = false", "lock_configuration = true"):
+            db.execute(f"set {setting}")
+        try:
+            return db.sql(query, params=list(params) or None).pl()
+        except duckdb.Error as e:
+            raise BadInput(f"DuckDB cannot run this: {_first_line(e)} Tables: {', '.join(TABLES)}, batches, rejects.") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") + "."
+
+
+def base_layers(agency: Agency) -> tuple[Layer, ...]:
+    """Water, streets by class and beats of an agency as quiet layers, in drawing order."""
+    out: list[Layer] = []
+    water = [f for f in agency.features("water")]
+    areas = tuple(Polygon.from_geojson(f["geometry"], _label(f)) for f in water if f["geometry"]["type"].endswith("Polygon"))
+    if areas:
+        out.append(Areas("water", areas, ids=tuple(p.name for p in areas), role="water"))
+    lines = [path for f in water for path in _paths(f["geometry"])]
+    if lines:
+        out.append(Lines("river", tuple(lines), role="river"))
+    streets: dict[str, list[Any]] = {}
+    for f in agency.features("streets"):
+        kind = str((f.get("properties") or {}).get("class") or "street")
+        role = "bridge" if (f.get("properties") or {}).get("bridge") else "street"
+        weight = {"motorway": 2.5, "freeway": 2.5, "trunk": 2.0, "primary": 1.8, "arterial": 1.6, "secondary": 1.4, "collector": 1.2}.get(kind, 0.7)
+        streets.setdefault(role, []).extend((path, _label(f), weight) for path in _paths(f["geometry"]))
+    for role, found in streets.items():
+        out.append(Lines("bridges" if role == "bridge" else "streets", tuple(p for p, _, _ in found), tips=tuple(t for _, t, _ in found), role=role,
+                         weights=tuple(w for _, _, w in found)))
+    if agency.beats:
+        out.append(Areas("beats", tuple(agency.beats.values()), ids=tuple(agency.beats), tips=tuple(f"beat {b}" for b in agency.beats), role="beat"))
+    return tuple(out)
+
+
+def _label(feature: dict[str, Any]) -> str:
+    return str((feature.get("properties") or {}).get("name") or "")
+
+
+def _paths(geometry: dict[str, Any]) -> list[Any]:
+    if geometry["type"] == "LineString":
+        return [np.asarray(geometry["coordinates"], dtype=float)[:, :2]]
+    if geometry["type"] == "MultiLineString":
+        return [np.asarray(c, dtype=float)[:, :2] for c in geometry["coordinates"]]
+    return []
+
+
+# What is searched: table, kind, expression of the key, expression of the label, expressions of the texts matched.
+_SEARCHED = (
+    ("incidents", "incident", "incident_id",
+     "concat_ws(', ', coalesce(report_number, incident_id), offence, address, strftime(started_at, '%Y-%m-%d'))", ("incident_id", "report_number", "address")),
+    ("vehicles", "vehicle", "coalesce(plate, vehicle_id)", "concat_ws(' ', plate, colour, make, model)", ("plate", "vehicle_id")),
+    ("people", "person", "person_id", "concat_ws(' ', given_name, surname, coalesce('born ' || born_on::varchar, ''))",
+     ("given_name || ' ' || surname", "surname || ' ' || given_name", "person_id")),
+    ("phones", "phone", "phone_id", "number", ("regexp_replace(number, '[^0-9]', '', 'g')", "number", "phone_id")),
+    ("addresses", "address", "address_id", "address", ("address", "address_id")),
+)
+
+
+def find(lake: Lake, versions: dict[str, int], casebook: Casebook, text: str, *, personal: bool, most: int) -> pl.DataFrame:
+    """Entities matching a text as (kind, id, label), exact first, then beginning with it, then holding it."""
+    low = text.lower()
+    parts, params = [], []
+    for name, kind, key, label, fields in _SEARCHED:
+        if TABLES[name].personal and not personal:
+            continue
+        wanted = {"vehicle": plates.normal(text).lower() or low, "phone": "".join(c for c in text if c.isdigit()) or low}.get(kind, low)
+        rank = "least(" + ", ".join(f"case when lower({f}) = ? then 0 when starts_with(lower({f}), ?) then 1 when contains(lower({f}), ?) then 2 else 9 end"
+                                    for f in fields) + ", 9)"
+        params += [wanted] * 3 * len(fields)
+        parts.append(f"select distinct '{kind}' kind, '{kind}:' || {key} id, {label} as label, {rank} as rank from {name}")
+    if personal:
+        parts.append("select distinct 'vehicle' kind, 'vehicle:' || plate id, plate || ' (read)' as label, case when lower(plate) = ? then 0 else 1 end as rank "
+                     "from reads where starts_with(lower(plate), ?) and plate not in (select plate from vehicles where plate is not null)")
+        params += [plates.normal(text).lower()] * 2
+    query = f"select kind, id, label, rank from ({' union all '.join(parts)}) where rank < 9 order by rank, kind, label, id limit {int(most)}"
+    found = lake.query(query, params, versions=versions)
+    known = casebook.cases()
+    hits = known.filter(pl.col("case_number").str.to_lowercase().str.contains(low, literal=True) | pl.col("title").str.to_lowercase().str.contains(low, literal=True))
+    cases = hits.select(kind=pl.lit("case"), id=pl.lit("case:") + pl.col("case_number"), label=pl.col("case_number") + ", " + pl.col("title"), rank=pl.lit(0, dtype=pl.Int32))
+    return pl.concat([cases, found.with_columns(pl.col("rank").cast(pl.Int32))]).sort("rank", maintain_order=True).head(most).select("kind", "id", "label")

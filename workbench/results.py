@@ -1,0 +1,267 @@
+"""A few frozen shapes of answer, and Basis: what an answer rests on.
+
+Every result can say itself in one sentence (``headline``), in a table, in layers, and on what it rests. ``.map()`` draws the
+layers with ipyleaflet; ``_repr_html_`` is headline, table, drawing, basis, in this order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import importlib.metadata
+import json
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from workbench.geo import Grid
+from workbench.layers import Layer
+
+if TYPE_CHECKING:  # only the link chart needs networkx: half a second of import otherwise paid by every page
+    import networkx as nx
+
+Base = Callable[[], tuple[Layer, ...]]
+
+
+def code_version() -> str:
+    """The installed version of the workbench."""
+    try:
+        return importlib.metadata.version("workbench")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a frame came from: the workspace, the pinned table versions, and its base map (streets, beats)."""
+
+    workspace: str = ""
+    versions: dict[str, int] = field(default_factory=dict)
+    base: Base | None = field(default=None, repr=False, compare=False)
+
+
+_by_frame: dict[int, tuple[weakref.ref[pl.DataFrame], Origin]] = {}
+_by_batch: dict[str, Origin] = {}
+
+
+def remember(frame: pl.DataFrame, origin: Origin) -> pl.DataFrame:
+    """Note a frame's origin so that any result made from it, or from rows picked out of it, can name its versions.
+
+    The frame stays a plain frame: the note is kept beside it and goes when the frame goes. Rows keep their ``batch_id``, and
+    through it a filtered copy is still traced to the latest origin noted for that batch. O(distinct batches).
+    """
+    key = id(frame)
+    _by_frame[key] = (weakref.ref(frame, lambda _: _by_frame.pop(key, None)), origin)
+    if "batch_id" in frame.columns:
+        for batch in frame["batch_id"].unique().to_list():
+            _by_batch[batch] = origin
+    return frame
+
+
+def origin_of(*frames: pl.DataFrame) -> Origin:
+    """The origin noted for the first frame that has one; an empty Origin for frames made by hand."""
+    for frame in frames:
+        noted = _by_frame.get(id(frame))
+        if noted and noted[0]() is frame:
+            return noted[1]
+    for frame in frames:
+        if "batch_id" in frame.columns and len(frame):
+            for batch in frame["batch_id"].unique(maintain_order=True).to_list():
+                if batch in _by_batch:
+                    return _by_batch[batch]
+    return Origin()
+
+
+def fingerprint(*frames: pl.DataFrame) -> str:
+    """16 hex digits that change when any value of any frame changes; the order of rows does not matter. O(cells)."""
+    digest = hashlib.sha256()
+    for frame in frames:
+        plain = frame.select(
+            pl.col(c).list.join("\x1f") if isinstance(t, pl.List) and t.inner == pl.String() else pl.col(c) for c, t in sorted(frame.schema.items())
+        )
+        rows = plain.hash_rows(seed=1)
+        total = int(rows.to_numpy().sum(dtype=np.uint64)) if len(rows) else 0
+        digest.update(json.dumps([plain.columns, frame.height, total]).encode())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What an answer rests on; enough to judge it and to run it again.
+
+    Args:
+        method: the method in words, e.g. "kernel density (quartic, bandwidth 400 m)".
+        source: paper or page the method is from.
+        parameters: every parameter with its value, JSON-able.
+        rows: rows looked at; ``used`` of them could be used (had a position, lay in time).
+        span: earliest and latest time among the rows used.
+        asof: nothing later was looked at.
+        versions: table -> Delta version, pinned when the workbench was opened.
+        data: fingerprint of the frames.
+        notes: what limits the answer, one sentence each.
+    """
+
+    method: str
+    source: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    rows: int = 0
+    used: int = 0
+    span: tuple[datetime, datetime] | None = None
+    asof: datetime | None = None
+    versions: dict[str, int] = field(default_factory=dict)
+    workspace: str = ""
+    data: str = ""
+    code: str = ""
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, *frames: pl.DataFrame, method: str, used: int | None = None, time: str = "", **rest: Any) -> Basis:
+        """Fill in what the frames themselves tell: rows, span of column ``time``, versions, fingerprint, code version."""
+        origin = origin_of(*frames)
+        rows = sum(f.height for f in frames)
+        span = None
+        if time and frames and frames[0].height and time in frames[0].columns:
+            low, high = frames[0][time].min(), frames[0][time].max()
+            span = (low, high) if isinstance(low, datetime) and isinstance(high, datetime) else None
+        return cls(method=method, rows=rows, used=rows if used is None else used, span=span, versions=dict(origin.versions),
+                   workspace=origin.workspace, data=fingerprint(*frames), code=code_version(), **rest)
+
+    def lines(self) -> list[tuple[str, str]]:
+        """(label, text) pairs for people, in a fixed order; empty ones are left out."""
+        show = {k: v for k, v in self.parameters.items() if v is not None}
+        out = [
+            ("Method", self.method),
+            ("Source", self.source),
+            ("Parameters", ", ".join(f"{k} = {plain(v)}" for k, v in show.items())),
+            ("Rows", f"{self.used:,} of {self.rows:,} usable" if self.rows else ""),
+            ("Span", f"{self.span[0]:%Y-%m-%d %H:%M} to {self.span[1]:%Y-%m-%d %H:%M} UTC" if self.span else ""),
+            ("As of", f"{self.asof:%Y-%m-%d %H:%M} UTC" if self.asof else ""),
+            ("Table versions", ", ".join(f"{k} {v}" for k, v in sorted(self.versions.items()))),
+            ("Data fingerprint", self.data),
+            ("Code", f"workbench {self.code}" if self.code else ""),
+            *(("Note", note) for note in self.notes),
+        ]
+        return [(label, text) for label, text in out if text]
+
+    def to_json(self) -> str:
+        """The basis as one JSON object with sorted keys."""
+        return json.dumps({k: plain(v) for k, v in self.__dict__.items()}, sort_keys=True, default=str)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: times ISO, spans in seconds, arrays as lists."""
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return f"{value.days} d" if value.seconds == 0 else f"{value.total_seconds():g} s"
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return value
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Result:
+    """What every answer has. Subclasses add the numbers themselves.
+
+    Args:
+        headline: one sentence a commander can read aloud, with its uncertainty; or the sentence that says "I cannot tell" and why.
+        table: the rows behind the sentence, a plain frame.
+        layers: what can be drawn.
+        basis: what it rests on.
+        base: gives the base map layers of the workspace it came from.
+    """
+
+    headline: str
+    table: pl.DataFrame
+    layers: tuple[Layer, ...]
+    basis: Basis
+    base: Base | None = field(default=None, repr=False)
+
+    def map(self, **options: Any) -> Any:
+        """An ipyleaflet map of the layers over the workspace's streets and beats; makes no request off the machine."""
+        from workbench.views import leaflet
+
+        return leaflet.draw(self.layers, base=self.base() if self.base else (), **options)
+
+    def drawing(self, **options: Any) -> str:
+        """The same layers as an SVG text, for paper."""
+        from workbench.views import paper
+
+        return paper.svg(self.layers, base=self.base() if self.base else (), **options)
+
+    def _repr_html_(self) -> str:
+        from workbench.views import tables
+
+        parts = [f"<p class='wb-headline'><strong>{html.escape(self.headline)}</strong></p>", tables.html(self.table)]
+        if self.layers:
+            parts.append(f"<div class='wb-drawing'>{self.drawing(width=560)}</div>")
+        parts.append(tables.basis_html(self.basis.lines()))
+        return "".join(parts)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Surface(Result):
+    """Expected incidents by cell. ``expected``, ``lower`` and ``upper`` have shape (len(grid),); ``horizon`` is how far ahead they reach."""
+
+    grid: Grid
+    expected: np.ndarray[Any, np.dtype[np.float64]]
+    asof: datetime
+    horizon: timedelta
+    lower: np.ndarray[Any, np.dtype[np.float64]] | None = None
+    upper: np.ndarray[Any, np.dtype[np.float64]] | None = None
+
+    def top(self, share: float) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Cells inside the study area with the highest expectation, covering at most ``share`` of its area (at least one cell).
+
+        Ties are broken by cell number, so the answer never depends on chance. O(n log n).
+        """
+        inside = np.flatnonzero(self.grid.inside)
+        k = max(1, int(np.floor(share * len(inside) + 1e-9)))
+        order = np.lexsort((inside, -self.expected[inside]))
+        return inside[order[:k]]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Ranking(Result):
+    """Leads in order: each row of ``table`` is something to check, with its reasons and base rate."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Links(Result):
+    """An entity graph. Nodes carry ``kind`` and ``label``; edges carry ``kind``, ``label``, ``weight`` and ``evidence`` (list of {table, key, text}).
+
+    ``table`` lists the edges; ``evidence`` has one row an edge and evidence row: source, target, kind, table, key, at, text.
+    """
+
+    graph: nx.Graph
+    evidence: pl.DataFrame
+    centre: str
+
+    def chart(self, **options: Any) -> Any:
+        """The link chart as a Jupyter widget."""
+        from workbench.views import linkchart
+
+        return linkchart.chart(self.graph, **options)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Track(Result):
+    """Where one thing was seen, in order of time; ``table`` has one row a sighting."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Matrix(Result):
+    """Scores by model and fold: ``scores`` is the long frame (model, origin, share, measure, value); ``table`` is its summary."""
+
+    scores: pl.DataFrame
