@@ -150,7 +150,7 @@ class Agency:
     @cached_property
     def beats(self) -> dict[str, Polygon]:
         """Beat name -> area, from the beats map (property ``beat`` or ``name``)."""
-        return {p.name: p for p in (_named(f, "beat", "name", "beat_num") for f in self.features("beats"))}
+        return {p.name: p for p in (_named(f, "beat_num", "beat", "name") for f in self.features("beats"))}
 
     @cached_property
     def districts(self) -> dict[str, tuple[str, ...]]:
@@ -159,7 +159,7 @@ class Agency:
         for f in self.features("beats"):
             district = f.get("properties", {}).get("district")
             if district not in (None, ""):
-                out.setdefault(str(district), []).append(_named(f, "beat", "name", "beat_num").name)
+                out.setdefault(str(district), []).append(_named(f, "beat_num", "beat", "name").name)
         return {k: tuple(v) for k, v in sorted(out.items())}
 
     @cached_property

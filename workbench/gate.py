@@ -97,8 +97,8 @@ def run(lake: Lake, versions: dict[str, int], query: str, params: Sequence[Any],
             extra = f", {_group_sql(groups)} as offence_group" if name == "incidents" else ""
             db.execute(f'create view "{name}" as select *{extra} from ({lake.relation_sql(name, versions)})')
             files += lake.files(name, versions)
-        db.execute("set allowed_paths = $1", [files]) if files else None
-        for setting in ("enable_external_access = false", "lock_configuration = true"):
+        listed = ", ".join("'" + f.replace("'", "''") + "'" for f in files)
+        for setting in (f"allowed_paths = [{listed}]", "python_enable_replacements = false", "enable_external_access = false", "lock_configuration = true"):
             db.execute(f"set {setting}")
         try:
             return db.sql(query, params=list(params) or None).pl()

@@ -176,7 +176,7 @@ class Grid:
     nx: int
     ny: int
     cell: float
-    inside: np.ndarray[Any, np.dtype[np.bool_]] = field(default=None, repr=False)  # type: ignore[assignment]
+    inside: np.ndarray[Any, np.dtype[np.bool_]] = field(default=None, repr=False)  # type: ignore[arg-type]
 
     def __post_init__(self) -> None:
         if not (self.cell > 0 and math.isfinite(self.cell)):
@@ -188,7 +188,7 @@ class Grid:
 
     @classmethod
     def around(cls, frame: pl.DataFrame, *, cell: float = 250.0, crs: str | None = None, margin: float = 0.0) -> Grid:
-        """The grid that just covers a frame's positions (1st to 99.9th percentile box is *not* used: every point is covered).
+        """The grid that just covers a frame's positions.
 
         Raises:
             CannotTell: no row has a position.
@@ -260,8 +260,8 @@ class Grid:
 
     def centres_metres(self) -> tuple[Floats, Floats]:
         """(x, y) of every cell's centre in metres, each of shape (len(grid),)."""
-        col, row = np.arange(len(self)) % self.nx, np.arange(len(self)) // self.nx
-        return self.x0 + (col + 0.5) * self.cell, self.y0 + (row + 0.5) * self.cell
+        at = np.arange(len(self), dtype=np.float64)
+        return self.x0 + (at % self.nx + 0.5) * self.cell, self.y0 + (at // self.nx + 0.5) * self.cell
 
     def centres(self) -> tuple[Floats, Floats]:
         """(lon, lat) of every cell's centre, each of shape (len(grid),)."""

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import polars as pl
 
-from workbench.errors import BadInput
-from workbench.geo import Grid, Polygon
+from workbench.errors import BadInput, did_you_mean
+from workbench.geo import Grid, Polygon, positions
 
 #: Palette names a view must know. "risk" is sequential (pale yellow to dark red), "change" diverges around 0 (blue, white, red),
 #: "plain" is one muted colour, "kind" colours by entity kind.
@@ -71,6 +72,29 @@ class Points:
         n = len(self.lon)
         _same_length(self.name, n, lat=len(self.lat), ids=len(self.ids), tips=len(self.tips) or n, kinds=len(self.kinds) or n)
 
+    @classmethod
+    def of(cls, name: str, frame: pl.DataFrame, *, key: str, tip: str = "", kind: str = "incident") -> Points:
+        """A point for each row of a frame that has a position.
+
+        Args:
+            name: shown in the layer control.
+            frame: with columns lon and lat.
+            key: column whose values, behind ``kind:``, are the ids.
+            tip: column shown as the tip; without it the key.
+            kind: one of KINDS.
+
+        Raises:
+            BadInput: a column is missing.
+        """
+        lon, lat = positions(frame)
+        for column in (key, tip or key):
+            if column not in frame.columns:
+                raise BadInput(f"The frame has no column {column!r}.{did_you_mean(column, frame.columns)}")
+        ok = np.isfinite(lon) & np.isfinite(lat)
+        placed = frame.filter(pl.Series(ok, dtype=pl.Boolean))
+        texts = [tuple(str(v) for v in placed[c].to_list()) for c in (key, tip or key)]
+        return cls(name, lon[ok], lat[ok], ids=tuple(f"{kind}:{v}" for v in texts[0]), tips=texts[1], kind=kind)
+
 
 @dataclass(frozen=True, eq=False)
 class Lines:
@@ -122,7 +146,8 @@ class Wedges:
 
     def __post_init__(self) -> None:
         n = len(self.lon)
-        _same_length(self.name, n, lat=len(self.lat), bearing=len(self.bearing), spread=len(self.spread), reach=len(self.reach))
+        _same_length(self.name, n, lat=len(self.lat), bearing=len(self.bearing), spread=len(self.spread), reach=len(self.reach),
+                     ids=len(self.ids) or n, tips=len(self.tips) or n)
 
 
 Layer = Cells | Points | Lines | Areas | Wedges

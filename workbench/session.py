@@ -140,7 +140,7 @@ class Workbench:
                 f"{', '.join(closed)} {'is' if len(closed) == 1 else 'are'} about plates or persons: a case and a purpose are needed. Open it so: "
                 f"wb.open_workbench({self.path.name!r}, case={self.agency.demo_case or '2026-0142'!r}, purpose='investigation', reason='who was near the scenes')")
 
-    def _frame(self, name: str, where: Sequence[str], params: Sequence[Any], area: Place | None = None, **asked: Any) -> pl.DataFrame:
+    def _frame(self, name: str, where: Sequence[str], params: Sequence[Any], area: Place | None = None, /, **asked: Any) -> pl.DataFrame:
         with self.deed("query", name, **{k: str(v) for k, v in asked.items() if v is not None}) as outcome:
             self._need([name])
             clauses, values = list(where), list(params)
@@ -158,7 +158,7 @@ class Workbench:
         return remember(frame, self._origin())
 
     def _origin(self) -> Origin:
-        return Origin(self.path.name, {k: v for k, v in self.versions.items() if k in TABLES}, self.base)
+        return Origin(self.path.name, dict(self.versions), self.base)
 
     def _polygon(self, area: Place) -> Polygon:
         if isinstance(area, Polygon):

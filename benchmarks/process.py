@@ -1,0 +1,36 @@
+"""A piece of Python timed as a whole process: wall, CPU and peak memory, start and imports included."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+
+def measure(task: str, method: str, code: str, *arguments: str, repeats: int = 3, note: str = "") -> dict[str, Any]:
+    """Run ``python -c code arguments...`` a few times, one process after the other, and give a row of the results.
+
+    Args:
+        task, method: name the row.
+        code: Python source; ``sys.argv[1:]`` are the arguments.
+        repeats: how often; every repetition is kept, the table shows the median.
+
+    Raises:
+        RuntimeError: the code failed; its last lines are given.
+    """
+    wall, cpu, peak = [], [], 0.0
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    for _ in range(repeats):
+        start = time.perf_counter()
+        child = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+        said = child.stderr.read().decode(errors="replace") if child.stderr else ""
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            raise RuntimeError(f"{method} failed:\n" + "\n".join(said.splitlines()[-8:]))
+        wall.append(time.perf_counter() - start)
+        cpu.append(used.ru_utime + used.ru_stime)
+        peak = max(peak, used.ru_maxrss / 1024)
+    return {"task": task, "method": method, "seconds": wall, "cpu_seconds": cpu, "memory_mb": peak, "note": note}

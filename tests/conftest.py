@@ -1,0 +1,119 @@
+"""What the tests share: the made-up city loaded once, the real data beside the project, a browser.
+
+With pytest-xdist every worker would make its own copy of whatever a session fixture makes; ``made_once`` makes it in the first worker that asks
+and hands the same folder to all. What it gives is read only by convention: a test that writes takes ``own_city``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CASE = {"case": "2026-0142", "purpose": "investigation", "reason": "tests of the workbench"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what rests on real data, so that `-m "not real"` leaves it out."""
+    for item in items:
+        if {"real_data", "chicago_path"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.real)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of the made-up city's files."""
+    return ROOT / "data" / "samples"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real public data: $WORKBENCH_REAL_DATA, or shared/data beside the checkout; the test is skipped where there is none."""
+    named = os.environ.get("WORKBENCH_REAL_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"there is no real data at {folder}; name its folder with WORKBENCH_REAL_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], Any]], Path]:
+    """A function (name, make) -> folder: ``make(folder)`` runs in one worker only, the others wait for it and get the same folder."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+
+    def made(name: str, make: Callable[[Path], Any]) -> Path:
+        folder, done = base / f"once-{name}", base / f"once-{name}.done"
+        with open(base / f"once-{name}.flock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def city_path(made_once: Callable[[str, Callable[[Path], Any]], Path]) -> Path:
+    """The workspace of the made-up city with every sample loaded; not to be written to."""
+    from workbench import cli
+
+    def make(folder: Path) -> None:
+        assert cli.main(["init", str(folder), "--sample"]) in (0, None)
+
+    return made_once("city", make)
+
+
+@pytest.fixture
+def city(city_path: Path) -> Any:
+    """The made-up city opened on its demo case."""
+    import workbench as wb
+
+    return wb.open_workbench(city_path, **CASE)
+
+
+@pytest.fixture
+def own_city(city_path: Path, tmp_path: Path) -> Path:
+    """A copy of the made-up city's workspace that the test may change."""
+    return Path(shutil.copytree(city_path, tmp_path / "city", symlinks=True))
+
+
+@pytest.fixture(scope="session")
+def chicago_path(real_data: Path, made_once: Callable[[str, Callable[[Path], Any]], Path]) -> Path:
+    """A workspace with Chicago's incidents of 2013 to 2017 (1,382,764 records) and its beats; not to be written to."""
+    from workbench import loaders, workspace
+
+    folder = real_data / "chicago"
+
+    def make(path: Path) -> None:
+        workspace.create(path, name="Chicago", zone="America/Chicago", beats=folder / "police_beats_dec2012.geojson")
+        for file in [*sorted(folder.glob("chicago_crimes_*.parquet")), folder / "Crimes_-_2017.csv.gz"]:
+            workspace.load(path, loaders.find("chicago_crimes"), file)
+
+    return made_once("chicago", make)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """A Chromium that runs: $CHROMIUM, or one on the PATH. `make test` installs it where it is missing."""
+    for name in (os.environ.get("CHROMIUM"), "chromium", "google-chrome", "google-chrome-stable", "chromium-browser"):
+        path = shutil.which(name) if name else None
+        if path and "hrom" in subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout:
+            return path
+    pytest.fail("No Chromium that runs is on the PATH; `make test` installs one, or name it with CHROMIUM=/path/to/chrome.")

@@ -1,0 +1,73 @@
+"""A table whose rows can be picked by mouse or keyboard and lit up from Python: the table beside a map or a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+import panel as pn
+import param
+import polars as pl
+
+from workbench.views.scales import number
+
+#: More rows than this are not sent to the screen; the page says so.
+MOST_ROWS = 500
+
+
+class PickTable(pn.custom.AnyWidgetComponent):
+    """Rows of plain text and numbers. ``selected`` goes both ways; ``picked`` changes only when a person picks a row."""
+
+    columns = param.List(default=[], doc="One {title, kind, help} a column; kind is 'num', 'short', 'wide' or ''.")
+    rows = param.List(default=[], doc="One list of cells a row; a cell is text, a number or {value, share, text} drawn with a bar.")
+    ids = param.List(default=[], doc="One id a row.")
+    selected = param.List(default=[], doc="Ids of the rows lit up.")
+    picked = param.Dict(default={}, doc="{'id', 'at'} of the row picked last.")
+    empty = param.String(default="Nothing to show.", doc="The sentence that stands for no rows.")
+    label = param.String(default="Table", doc="What the table is, for a screen reader.")
+    height_px = param.Integer(default=320, doc="Height at which the rows begin to scroll.")
+
+    _bundle: ClassVar[Path] = Path(__file__).with_name("picktable.js")
+
+    def show(self, frame: pl.DataFrame, columns: dict[str, str], *, ids: Sequence[str], zone: ZoneInfo, bars: Sequence[str] = ()) -> None:
+        """Show some columns of a frame: ``columns`` maps a column to its heading, ``bars`` names those drawn with a bar. At most MOST_ROWS rows."""
+        frame, kept = frame.head(MOST_ROWS), list(columns)
+        top = {c: float(frame[c].max() or 1) for c in bars if len(frame)}  # type: ignore[arg-type]
+        body = [[_cell(value, zone, top.get(name)) for name, value in zip(kept, row, strict=True)] for row in frame.select(kept).iter_rows()]
+        heads = [{"title": title, "kind": "num" if frame.schema[name].is_numeric() and name not in bars else _width(frame[name])} for name, title in columns.items()]
+        self.param.update(columns=heads, ids=[str(i) for i in ids[:MOST_ROWS]], rows=body, selected=[])
+
+    def when_picked(self, do: Callable[[str], None]) -> None:
+        """Call ``do(id)`` when a person picks a row."""
+        self.param.watch(lambda event: do(str(event.new["id"])) if event.new else None, "picked")
+
+
+def _width(values: pl.Series) -> str:
+    if values.dtype == pl.String():
+        longest = values.str.len_chars().max()
+        return "wide" if isinstance(longest, int) and longest > 40 else "short"
+    return "short"
+
+
+def _cell(value: Any, zone: ZoneInfo, top: float | None) -> Any:
+    """One value as the browser gets it."""
+    if value is None:
+        return ""
+    if top is not None:
+        return {"value": float(value), "share": float(value) / (top or 1), "text": number(value)}
+    if isinstance(value, datetime):
+        return f"{value.astimezone(zone):%Y-%m-%d %H:%M}" if value.tzinfo else f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return number(value)
+    if isinstance(value, (int, str)):
+        return value
+    if isinstance(value, list):
+        return ", ".join(str(v) for v in value)
+    return str(value)

@@ -1,0 +1,173 @@
+"""One process that serves the hub and every app on this machine's own address, and forgets a session when it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import panel as pn
+from panel.io.server import get_server
+from tornado.ioloop import IOLoop
+
+from workbench import apps
+from workbench.apps import hub, page
+from workbench.errors import BadInput, WorkbenchError
+from workbench.session import Workbench, open_workbench
+
+log = logging.getLogger("workbench.apps")
+
+#: Calculations that may run at once; each runs beside the event loop, so that one person's long question does not stall another's click.
+THREADS = 4
+
+
+@dataclass
+class Served:
+    """A running server: its address, and how to end it."""
+
+    url: str
+    port: int
+    moved: bool = False
+    _server: Any = field(default=None, repr=False)
+    _loop: IOLoop | None = field(default=None, repr=False)
+    _thread: threading.Thread | None = field(default=None, repr=False)
+
+    def stop(self) -> None:
+        """End a server started in the background."""
+        if self._loop is not None and self._thread is not None:
+            self._loop.add_callback(self._end)
+            self._thread.join(10)
+
+    def _end(self) -> None:
+        self._server.stop(wait=False)
+        if self._loop is not None:
+            self._loop.stop()
+
+    def sessions(self) -> int:
+        """How many sessions the server holds."""
+        return len(self._server.get_sessions())
+
+
+def serve(workbench: Workbench, *, port: int = 5006, address: str = "127.0.0.1", show: bool = False, started: Callable[[str], None] | None = None) -> None:
+    """Serve the hub and every app until interrupted (Ctrl+C).
+
+    Args:
+        workbench: whose workspace is served; every page opened sees the newest state of its tables, under this workbench's case and purpose.
+        port: where; 0 or a port that is taken gives an unused one, and the address printed says so.
+        address: the address to listen on; pages answer only to a browser that came by it.
+        show: open the browser too.
+        started: called with the address instead of printing it.
+
+    Raises:
+        BadInput: the address is not one of this machine.
+    """
+    loop = IOLoop(make_current=True)
+    served = _listen(workbench, port, address, loop, keep_session=15.0)
+    if served.moved and port:
+        print(f"Port {port} is taken by another program, so {served.port} is used instead.", flush=True)
+    if started is not None:
+        started(served.url)
+    else:
+        print(f"The workbench of {workbench.agency.name} is at {served.url}  (Ctrl+C ends it)", flush=True)
+    if show:
+        webbrowser.open(served.url)
+    with contextlib.suppress(KeyboardInterrupt):
+        loop.start()
+    served._server.stop(wait=False)
+
+
+def background(workbench: Workbench, *, port: int = 0, address: str = "127.0.0.1", keep_session: float = 15.0) -> Served:
+    """The same server in a thread of this process; ``keep_session`` is how many seconds a session is kept after its page is gone.
+
+    Raises:
+        BadInput: the address is not one of this machine.
+    """
+    ready: list[Served | BaseException] = []
+    listening = threading.Event()
+
+    def run() -> None:
+        loop = IOLoop(make_current=True)
+        try:
+            ready.append(_listen(workbench, port, address, loop, keep_session))
+        except BaseException as error:
+            ready.append(error)
+            listening.set()
+            return
+        listening.set()
+        loop.start()
+        loop.close()
+
+    thread = threading.Thread(target=run, name="workbench-server", daemon=True)
+    thread.start()
+    listening.wait()
+    served = ready[0]
+    if isinstance(served, BaseException):
+        raise served
+    served._thread = thread
+    return served
+
+
+def _listen(workbench: Workbench, port: int, address: str, loop: IOLoop, keep_session: float) -> Served:
+    chosen = _port(port, address)
+    host = f"[{address}]" if ":" in address else address
+    pn.config.nthreads = THREADS
+    pn.extension("vega")
+    server = get_server(
+        _routes(workbench), port=chosen, address=address, websocket_origin=[f"{host}:{chosen}"], loop=loop, show=False, start=False, verbose=False, admin=False,
+        unused_session_lifetime_milliseconds=int(keep_session * 1000), check_unused_sessions_milliseconds=int(max(0.2, keep_session / 3) * 1000),
+    )
+    server.start()
+    return Served(f"http://{host}:{chosen}/", chosen, chosen != port, server, loop)
+
+
+def _routes(workbench: Workbench) -> dict[str, Callable[[], Any]]:
+    """Address -> what makes the page. The folder is read once, when the server starts."""
+    entries = apps.listed(workbench.path / "plugins")
+    routes: dict[str, Callable[[], Any]] = {"/": _page(workbench, entries, None)}
+    return routes | {f"/{entry.name}": _page(workbench, entries, entry) for entry in entries}
+
+
+def _page(workbench: Workbench, entries: list[apps.Entry], entry: apps.Entry | None) -> Callable[[], Any]:
+    def made() -> Any:
+        here = entry.name if entry else ""
+        try:
+            own = fresh(workbench)
+            made = hub.home(own, entries) if entry is None else entry.load()(own)
+        except Exception as error:
+            message = page.Message()
+            message.show(*page.sentence_of(error))
+            return page.shell(workbench, "Workbench", [message.pane], here=here)
+        return made if hasattr(made, "server_doc") and hasattr(made, "sidebar") else page.shell(own, entry.title if entry else "Home", [made], here=here)
+
+    return made
+
+
+def fresh(workbench: Workbench) -> Workbench:
+    """The same workspace and person with the newest table versions: a session's own workbench."""
+    return open_workbench(workbench.path, case=workbench.case, purpose=workbench.purpose, reason=workbench.reason, user=workbench.user)
+
+
+def _port(port: int, address: str) -> int:
+    """The port asked for when it is free, else an unused one.
+
+    Raises:
+        BadInput: the address cannot be listened on.
+    """
+    if not 0 <= port <= 65535:
+        raise BadInput(f"Port {port} is not possible; give one from 1024 to 65535, or 0 for an unused one.")
+    for wanted in dict.fromkeys((port, 0)):
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, wanted))
+            except OSError as error:
+                if wanted == 0:
+                    raise BadInput(f"The workbench cannot listen on {address!r} ({error.strerror}); use address 127.0.0.1, this machine's own.") from None
+                continue
+            return int(probe.getsockname()[1])
+    raise WorkbenchError(f"No port is free on {address}.")

@@ -1,0 +1,1 @@
+"""Where a heavy query runs; DuckDB by default."""

@@ -1,0 +1,251 @@
+"""One load: a file of a source becomes one batch, all of it visible at once or none of it.
+
+The file is checked, counted and numbered (``files``), mapped into staged Parquet by DuckDB (``mapping``), and only then, under the
+locks of the tables it fills, compared with what the lake holds (``compare``), moved in and committed: facts, rejects, and last
+the row in ``batches`` that makes them visible. Nothing is left to see when it stops anywhere before.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+from workbench.engines.duckdb import connect, literal
+from workbench.errors import BadInput, WorkbenchError
+from workbench.lake import compare, files, mapping, rejects, sweep, tables
+from workbench.lake.report import LoadReport
+from workbench.lake.view import View
+from workbench.loaders import Source
+
+Progress = Callable[[str, float], None]
+#: Files of the ledger above which they are folded into one; pinned versions keep theirs.
+_FOLD = 64
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A part's mapped rows in the working folder."""
+
+    path: Path
+    rows: int
+
+
+@dataclass
+class Load:
+    """What one load knows while it runs."""
+
+    root: Path
+    view: View
+    source: Source
+    file: Path
+    zone: str
+    user: str
+    memory: str
+    progress: Progress
+    began: float = field(default_factory=time.monotonic)
+    batch_id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}")
+    recorded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    sha256: str = ""
+    size: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+
+    def run(self) -> LoadReport:
+        """Do it.
+
+        Raises:
+            BadInput: the file cannot be loaded as this source; nothing was loaded.
+        """
+        files.check(self.file)
+        _zone(self.zone)
+        self.source.form(self.file)
+        before = self.file.stat()
+        self.size = before.st_size
+        self.progress("checking", 0.0)
+        self.sha256 = files.digest(self.file)
+        sweep.sweep(self.root, self.view)
+        with self._engine() as con:
+            known = self._known(con)
+            if known is not None:
+                return known
+            with sweep.working(self.root, self.batch_id) as work:
+                ready = files.make_ready(self.source, self.file, work, lambda share: self.progress("reading", share))
+                staged = self._stage(con, ready, work)
+                rejects.collect(con, ready, staged, self.zone)
+                after = self.file.stat()
+                if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+                    raise BadInput(f"{self.file.name} changed while it was read; nothing was loaded. Load it again when it is complete.")
+                with tables.locked(self.root, *self.source.tables):
+                    return self._known(con) or self._commit(con, ready, staged, work)
+
+    @contextmanager
+    def _engine(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        con = connect(memory=self.memory, spill=sweep.folder(self.root, self.batch_id) / "spill")
+        try:
+            yield con
+        finally:
+            con.close()
+
+    def _known(self, con: duckdb.DuckDBPyConnection) -> LoadReport | None:
+        """The report of the same bytes, source and mapping loaded before, if there is one."""
+        versions = self.view.versions()
+        if "batches" not in versions:
+            return None
+        row = con.execute(
+            f"select batch_id, read, rejected, strftime(recorded_at, '%Y-%m-%d %H:%M') from ({self.view.current('batches', versions)}) "
+            "where sha256 = ? and source = ? and mapping_version = ? order by recorded_at limit 1",
+            [self.sha256, self.source.name, self.source.mapping_version(self.zone)]).fetchone()
+        if row is None:
+            return None
+        return LoadReport(source=self.source.name, file=str(self.file), read=row[1], added=0, updated=0, duplicate=row[1] - row[2], rejected=row[2],
+                          seconds=round(time.monotonic() - self.began, 3), batch_id=row[0], already=True, first_loaded=row[3])
+
+    def _stage(self, con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path) -> dict[str, Staged]:
+        """Map the records of every part into a Parquet file of its own."""
+        provenance = mapping.Provenance(self.source.name, self.batch_id, self.recorded_at.isoformat())
+        staged: dict[str, Staged] = {}
+        for part in self.source.parts:
+            path = work / f"{self.batch_id}-new-{len(staged)}.parquet"
+            rows = mapping.sound_rows(self.source, part, ready.raw, self.zone, provenance)
+            staged[part.table] = Staged(path, self._copy(con, rows, path, ready))
+        return staged
+
+    def _copy(self, con: duckdb.DuckDBPyConnection, rows: str, path: Path, ready: files.Ready) -> int:
+        with _reported(con, lambda share: self.progress("mapping", share)), _layered(con):
+            try:
+                written = con.execute(f"copy ({rows}) to {literal(str(path))} (format parquet, compression zstd)").fetchone()
+            except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException, duckdb.OutOfMemoryException) as error:
+                raise BadInput(f"{ready.file.name} cannot be read as {self.source.name}: {str(error).splitlines()[0]} Nothing was loaded.") from error
+        return int(written[0]) if written else 0
+
+    def _commit(self, con: duckdb.DuckDBPyConnection, ready: files.Ready, staged: dict[str, Staged], work: Path) -> LoadReport:
+        """Under the tables' locks: compare, settle the counts, move in, make visible."""
+        self.progress("comparing", 0.0)
+        versions = self.view.versions()
+        moment = self._moment(con, versions)
+        counts = {"added": 0, "updated": 0, "duplicate": 0}
+        moves: dict[str, list[tables.DataFile]] = {}
+        for table, stage in staged.items():
+            held = self.view.current(table, versions)
+            verdicts = compare.judge(con, table, [stage.path], held, empty=not self.view.files(table, versions)) if stage.rows else {}
+            older = verdicts.get("older", 0)
+            if older:
+                rejects.refuse_older(con)
+            counts["updated"] += verdicts.get("updated", 0)
+            counts["duplicate"] += verdicts.get("duplicate", 0)
+            counts["added"] += stage.rows - sum(verdicts.values())
+            moves[table] = self._settled(con, stage, verdicts, moment, work)
+        self.rejected = rejects.by_reason(con, ready)
+        self._balance(ready, counts)
+        self.progress("writing", 0.0)
+        refused = rejects.write(con, ready, work, self.batch_id, moment.isoformat())
+        for table, moved in moves.items():
+            if moved:
+                tables.append(self.root, table, moved)
+        if refused:
+            with tables.locked(self.root, "rejects"):
+                tables.append(self.root, "rejects", [refused])
+        seconds = self._make_visible(con, ready, counts, [t for t, moved in moves.items() if moved], work)
+        self.progress("writing", 1.0)
+        return LoadReport(source=self.source.name, file=str(self.file), read=ready.read, added=counts["added"], updated=counts["updated"],
+                          duplicate=counts["duplicate"], rejected=sum(self.rejected.values()), seconds=seconds, batch_id=self.batch_id,
+                          rejects_by_reason=dict(self.rejected))
+
+    def _settled(self, con: duckdb.DuckDBPyConnection, stage: Staged, verdicts: dict[str, int], moment: datetime, work: Path) -> list[tables.DataFile]:
+        """The Parquet files that go into the table: the staged one as it is when all its rows are new, else those of each verdict."""
+        if not stage.rows:
+            return []
+        if not verdicts:
+            return [tables.DataFile(stage.path, stage.rows)]
+        settled = []
+        for verdict, kind in (("new", "new"), ("updated", "rev")):
+            path = work / f"{stage.path.stem.rsplit('-', 2)[0]}-{kind}-{stage.path.stem.rsplit('-', 1)[1]}s.parquet"
+            rows = compare.write(con, [stage.path], verdict, moment.isoformat(), path)
+            if rows:
+                settled.append(tables.DataFile(path, rows))
+        return settled
+
+    def _balance(self, ready: files.Ready, counts: dict[str, int]) -> None:
+        found = sum(counts.values()) + sum(self.rejected.values())
+        if found != ready.read:
+            raise WorkbenchError(f"{self.file.name} holds {ready.read:,} records but {found:,} were accounted for; nothing was loaded. "
+                                 "This is a fault of the workbench: please report it with the file's first lines.")
+
+    def _moment(self, con: duckdb.DuckDBPyConnection, versions: dict[str, int]) -> datetime:
+        """Now, but later than any batch that is visible, whatever the clock did."""
+        now = max(datetime.now(UTC), self.recorded_at)
+        if "batches" not in versions:
+            return now
+        row = con.execute(f"select epoch_us(max(recorded_at)) from ({self.view.current('batches', versions)})").fetchone()
+        if row is None or row[0] is None:
+            return now
+        return max(now, datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=row[0] + 1))
+
+    def _make_visible(self, con: duckdb.DuckDBPyConnection, ready: files.Ready, counts: dict[str, int], filled: list[str], work: Path) -> float:
+        """Commit the ledger row; before this nothing of the batch can be seen, after it all."""
+        with tables.locked(self.root, "batches"):
+            versions = self.view.versions()
+            moment = self._moment(con, versions)
+            seconds = round(time.monotonic() - self.began, 3)
+            row = {
+                "batch_id": literal(self.batch_id), "source": literal(self.source.name), "mapping_version": literal(self.source.mapping_version(self.zone)),
+                "file": literal(self.file.name), "sha256": literal(self.sha256), "bytes": str(self.size), "read": str(ready.read),
+                "added": str(counts["added"]), "updated": str(counts["updated"]), "duplicate": str(counts["duplicate"]),
+                "rejected": str(sum(self.rejected.values())), "tables": f"[{', '.join(literal(t) for t in filled)}]",
+                "user": literal(self.user), "recorded_at": literal(moment.isoformat()), "seconds": str(seconds),
+            }
+            picked = ", ".join(f'cast({row[n]} as {c.type}) as "{n}"' for n, c in tables.SHAPES["batches"].items())
+            path = work / f"{self.batch_id}-rec-0.parquet"
+            rows, earlier = f"select {picked}", self.view.files("batches", versions)
+            fold = len(earlier) >= _FOLD
+            if fold:
+                rows += f" union all by name ({self.view.current('batches', versions)})"
+            written = con.execute(f"copy ({rows}) to {literal(str(path))} (format parquet)").fetchone()
+            count = int(written[0]) if written else 0
+            tables.append(self.root, "batches", [tables.DataFile(path, count)], remove=[f.name for f in earlier] if fold else ())
+        return seconds
+
+
+@contextmanager
+def _layered(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Keep conditions where the mapping puts them, behind the columns they test, so that no column is computed twice."""
+    con.execute("set disabled_optimizers = 'filter_pushdown'")
+    try:
+        yield
+    finally:
+        con.execute("set disabled_optimizers = ''")
+
+
+def _zone(zone: str) -> None:
+    try:
+        ZoneInfo(zone)
+    except (ValueError, OSError, KeyError) as error:
+        raise BadInput(f"There is no time zone {zone!r}; use an IANA name such as 'America/Chicago'.") from error
+
+
+@contextmanager
+def _reported(con: duckdb.DuckDBPyConnection, progress: Callable[[float], None]) -> Iterator[None]:
+    """Report the progress of the query that runs meanwhile, five times a second."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.2):
+            share = con.query_progress()
+            progress(min(1.0, max(0.0, float(share) / 100.0)))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+    progress(1.0)

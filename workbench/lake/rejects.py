@@ -1,0 +1,82 @@
+"""Records that cannot be used: gathered with their reason, line and raw text, and written as one file of the ``rejects`` table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from workbench.engines.duckdb import literal
+from workbench.lake import files, mapping, tables
+
+_OLDER = "older edition than the one held (revised_at)"
+
+
+def collect(con: duckdb.DuckDBPyConnection, ready: files.Ready, staged: dict[str, Any], zone: str) -> None:
+    """Make the temporary table ``refused`` (record, reason) of the records that the mapping cannot use; a pass only when there are any."""
+    con.execute("create or replace temp table refused (record bigint, reason varchar)")
+    if sum(stage.rows for stage in staged.values()) + ready.broken == ready.read:
+        return
+    for part in ready.source.parts:
+        con.execute(f"insert into refused {mapping.unsound_rows(ready.source, part, ready.raw, zone)}")
+    strange = mapping.strange_rows(ready.source, ready.raw, zone)
+    if strange:
+        con.execute(f"insert into refused {strange}")
+
+
+def refuse_older(con: duckdb.DuckDBPyConnection) -> None:
+    """Take the older editions of the latest comparison into ``refused``."""
+    con.execute(f"insert into refused select line, {literal(_OLDER)} from verdict where verdict = 'older'")
+
+
+def by_reason(con: duckdb.DuckDBPyConnection, ready: files.Ready) -> dict[str, int]:
+    """How many records were rejected for each reason, the broken ones included."""
+    every = "select reason from refused"
+    if ready.broken_file:
+        every += f" union all select reason from {_spooled(ready.broken_file)}"
+    return dict(con.execute(f"select reason, count(*) from ({every}) group by all order by all").fetchall())
+
+
+def write(con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path, batch_id: str, recorded_at: str) -> tables.DataFile | None:
+    """Write the rejects of a load, in order of line; None when there are none."""
+    parts = [f"select line, reason, raw from {_spooled(ready.broken_file)}"] if ready.broken_file else []
+    if con.execute("select count(*) from refused").fetchone() != (0,):
+        parts.append(_parquet_rows(ready) if ready.form == "parquet" else f"select line, reason, raw from {_spooled(_text_rows(con, ready, work))}")
+    if not parts:
+        return None
+    path = work / f"{batch_id}-rec-0r.parquet"
+    rows = (f"select {literal(batch_id)} as batch_id, {literal(ready.source.name)} as source, {literal(ready.file.name)} as file, line, reason, raw, "
+            f"timestamptz {literal(recorded_at)} as recorded_at from ({' union all '.join(parts)}) order by line")
+    written = con.execute(f"copy ({rows}) to {literal(str(path))} (format parquet, compression zstd)").fetchone()
+    return tables.DataFile(path, int(written[0]) if written else 0)
+
+
+def _text_rows(con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path) -> Path:
+    """A second pass over the file that picks out the refused records as they stand."""
+    path, reasons = work / "refused.ndjson", {}
+    result = con.execute("select record, reason from refused order by record")
+
+    def wanted() -> Iterator[int]:
+        while rows := result.fetchmany(10_000):
+            for record, reason in rows:
+                reasons[record] = reason
+                yield record
+
+    with path.open("w", encoding="utf-8") as out:
+        for record, line, raw in files.raw_texts(ready, wanted()):
+            out.write(json.dumps({"record": record, "line": line, "reason": reasons.pop(record), "raw": raw}) + "\n")
+    return path
+
+
+def _parquet_rows(ready: files.Ready) -> str:
+    rows = f"select * from read_parquet({literal(str(ready.file))}, file_row_number = true)"
+    raw = "cast(to_json(struct_pack(*columns(r.* exclude (file_row_number)))) as varchar)"
+    return f"select record as line, reason, {raw} as raw from refused join ({rows}) r on file_row_number + 1 = record"
+
+
+def _spooled(path: Path) -> str:
+    shape = "{'record': 'BIGINT', 'line': 'BIGINT', 'reason': 'VARCHAR', 'raw': 'VARCHAR'}"
+    return f"read_json({literal(str(path))}, format = 'newline_delimited', columns = {shape}, maximum_object_size = {1 << 26})"

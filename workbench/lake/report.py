@@ -1,0 +1,57 @@
+"""What came of a load, in numbers and in a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """Counts of one load. ``read`` = ``added`` + ``updated`` + ``duplicate`` + ``rejected``, always.
+
+    Args:
+        source: the source.
+        file: the path as it was given.
+        read: records in the file.
+        added: records with a key the lake did not hold.
+        updated: records that differ from the edition the lake held.
+        duplicate: records the lake held exactly so.
+        rejected: records kept in ``rejects`` with a reason.
+        seconds: how long it took.
+        batch_id: the batch; of the first load where ``already``.
+        already: the same bytes had been loaded before, so nothing was added.
+        rejects_by_reason: reason -> records.
+        first_loaded: when that was, UTC, where ``already``.
+    """
+
+    source: str
+    file: str
+    read: int
+    added: int
+    updated: int
+    duplicate: int
+    rejected: int
+    seconds: float
+    batch_id: str
+    already: bool = False
+    rejects_by_reason: dict[str, int] = field(default_factory=dict)
+    first_loaded: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """source, file, read, added, updated, duplicate, rejected, seconds."""
+        return {k: getattr(self, k) for k in ("source", "file", "read", "added", "updated", "duplicate", "rejected", "seconds")}
+
+    def sentence(self) -> str:
+        """One line for people."""
+        name = Path(self.file).name
+        if self.already:
+            return (f"{name}: nothing to add, the same file was loaded on {self.first_loaded} UTC (batch {self.batch_id}): "
+                    f"{self.duplicate:,} of its {self.read:,} records are held, {self.rejected:,} are in the rejects.")
+        text = (f"{name}: {self.read:,} records read in {self.seconds:.1f} s: {self.added:,} new, {self.updated:,} updated, "
+                f"{self.duplicate:,} held already, {self.rejected:,} rejected.")
+        if self.rejects_by_reason:
+            worst = sorted(self.rejects_by_reason.items(), key=lambda pair: (-pair[1], pair[0]))[:3]
+            text += " Rejected: " + "; ".join(f"{count:,} {reason}" for reason, count in worst) + "."
+        return text

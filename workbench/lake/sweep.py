@@ -1,0 +1,77 @@
+"""Working folders of loads under way, and the clearing away of what killed loads left behind.
+
+A load holds a lock on its working folder for as long as its process lives; the system lets go of it however the process ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from workbench.lake import tables
+from workbench.lake.view import View
+
+_WORK = "_work"
+
+
+def folder(root: Path, batch_id: str) -> Path:
+    """Where a load works, on the lake's own disk."""
+    return root / _WORK / batch_id
+
+
+@contextmanager
+def working(root: Path, batch_id: str) -> Iterator[Path]:
+    """The folder of one load, held alive; gone afterwards."""
+    home = folder(root, batch_id)
+    with tables.locked(root, _WORK):
+        home.mkdir(parents=True)
+        alive = (home / "alive").open("a")
+        fcntl.flock(alive, fcntl.LOCK_EX)
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+        alive.close()
+
+
+def sweep(root: Path, view: View) -> list[str]:
+    """Clear away every dead load: its files leave the tables and the disk, unless its batch had become visible. Gives their batches."""
+    if not (root / _WORK).is_dir() or not any((root / _WORK).iterdir()):
+        return []
+    with tables.locked(root, _WORK):
+        dead = [home for home in sorted((root / _WORK).iterdir()) if _dead(home)]
+        visible = view.visible(view.versions()) if dead else {}
+        for home in dead:
+            if home.name not in visible:
+                _remove(root, home.name)
+            shutil.rmtree(home, ignore_errors=True)
+    return [home.name for home in dead]
+
+
+def _dead(home: Path) -> bool:
+    alive = home / "alive"
+    if not alive.exists():
+        return True
+    with alive.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def _remove(root: Path, batch: str) -> None:
+    for table in tables.SHAPES:
+        if not any((root / table).glob(f"{batch}-*.parquet")):
+            continue
+        with tables.locked(root, table):
+            version = tables.latest(root, table)
+            listed = tables.listing(root, table, version)[0] if version is not None else []
+            committed = [f for f in listed if tables.batch_of(f) == batch]
+            if committed:
+                tables.append(root, table, [], remove=committed)
+            for file in (root / table).glob(f"{batch}-*.parquet"):
+                file.unlink(missing_ok=True)

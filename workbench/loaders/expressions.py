@@ -1,0 +1,197 @@
+"""Ready-made DuckDB expressions for the mapping of a source: text, times, numbers, places.
+
+Every function takes SQL over the raw columns (all text) and returns SQL. What can be *given but not readable* comes back as a
+``Reading``, which remembers how to tell, so that the lake can reject such a record with its reason instead of losing the value.
+
+Wall-clock times become UTC by the rule: a time that does not exist (clocks went forward) is taken by the offset before the
+change, so 02:30 becomes 03:30 summer time; a time that happened twice (clocks went back) is taken as the first of the two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from workbench.errors import BadInput
+
+#: Stands for the source's time zone; the lake puts in the zone that the load was given.
+ZONE = "{zone}"
+#: Texts that mean "nothing here".
+BLANKS = ("", "NA", "N/A", "NULL", "null")
+
+
+class Stepped(str):
+    """SQL that is complete as a text, and that also carries a quicker form for the lake: ``steps``, (name, SQL) pairs to be
+    computed once, and ``quick``, the same value in terms of the steps."""
+
+    steps: tuple[tuple[str, str], ...]
+    quick: str
+
+    def __new__(cls, sql: str, steps: tuple[tuple[str, str], ...] = (), quick: str = "") -> Self:
+        self = super().__new__(cls, sql)
+        self.steps, self.quick = steps, quick or sql
+        return self
+
+
+class Reading(Stepped):
+    """SQL of a value that is read out of text and may be unreadable.
+
+    ``given`` is the raw text it was read from, null where nothing was given; ``probe`` is null exactly when what was given cannot
+    be read ("" = the value itself tells).
+    """
+
+    given: str
+    probe: str
+
+    @classmethod
+    def of(cls, sql: str, given: str, steps: tuple[tuple[str, str], ...] = (), quick: str = "", probe: str = "") -> Reading:
+        """The expression ``sql`` read from ``given``."""
+        self = cls(sql, steps, quick)
+        self.given, self.probe = given, probe
+        return self
+
+
+def quoted(value: str) -> str:
+    """A Python text as a SQL text literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def column(name: str) -> str:
+    """A raw column by its name in the file, whatever characters it has."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(expr: str, blanks: Sequence[str] = BLANKS) -> Stepped:
+    """Trimmed; null where only blanks or one of ``blanks`` (compared exactly) is left."""
+    trimmed = f"trim({expr})"
+    step = _step(trimmed)
+
+    def kept(value: str) -> str:
+        return f"(case when {value} in ({', '.join(quoted(b) for b in blanks)}) then null else {value} end)"
+
+    return Stepped(kept(trimmed), ((step, trimmed),), kept(_ref(step)))
+
+
+def local_time(expr: str, *formats: str, zone: str = ZONE) -> Reading:
+    """A wall-clock time of ``zone`` (default: the source's) as UTC.
+
+    ``formats`` are strptime formats, tried in order; "iso" stands for 2026-05-31 23:59:59 with or without T and fractions.
+    """
+    given, name = text(expr), quoted(zone)
+    wall = _wall(expr, formats)
+    at = f"timezone({name}, {wall})"
+    wall_step, at_step = _step(wall), _step(at)
+
+    def first(at: str, wall: str) -> str:
+        earlier = f"make_timestamptz(epoch_us({at}) - 3600000000)"
+        return f"(case when timezone({name}, {earlier}) = {wall} then {earlier} else {at} end)"
+
+    return Reading.of(first(at, wall), given, ((wall_step, wall), (at_step, at)), first(_ref(at_step), _ref(wall_step)))
+
+
+def utc_time(expr: str, *formats: str) -> Reading:
+    """A time that is UTC already. With no format: ISO 8601, where an offset in the text is honoured."""
+    if not formats:
+        return Reading.of(_finite(f"try_cast({expr} as timestamptz)"), text(expr))
+    return Reading.of(f"timezone('UTC', {_wall(expr, formats)})", text(expr))
+
+
+def epoch_ms(expr: str) -> Reading:
+    """Milliseconds since 1970-01-01 UTC."""
+    count = f"try_cast({expr} as bigint)"
+    return Reading.of(f"timezone('UTC', make_timestamp_ms(case when abs({count}) < 250000000000000 then {count} end))", text(expr))
+
+
+def date(expr: str, *formats: str) -> Reading:
+    """A day without time. Default format: 2026-05-31."""
+    return Reading.of(f"cast({_wall(expr, formats or ('%Y-%m-%d',))} as date)", text(expr))
+
+
+def number(expr: str, low: float | None = None, high: float | None = None) -> Reading:
+    """A finite number; one outside ``low`` to ``high`` counts as not readable."""
+    value = f"try_cast({expr} as double)"
+    step = _step(value)
+
+    def bounded(x: str) -> str:
+        tests = [f"isfinite({x})", *([f"{x} >= {low}"] if low is not None else []), *([f"{x} <= {high}"] if high is not None else [])]
+        return f"(case when {' and '.join(tests)} then {x} end)"
+
+    return Reading.of(bounded(value), text(expr), ((step, value),), bounded(_ref(step)))
+
+
+def whole(expr: str) -> Reading:
+    """A whole number."""
+    return Reading.of(f"try_cast({expr} as bigint)", text(expr))
+
+
+def yes_no(expr: str) -> Reading:
+    """true/false, yes/no, y/n, t/f, 1/0, in any case."""
+    words = {"true": "true", "yes": "true", "y": "true", "t": "true", "1": "true", "false": "false", "no": "false", "n": "false", "f": "false", "0": "false"}
+    table = ", ".join(f"{quoted(k)}: {v}" for k, v in words.items())
+    return Reading.of(f"(map {{{table}}})[lower(trim({expr}))]", text(expr))
+
+
+def lookup(expr: str, table: Mapping[str, str], default: str) -> str:
+    """The value that ``table`` has for the text, ``default`` for any other and for none."""
+    pairs = ", ".join(f"{quoted(k)}: {quoted(v)}" for k, v in table.items())
+    return f"coalesce((map {{{pairs}}})[trim({expr})], {quoted(default)})"
+
+
+def place(lon: str, lat: str, nowhere: Sequence[tuple[float, float]] = ()) -> dict[str, str]:
+    """Columns ``lon`` and ``lat``: both or neither.
+
+    There is no position where one is missing, out of the range of degrees, within 0.001 degrees of 0,0, or within 0.00001 degrees
+    of one of ``nowhere`` (lon, lat): points that a geocoder gives for "not found". The row is kept without a place; only a
+    coordinate that is no number at all counts as not readable.
+    """
+    x, y = f"try_cast({lon} as double)", f"try_cast({lat} as double)"
+    steps = ((_step(x), x), (_step(y), y))
+
+    def sound(x: str, y: str, value: str) -> str:
+        tests = [f"{x} between -180 and 180", f"{y} between -90 and 90", f"not (abs({x}) < 0.001 and abs({y}) < 0.001)"]
+        tests += [f"not (abs({x} - ({a})) < 0.00001 and abs({y} - ({b})) < 0.00001)" for a, b in nowhere]
+        return f"(case when {' and '.join(tests)} then {value} end)"
+
+    a, b = _ref(steps[0][0]), _ref(steps[1][0])
+    return {
+        "lon": Reading.of(sound(x, y, x), text(lon), steps, sound(a, b, a), probe=a),
+        "lat": Reading.of(sound(x, y, y), text(lat), steps, sound(a, b, b), probe=b),
+    }
+
+
+def split(expr: str, separator: str = ";") -> str:
+    """A text list with blanks trimmed; null where nothing is given."""
+    given = text(expr)
+    return f"(case when {given} is not null then list_transform(string_split({given}, {quoted(separator)}), lambda x: trim(x)) end)"
+
+
+def json_list(expr: str) -> Reading:
+    """A JSON array of texts, e.g. ["A12", "B7"]."""
+    given = text(expr)
+    return Reading.of(f"try_cast(try_cast({expr} as json) as varchar[])", given)
+
+
+def stable_id(*exprs: str) -> str:
+    """32 hex digits made of the given values: the same for the same values in any file, on any day."""
+    parts = ", chr(31), ".join(f"coalesce({e}, chr(30))" for e in exprs)
+    return f"md5(concat({parts}))"
+
+
+def _wall(expr: str, formats: Sequence[str]) -> str:
+    if not formats:
+        raise BadInput("A time needs its format, e.g. '%m/%d/%Y %I:%M:%S %p', or 'iso'.")
+    tries = [_finite(f"try_cast({expr} as timestamp)") if f == "iso" else f"try_strptime(trim({expr}), {quoted(f)})" for f in formats]
+    return tries[0] if len(tries) == 1 else f"coalesce({', '.join(tries)})"
+
+
+def _finite(sql: str) -> str:
+    return f"nullif(nullif({sql}, 'infinity'), '-infinity')"
+
+
+def _step(sql: str) -> str:
+    return "~" + hashlib.md5(sql.encode(), usedforsecurity=False).hexdigest()[:10]
+
+
+def _ref(step: str) -> str:
+    return f'"{step}"'

@@ -1,0 +1,43 @@
+"""Models: each takes frames and gives a result. One file is one question; a folder is a subject.
+
+``window``, ``chance`` and ``forecast`` beside the folders are what the models share; they are not models themselves.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+
+from workbench.errors import NotFound, did_you_mean
+
+
+def names() -> list[str]:
+    """Every model as "subject.question", e.g. "hotspots.kde", sorted; found in the folders, nothing is imported."""
+    here = Path(__file__).parent
+    subjects = [m.name for m in pkgutil.iter_modules([str(here)]) if m.ispkg]
+    return sorted(f"{s}.{m.name}" for s in subjects for m in pkgutil.iter_modules([str(here / s)]) if not m.ispkg and not m.name.startswith("_"))
+
+
+def find(name: str) -> ModuleType:
+    """The module of that name, imported now.
+
+    Raises:
+        NotFound: there is none; the message names the nearest.
+    """
+    known = names()
+    if name not in known:
+        raise NotFound(f"There is no model {name!r}.{did_you_mean(name, known)}")
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def surfaces() -> dict[str, str]:
+    """The models that forecast (they have a function ``surface``) and the question each opens with; read, not imported."""
+    found = {}
+    for name in names():
+        tree = ast.parse((Path(__file__).parent / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8"))
+        if any(isinstance(node, ast.FunctionDef) and node.name == "surface" for node in tree.body):
+            found[name] = (ast.get_docstring(tree) or name).splitlines()[0]
+    return found

@@ -1,0 +1,165 @@
+"""From expected counts by cell to a Surface: the interval, the sentence, the table and what is drawn. Shared by every hotspot model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from workbench.geo import Floats, Grid
+from workbench.layers import Cells
+from workbench.models import chance
+from workbench.models.window import Past
+from workbench.models.wording import local, said
+from workbench.results import Basis, Surface, origin_of
+
+_DRAWN = 10_000  # cells drawn at most; the others have the lowest expectation
+_TOP = 0.02  # share of the area named in the sentence and outlined on the map
+
+
+@dataclass(frozen=True)
+class Swing:
+    """How much counts of one horizon's length swing about their mean: dispersion of the whole area and of single cells, from ``periods`` past ones."""
+
+    periods: int
+    whole: float
+    cells: float
+
+
+def swing(past: Past, expected: Floats, horizon: timedelta) -> Swing:
+    """Moment estimates over the window's whole periods of the horizon's length; zero dispersion (Poisson) when there are under 4. O(n log n)."""
+    seconds = horizon.total_seconds()
+    periods = int(past.length.total_seconds() / seconds + 1e-9)
+    if periods < 4:
+        return Swing(periods, 0.0, 0.0)
+    period = np.floor(past.age / seconds).astype(np.int64)
+    use = period < periods
+    totals = np.bincount(period[use], minlength=periods).astype(float)
+    mean = totals.mean()
+    whole = max(0.0, (float(totals.var(ddof=1)) - mean) / mean**2) if mean > 0 else 0.0
+    scaled = expected * (mean / expected.sum()) if expected.sum() > 0 else expected
+    keys, n = np.unique(past.cell[use] * periods + period[use], return_counts=True)
+    m = scaled[keys // periods]
+    squares = float(np.sum(n.astype(float) ** 2 - 2 * n * m)) + periods * float(np.sum(scaled**2))
+    below = periods * float(np.sum(scaled**2))
+    return Swing(periods, whole, max(0.0, (squares - periods * float(scaled.sum())) / below) if below > 0 else 0.0)
+
+
+def surface_of(
+    past: Past,
+    incidents: pl.DataFrame,
+    grid: Grid,
+    expected: Floats,
+    *,
+    horizon: timedelta,
+    exposure: float,
+    zone: str,
+    name: str,
+    method: str,
+    source: str,
+    parameters: dict[str, Any],
+    notes: tuple[str, ...] = (),
+) -> Surface:
+    """Wrap expected counts as a Surface.
+
+    The 90 % interval of a cell is that of a negative binomial count about its expectation. Its variance has three parts: chance
+    (``m``), how much past periods of the horizon's length swung about the expectation (``dispersion * m**2``, moment estimate over cells
+    and periods), and that the expectation is itself estimated (``m * horizon / exposure``: as if a cell's rate came from its own count
+    over ``exposure`` seconds). The interval of the total is made the same way from the totals of past periods.
+    """
+    moves = swing(past, expected, horizon)
+    total = float(expected.sum())
+    ratio = horizon.total_seconds() / exposure
+    own = np.divide(ratio, expected, out=np.zeros_like(expected), where=expected > 0)
+    lower, upper = chance.interval(expected, moves.cells + own)
+    low, high = chance.interval(total, moves.whole * (1 + 1 / max(moves.periods, 1)) + ratio / max(total, 1e-12))
+    if moves.periods < 4:
+        notes = (*notes, f"The window holds only {moves.periods} periods of {said(horizon)}, so intervals assume pure chance (Poisson) and may be too narrow.")
+    top = _order(grid, expected)[: max(1, int(grid.n_inside * _TOP + 1e-9))]
+    headline = _headline(grid, expected, top, (low[0], high[0]), said(horizon), local(past.asof, zone))
+    basis = Basis.of(
+        incidents,
+        method=method,
+        source=source,
+        used=len(past),
+        asof=past.asof,
+        notes=(*past.notes, *notes),
+        parameters={
+            **parameters,
+            "horizon": said(horizon),
+            "window": said(past.window),
+            "cell": f"{grid.cell:g} m",
+            "periods compared": moves.periods,
+            "dispersion of totals": round(moves.whole, 4),
+            "dispersion of cells": round(moves.cells, 4),
+        },
+    )
+    basis = replace(basis, span=(past.frame["started_at"][0], past.frame["started_at"][-1]))
+    counted = np.bincount(past.cell, minlength=len(grid))
+    return Surface(
+        headline=headline,
+        table=_table(grid, top, expected, lower, upper, counted),
+        layers=(_cells(grid, expected, lower, upper, top, horizon, name),),
+        basis=basis,
+        base=origin_of(incidents).base,
+        grid=grid,
+        expected=expected,
+        asof=past.asof,
+        horizon=horizon,
+        lower=lower,
+        upper=upper,
+    )
+
+
+def _headline(grid: Grid, expected: Floats, top: Any, between: tuple[float, float], ahead: str, start: str) -> str:
+    total = float(expected.sum())
+    held = float(expected[top].sum()) / total if total > 0 else 0.0
+    return (
+        f"Expect about {total:,.0f} incidents in the {ahead} from {start} (90 % interval {between[0]:,.0f} to {between[1]:,.0f}); "
+        f"the {100 * len(top) / grid.n_inside:.2g} % of the area where most are expected ({len(top) * grid.cell**2 / 1e6:.2g} km²) "
+        f"should hold about {100 * held:.0f} % of them."
+    )
+
+
+def _order(grid: Grid, expected: Floats) -> np.ndarray[Any, np.dtype[np.int64]]:
+    inside = np.flatnonzero(grid.inside)
+    return inside[np.lexsort((inside, -expected[inside]))]
+
+
+def _table(grid: Grid, top: Any, expected: Floats, lower: Floats, upper: Floats, counted: Any) -> pl.DataFrame:
+    shown = top[:20]
+    lon, lat = grid.plane.to_degrees(grid.x0 + (shown % grid.nx + 0.5) * grid.cell, grid.y0 + (shown // grid.nx + 0.5) * grid.cell)
+    total = max(float(expected.sum()), 1e-300)
+    return pl.DataFrame(
+        {
+            "rank": np.arange(1, len(shown) + 1),
+            "cell": shown,
+            "lon": lon,
+            "lat": lat,
+            "expected": expected[shown],
+            "lower": lower[shown],
+            "upper": upper[shown],
+            "counted": counted[shown],
+            "share_so_far": np.cumsum(expected[shown]) / total,
+        }
+    )
+
+
+def _cells(grid: Grid, expected: Floats, lower: Floats, upper: Floats, top: Any, horizon: timedelta, name: str) -> Cells:
+    drawn = np.sort(_order(grid, expected)[:_DRAWN])
+    drawn = drawn[expected[drawn] > 0]
+    tips = pl.DataFrame({"e": expected[drawn].round(3), "l": lower[drawn].astype(int), "u": upper[drawn].astype(int)}).select(
+        pl.format("{} expected in " + said(horizon) + " (90 % interval {} to {})", "e", "l", "u")
+    )
+    return Cells(
+        name,
+        grid,
+        drawn,
+        expected[drawn],
+        unit=f"expected incidents in {said(horizon)}",
+        tips=tuple(tips.to_series().to_list()),
+        marked=tuple(int(c) for c in top),
+    )

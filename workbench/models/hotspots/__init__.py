@@ -1,0 +1,1 @@
+"""Hotspots: where incidents gather, where the next ones are to be expected, and whether a forecast was any good."""

@@ -1,0 +1,1 @@
+"""Links: who and what is tied to whom, and by which rows."""

@@ -1,0 +1,1 @@
+"""Plates: what the readers saw of a vehicle, against what they see of any."""

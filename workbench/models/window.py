@@ -1,0 +1,187 @@
+"""What may be looked at: rows known strictly before ``asof``, and of those the ones within a window.
+
+Leakage is prevented here once for every model. A row counts as known from its ``reported_at``; where that is not recorded, from
+``ended_at`` (a burglary between Friday and Monday is found on Monday), and where that is missing too, from ``started_at``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from workbench import schema
+from workbench.errors import BadInput, CannotTell
+from workbench.geo import Floats, Grid, Ints
+from workbench.models.wording import said
+
+Moment = str | date | datetime
+Span = str | timedelta
+
+_UNITS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+def moment(value: Moment, what: str = "asof") -> datetime:
+    """A time as UTC datetime. Text and dates mean midnight UTC unless they carry a zone (the session turns local days into UTC).
+
+    Raises:
+        BadInput: the text is no ISO date or time.
+    """
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise BadInput(f"{what} {value!r} is not a date or time; write e.g. '2026-05-01' or '2026-05-01T06:00'.") from None
+    if not isinstance(value, datetime):
+        if not isinstance(value, date):
+            raise BadInput(f"{what} is a {type(value).__name__}; a date, a datetime or text like '2026-05-01' is needed.")
+        value = datetime(value.year, value.month, value.day)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def span(value: Span, what: str = "window") -> timedelta:
+    """A length of time: a timedelta, or text such as "14d", "36h", "1d12h" (w, d, h, m = minutes, s).
+
+    Raises:
+        BadInput: unreadable, or not longer than nothing.
+    """
+    length = value
+    if isinstance(length, str):
+        parts = re.findall(r"(\d+(?:\.\d+)?)([wdhms])", length)
+        if not parts or "".join(n + u for n, u in parts) != length.replace(" ", ""):
+            raise BadInput(f"{what} {value!r} is not a length of time; write e.g. '14d', '36h' or '1d12h'.")
+        length = timedelta(seconds=sum(float(n) * _UNITS[u] for n, u in parts))
+    if not isinstance(length, timedelta):
+        raise BadInput(f"{what} is a {type(value).__name__}; a timedelta or text like '14d' is needed.")
+    if length <= timedelta(0):
+        raise BadInput(f"{what} {value!r} is not longer than nothing; write e.g. '14d'.")
+    return length
+
+
+def known_at(frame: pl.DataFrame) -> pl.Expr:
+    """When each incident was known (see the head of this file), never before it began; an expression over the frame."""
+    after = [c for c in ("reported_at", "ended_at") if c in frame.columns]
+    return pl.max_horizontal("started_at", pl.coalesce(*after, "started_at")) if after else pl.col("started_at")
+
+
+def known_before(incidents: pl.DataFrame, asof: datetime) -> pl.DataFrame:
+    """The incidents known strictly before ``asof``. O(n).
+
+    Raises:
+        BadInput: no column started_at, or times without a zone.
+    """
+    schema.require(incidents, "started_at", what="The incidents frame")
+    frame = schema.utc(incidents, [c for c in ("started_at", "ended_at", "reported_at") if c in incidents.columns])
+    return frame.filter(known_at(frame) < asof)
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """Incidents that may be used for a forecast, placed on a grid.
+
+    Args:
+        frame: the rows used, in order of time and place, so that a result never depends on the order of the rows given.
+        x, y, cell: metres on the grid's plane and cell number of each, shape (n,).
+        age: seconds before asof of each, shape (n,).
+        start, asof: the stretch of time they come from; ``start`` is later than the window's when the data begin later.
+        window: the window asked for.
+        looked: rows given; ``in_window`` of them lie in the window, ``unplaced`` of those have no position, ``outside`` lie outside the area.
+        notes: what limits the answer.
+    """
+
+    frame: pl.DataFrame
+    x: Floats
+    y: Floats
+    cell: Ints
+    age: Floats
+    start: datetime
+    asof: datetime
+    window: timedelta
+    looked: int
+    in_window: int
+    unplaced: int
+    outside: int
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.cell)
+
+    @property
+    def length(self) -> timedelta:
+        """From ``start`` to ``asof``."""
+        return self.asof - self.start
+
+
+def past(incidents: pl.DataFrame, grid: Grid, asof: Moment, window: Span, *, least: int) -> Past:
+    """The usable incidents of a window before ``asof``. O(n log n).
+
+    Raises:
+        CannotTell: nothing lies before asof, the study area is empty, too few rows (under ``least``) can be placed, or all lie at one address.
+        BadInput: missing columns or unreadable times.
+    """
+    at, length = moment(asof), span(window)
+    if grid.n_inside == 0:
+        raise CannotTell("No cell of the grid lies in the study area, so there is nowhere to forecast for; use a larger area or smaller cells.")
+    known = known_before(incidents, at)
+    if known.is_empty():
+        first = schema.utc(incidents, ["started_at"])["started_at"].min() if len(incidents) else None
+        why = f"the first of the {len(incidents):,} rows is of {first:%Y-%m-%d %H:%M} UTC" if isinstance(first, datetime) else "the frame has no rows"
+        raise CannotTell(f"Nothing was known before {at:%Y-%m-%d %H:%M} UTC: {why}; choose a later asof or load earlier incidents.")
+    first = known["started_at"].min()
+    start = max(at - length, first) if isinstance(first, datetime) else at - length
+    inside = known.filter(pl.col("started_at") >= at - length).sort("started_at", "lon", "lat")
+    x, y = grid.metres(inside)
+    cell = grid.index(x, y)
+    placed, ok = np.isfinite(x) & np.isfinite(y), cell >= 0
+    unplaced, outside = int((~placed).sum()), int((placed & ~ok).sum())
+    used = inside.filter(pl.Series(ok, dtype=pl.Boolean)) if not ok.all() else inside
+    x, y, cell = x[ok], y[ok], cell[ok]
+    _enough(len(cell), least, len(inside), unplaced, outside, at, length)
+    if len(cell) > 1 and np.ptp(x) < 1.0 and np.ptp(y) < 1.0:
+        raise CannotTell(
+            f"All {len(cell)} incidents lie at the same address ({used['lat'][0]:.5f}, {used['lon'][0]:.5f}); a surface would only redraw this one point. "
+            "Check how they were given positions, or look at a wider offence group."
+        )
+    age = (at - used["started_at"]).dt.total_microseconds().to_numpy() / 1e6
+    return Past(
+        used,
+        x,
+        y,
+        cell,
+        age,
+        start,
+        at,
+        length,
+        len(incidents),
+        len(inside),
+        unplaced,
+        outside,
+        _notes(len(inside), unplaced, outside, start, at, length, known["started_at"].max()),
+    )
+
+
+def _enough(n: int, least: int, rows: int, unplaced: int, outside: int, at: datetime, length: timedelta) -> None:
+    if n >= least:
+        return
+    where = f"the {said(length)} before {at:%Y-%m-%d}"
+    if rows and unplaced == rows:
+        raise CannotTell(f"None of the {rows} incidents of {where} has a position, so no place can be named; load a source with lon and lat, or geocode them.")
+    lost = "".join((f"; {unplaced} have no position" if unplaced else "", f"; {outside} lie outside the area" if outside else ""))
+    raise CannotTell(f"{n} of {rows} incidents of {where} can be placed{lost}. At least {least} are needed: use a longer window or a wider offence group.")
+
+
+def _notes(rows: int, unplaced: int, outside: int, start: datetime, at: datetime, length: timedelta, newest: object) -> tuple[str, ...]:
+    notes = []
+    if unplaced or outside:
+        notes.append(f"{unplaced} of {rows} incidents in the window have no position and {outside} lie outside the area; they are not in the forecast.")
+    if start - (at - length) > length * 0.1:
+        notes.append(
+            f"The data begin on {start:%Y-%m-%d}, so the window is {said(timedelta(days=round((at - start).total_seconds() / 86400)) or at - start)} "
+            f"instead of {said(length)}."
+        )
+    if isinstance(newest, datetime) and at - newest > max(timedelta(days=7), length * 0.05):
+        notes.append(f"The newest incident is {(at - newest).days} days older than asof; if the data end there, the forecast is too low.")
+    return tuple(notes)

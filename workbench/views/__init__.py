@@ -1,0 +1,1 @@
+"""Views draw layers and tables: one file a medium. Nothing here loads anything from another machine."""
