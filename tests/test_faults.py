@@ -181,9 +181,9 @@ def reopened(path: Path, file: Path, base: int, whole: tuple[pl.DataFrame, pl.Da
 def scene(tmp_path_factory: pytest.TempPathFactory, server: Server) -> tuple[Path, Path, tuple[pl.DataFrame, pl.DataFrame], float, int]:
     """A lake with the first export, the later one, what both give without a kill, how long the later takes and its commit steps."""
     home = tmp_path_factory.mktemp("faults")
-    first, later = two_exports(home, 16_000)
+    first, later = two_exports(home, 6_000)
     source = loaders.find("chicago_crimes")
-    assert Lake(home / "base").load(source, first).added == 16_000
+    assert Lake(home / "base").load(source, first).added == 6_000
     seconds, steps = 0.0, 0
     for n in range(2):
         shutil.copytree(home / "base", home / f"whole{n}")

@@ -74,7 +74,7 @@ def test_beat_is_as_recorded_and_area_is_the_polygon(city: Any) -> None:
 @pytest.mark.parametrize("name", PERSONAL)
 def test_a_personal_table_without_case_and_purpose_is_refused_with_an_example(closed: Any, name: str) -> None:
     for ask in (lambda: closed.table(name), lambda: closed.sql(f"select count(*) from {name}")):
-        with pytest.raises(AccessRefused, match=r"wb\.open_workbench\('city', case='2026-0142', purpose="):
+        with pytest.raises(AccessRefused, match=r"wb\.open_workbench\('once-city', case='2026-0142', purpose="):
             ask()
     assert closed.audit.entries(1)["phase"][0] == "refused"
 
@@ -102,16 +102,19 @@ def test_no_turn_of_sql_reaches_a_closed_table(closed: Any, query: str) -> None:
 def test_sql_reads_no_file_changes_no_setting_and_takes_one_select(closed: Any, city_path: Path) -> None:
     reads_file = closed.lake.files("reads", closed.versions)[0]
     for query in (f"select * from read_parquet('{reads_file}')", f"from '{reads_file}'", f"select * from read_text('{city_path}/agency.toml')",
-                  f"select * from glob('{city_path}/**')", "select * from read_csv('/etc/passwd')", "select * from closed", "select * from query('select 1 from reads')"):
+                  f"select * from glob('{city_path}/**')", "select * from read_csv('/etc/passwd')", "select * from closed",
+                  "select * from query('select 1 from reads')"):
         with pytest.raises((BadInput, AccessRefused)):
             closed.sql(query)
-    for query in ("delete from incidents", "select 1; select 2", "set threads = 1", "copy incidents to 'x.csv'", "attach 'x.db'", "", "selct 1", "install httpfs"):
+    for query in ("delete from incidents", "select 1; select 2", "set threads = 1", "copy incidents to 'x.csv'", "attach 'x.db'", "", "selct 1",
+                  "install httpfs"):
         with pytest.raises(BadInput):
             closed.sql(query)
 
 
 def test_sql_takes_parameters_and_returns_a_frame(city: Any) -> None:
-    found = city.sql("select plate, count(*) n from reads where read_at >= ? group by plate having n > ? order by n desc", [datetime(2026, 6, 20, tzinfo=UTC), 3])
+    query = "select plate, count(*) n from reads where read_at >= ? group by plate having n > ? order by n desc"
+    found = city.sql(query, [datetime(2026, 6, 20, tzinfo=UTC), 3])
     assert found.columns == ["plate", "n"] and found.height and found["n"].min() > 3
     assert city.sql("select count(*) n from batches")["n"][0] == city.batches().height
 

@@ -108,7 +108,7 @@ class Casebook:
         self.case(case_number)
         with self.engine.begin() as db:
             made = db.execute(leads.insert().values(case_number=case_number, entity=entity, text=text, basis=basis, made_at=datetime.now(UTC)))
-            return int(made.inserted_primary_key[0])
+            return int(made.inserted_primary_key[0])  # type: ignore[index]
 
     def judge(self, lead_id: int, verdict: str, why: str, *, user: str) -> None:
         """Keep what a person decided about a lead; earlier judgements stay.
@@ -160,8 +160,7 @@ class Casebook:
         return found.join(latest.select("lead_id", "verdict", "judged_by", "judged_at"), on="lead_id", how="left")
 
     def _frame(self, table: sa.Table, where: Any, order: Any) -> pl.DataFrame:
-        kinds: dict[str, Any] = {c.name: pl.Datetime("us", "UTC") if isinstance(c.type, sa.DateTime) else pl.Int64 if isinstance(c.type, sa.Integer) else pl.String
-                                 for c in table.columns}
+        kinds: dict[str, Any] = {c.name: _kind(c.type) for c in table.columns}
         query = sa.select(table).order_by(order)
         with self.engine.connect() as db:
             rows = db.execute(query if where is None else query.where(where)).mappings().all()
@@ -169,7 +168,9 @@ class Casebook:
         return pl.DataFrame(data, schema=kinds)
 
     def fill(self, file: Path, *, user: str) -> int:
-        """Add the cases of a JSON file ([{case_number, title, purpose, reason, subjects: [{entity, why}]}]); those there already stay. Returns how many are new.
+        """Add the cases of a JSON file ([{case_number, title, purpose, reason, subjects: [{entity, why}]}]); those there already stay.
+
+        Returns how many are new.
 
         Raises:
             BadInput: the file is not such a list.
@@ -187,6 +188,12 @@ class Casebook:
             for s in c.get("subjects", ()):
                 self.add_subject(number, s["entity"], s.get("why", ""), user=user)
         return sum(number not in have for number, _, _ in wanted)
+
+
+def _kind(type: Any) -> Any:
+    if isinstance(type, sa.DateTime):
+        return pl.Datetime("us", "UTC")
+    return pl.Int64 if isinstance(type, sa.Integer) else pl.String
 
 
 def _aware(value: Any) -> Any:

@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="workbench", description="Investigative analytics for real-time crime centres: load exports, ask models, brief commanders.")
+    about = "Investigative analytics for real-time crime centres: load exports, ask models, brief commanders."
+    parser = argparse.ArgumentParser(prog="workbench", description=about)
     parser.add_argument("--version", action="version", version=f"workbench {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -126,7 +127,7 @@ def _load(args: argparse.Namespace) -> None:
     source = find(args.source, plugins=folder / "plugins" / "loaders")
     for file in args.files:
         report = workspace.load(folder, source, file, progress=None if args.json else _bar())
-        print(report.to_json() if args.json else report.sentence(), flush=True)
+        print(json.dumps(report.to_json()) if args.json else report.sentence(), flush=True)
 
 
 def _sources(args: argparse.Namespace) -> None:

@@ -47,7 +47,7 @@ def run(folder: Path, *, serve: bool = True, port: int = 5006, progress: Callabl
         print(f"      {result.headline}", flush=True)
     step(3, "models asked")
 
-    wanted = {"asof": city.agency.moment(asof).astimezone(city.agency.tz).date().isoformat(), "case": number, "purpose": details["purpose"], "reason": details["reason"]}
+    wanted = {"asof": asof.astimezone(city.agency.tz).date().isoformat(), "case": number, "purpose": details["purpose"], "reason": details["reason"]}
     files = briefings.run(city, "daily_briefing", wanted, None, progress=progress)
     step(4, "briefing written")
     print(f"workspace  {made.path}\nhtml       {files.html}\npdf        {files.pdf}", flush=True)

@@ -65,7 +65,8 @@ def tables_in(query: str) -> list[str]:
         except duckdb.Error as e:
             raise BadInput(f"The query cannot be read: {_first_line(e)}") from None
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise BadInput("Only one SELECT is taken here; facts are never changed by a query. Example: city.sql(\"select beat, count(*) n from incidents group by beat\")")
+            example = 'city.sql("select beat, count(*) n from incidents group by beat")'
+            raise BadInput(f"Only one SELECT is taken here; facts are never changed by a query. Example: {example}")
         tree = json.loads(db.execute("select json_serialize_sql(?::varchar)", [query]).fetchall()[0][0])
     if tree.get("error"):
         raise BadInput(f"The query cannot be read: {tree.get('error_message')}")
@@ -161,22 +162,24 @@ _SEARCHED = (
 def find(lake: Lake, versions: dict[str, int], casebook: Casebook, text: str, *, personal: bool, most: int) -> pl.DataFrame:
     """Entities matching a text as (kind, id, label), exact first, then beginning with it, then holding it."""
     low = text.lower()
+    digits = "" if any(c.isalpha() for c in text) else "".join(c for c in text if c.isdigit())
     parts, params = [], []
     for name, kind, key, label, fields in _SEARCHED:
         if TABLES[name].personal and not personal:
             continue
-        wanted = {"vehicle": plates.normal(text).lower() or low, "phone": "".join(c for c in text if c.isdigit()) or low}.get(kind, low)
+        wanted = {"vehicle": plates.normal(text).lower() or low, "phone": digits or low}.get(kind, low)
         rank = "least(" + ", ".join(f"case when lower({f}) = ? then 0 when starts_with(lower({f}), ?) then 1 when contains(lower({f}), ?) then 2 else 9 end"
                                     for f in fields) + ", 9)"
         params += [wanted] * 3 * len(fields)
         parts.append(f"select distinct '{kind}' kind, '{kind}:' || {key} id, {label} as label, {rank} as rank from {name}")
     if personal:
-        parts.append("select distinct 'vehicle' kind, 'vehicle:' || plate id, plate || ' (read)' as label, case when lower(plate) = ? then 0 else 1 end as rank "
+        parts.append("select distinct 'vehicle' kind, 'vehicle:' || plate id, plate || ' (read)' as label, if(lower(plate) = ?, 0, 1) as rank "
                      "from reads where starts_with(lower(plate), ?) and plate not in (select plate from vehicles where plate is not null)")
         params += [plates.normal(text).lower()] * 2
     query = f"select kind, id, label, rank from ({' union all '.join(parts)}) where rank < 9 order by rank, kind, label, id limit {int(most)}"
     found = lake.query(query, params, versions=versions)
     known = casebook.cases()
-    hits = known.filter(pl.col("case_number").str.to_lowercase().str.contains(low, literal=True) | pl.col("title").str.to_lowercase().str.contains(low, literal=True))
-    cases = hits.select(kind=pl.lit("case"), id=pl.lit("case:") + pl.col("case_number"), label=pl.col("case_number") + ", " + pl.col("title"), rank=pl.lit(0, dtype=pl.Int32))
+    hits = known.filter(pl.any_horizontal(pl.col("case_number", "title").str.to_lowercase().str.contains(low, literal=True)))
+    label = pl.col("case_number") + ", " + pl.col("title")
+    cases = hits.select(kind=pl.lit("case"), id=pl.lit("case:") + pl.col("case_number"), label=label, rank=pl.lit(0, dtype=pl.Int32))
     return pl.concat([cases, found.with_columns(pl.col("rank").cast(pl.Int32))]).sort("rank", maintain_order=True).head(most).select("kind", "id", "label")

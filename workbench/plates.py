@@ -18,7 +18,7 @@ _NOT_PLATE = re.compile(r"[\W_]+")
 
 def normal(plate: str) -> str:
     """Upper case letters and digits only: ``normal("abc-1234") == "ABC1234"``. "" when nothing is left. O(length)."""
-    return _NOT_PLATE.sub("", plate).upper()
+    return _NOT_PLATE.sub("", plate).replace("ß", "ẞ").upper()
 
 
 def normal_sql(expr: str) -> str:

@@ -138,7 +138,8 @@ class Workbench:
         if closed:
             raise AccessRefused(
                 f"{', '.join(closed)} {'is' if len(closed) == 1 else 'are'} about plates or persons: a case and a purpose are needed. Open it so: "
-                f"wb.open_workbench({self.path.name!r}, case={self.agency.demo_case or '2026-0142'!r}, purpose='investigation', reason='who was near the scenes')")
+                f"wb.open_workbench({self.path.name!r}, case={self.agency.demo_case or '2026-0142'!r}, purpose='investigation', "
+                "reason='who was near the scenes')")
 
     def _frame(self, name: str, where: Sequence[str], params: Sequence[Any], area: Place | None = None, /, **asked: Any) -> pl.DataFrame:
         with self.deed("query", name, **{k: str(v) for k, v in asked.items() if v is not None}) as outcome:
@@ -279,7 +280,8 @@ class Workbench:
         rows = []
         for name in [n for n in TABLES if self.versions.get(n) is not None]:
             latest = f"max({TABLES[name].time})" if TABLES[name].time else "null::timestamptz"
-            rows.append(self.lake.query(f"select '{name}' as \"table\", count(*) as rows, {self.versions[name]} as version, {latest} as latest from {name}", versions=self.versions))
+            query = f"select '{name}' as \"table\", count(*) as rows, {self.versions[name]} as version, {latest} as latest from {name}"
+            rows.append(self.lake.query(query, versions=self.versions))
         return pl.concat(rows) if rows else pl.DataFrame(schema={"table": pl.String, "rows": pl.Int64, "version": pl.Int32, "latest": pl.Datetime("us", "UTC")})
 
     def batches(self) -> pl.DataFrame:

@@ -89,7 +89,7 @@ def load(folder: Path, source: Source, file: Path, *, user: str | None = None, p
     person = Person(user or current_user())
     with Audit(folder / "audit.db").deed(person, "load", source.name, file=file.name) as outcome:
         report = Lake(folder / "lake").load(source, file, user=person.user, progress=progress)
-        outcome.update(batch_id=report.batch_id, read=report.read, added=report.added, updated=report.updated, duplicate=report.duplicate, rejected=report.rejected)
+        outcome.update(batch_id=report.batch_id, **{k: v for k, v in report.to_json().items() if k not in ("source", "file", "seconds")})
     return report
 
 

@@ -15,7 +15,7 @@ from workbench.session import Workbench
 from workbench.views import charts
 from workbench.views.scales import number
 
-_COLUMNS = {"started_at": "Began", "offence_detail": "Offence", "address": "Address", "premise": "Place", "report_number": "Report"}
+_COLUMNS = {"started_at": "Began", "offence_detail": "Offence", "address": "Address", "report_number": "Report"}
 WEEKS = 52
 
 

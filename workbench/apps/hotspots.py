@@ -36,6 +36,7 @@ AHEAD = {"1 day": "1d", "3 days": "3d", "7 days": "7d", "14 days": "14d", "28 da
 BACK = {"90 days": "90d", "180 days": "180d", "1 year": "365d", "2 years": "730d"}
 CELLS = {"150 m": 150.0, "250 m": 250.0, "400 m": 400.0}
 TESTED = timedelta(days=182)
+_FIRST = "hotspots.kde"  # the method that stands in the box at first
 _SAID = 0.02  # the share that a forecast's own sentence speaks of
 
 
@@ -70,7 +71,7 @@ class _Hotspots:
         offences = self.workbench.offences()
         last = self.workbench.asof.astimezone(self.agency.tz).date()
         self.offence = pmui.Select(label="Offence", options=offences, value="burglary" if "burglary" in offences else offences[0], **wide)
-        self.method = pmui.Select(label="Method", options=list(self.methods), value=next(iter(self.methods)), **wide)
+        self.method = pmui.Select(label="Method", options=list(self.methods), value=next((t for t, n in self.methods.items() if n == _FIRST), next(iter(self.methods))), **wide)
         self.asof = pmui.DatePicker(label="Forecast from the morning of", value=last, end=last, **wide)
         self.ahead = pmui.Select(label="Looking ahead", options=AHEAD, value="7d", **wide)
         self.back = pmui.Select(label="Learning from the last", options=BACK, value="365d", **wide)
@@ -103,7 +104,7 @@ class _Hotspots:
         self.table_card = page.card("Cells to cover, most expected first", self.table)
         main = page.column(
             self.message.pane, self.answer,
-            page.grid(page.column(self.map_card, self.test_card), page.column(self.table_card, self.behind.card), wide="minmax(0, 1.4fr) minmax(0, 1fr)", align="start"),
+            page.grid(page.column(self.map_card, self.test_card), page.column(self.table_card, self.behind.card), wide="minmax(0, 1fr) 392px", align="start"),
         )
         pn.state.onload(self.work)
         made = page.shell(self.workbench, TITLE, [main], here="hotspots", sidebar=sidebar)
@@ -160,7 +161,7 @@ class _Hotspots:
     def _nothing(self) -> None:
         self.sentence.object, self.foot.object = "<p class=sentence>There is no forecast for this choice.</p>", ""
         self.map.show(())
-        self.table.param.update(rows=[], ids=[], empty="No cell can be ranked for this choice.")
+        self.table.clear("No cell can be ranked for this choice.")
         self.behind.clear()
         self._untested("Without a forecast there is nothing to test.")
 
@@ -181,7 +182,7 @@ class _Hotspots:
         self.foot.object = more + page.basis_markup(surface.basis.lines())
         self.map.show(self._layers(surface, top))
         ranked = self._ranked(surface, top)
-        self.table.show(ranked, {"rank": "#", "where": "Where", "expected": "Expected", "interval": "90 % range", "recent": "Last 28 d"},
+        self.table.show(ranked, {"rank": "#", "place": "Where", "beat": "Beat", "expected": "Expected", "recent": "Last 28 d"},
                         ids=[str(c) for c in ranked["cell"].to_list()], zone=self.agency.tz, bars=("expected",))
         if len(top):
             self.pick(int(top[0]))
@@ -190,12 +191,9 @@ class _Hotspots:
         return tuple(replace(layer, name="cells", marked=tuple(int(c) for c in top)) if isinstance(layer, Cells) else layer for layer in surface.layers)
 
     def _ranked(self, surface: Surface, top: Any) -> pl.DataFrame:
-        lower, upper = (v[top] if v is not None else [None] * len(top) for v in (surface.lower, surface.upper))
-        frame = pl.DataFrame({"rank": range(1, len(top) + 1), "cell": [int(c) for c in top], "expected": surface.expected[top], "lower": lower, "upper": upper})
+        frame = pl.DataFrame({"rank": range(1, len(top) + 1), "cell": [int(c) for c in top], "expected": surface.expected[top]})
         named = place_names(self.incidents, surface.grid, top, surface.asof)
-        return frame.join(named, on="cell", how="left", maintain_order="left").with_columns(
-            pl.format("{} to {}", pl.col("lower").cast(pl.Int64), pl.col("upper").cast(pl.Int64)).alias("interval"), pl.col("recent").fill_null(0),
-            where=pl.concat_str([pl.col("place").fill_null("no address"), pl.format("beat {}", "beat")], separator=", ", ignore_nulls=True))
+        return frame.join(named, on="cell", how="left", maintain_order="left").with_columns(pl.col("recent").fill_null(0))
 
     def _day(self, moment: datetime) -> str:
         return page.local(moment, self.workbench)

@@ -23,13 +23,13 @@ a.app { display: flex; flex-direction: column; box-sizing: border-box; text-deco
   border: 1px solid var(--mui-palette-divider); border-radius: 12px; padding: 20px 22px 16px; transition: border-color .12s, box-shadow .12s; }
 a.app:hover { border-color: var(--mui-palette-primary-main); box-shadow: 0 4px 14px rgba(16, 32, 56, .10); }
 a.app .head { display: flex; gap: 14px; align-items: center; margin-bottom: 10px; } a.app .head h2 { margin: 0; }
-a.app svg { flex: none; width: 42px; height: 42px; padding: 9px; box-sizing: border-box; border-radius: 10px; background: #14233a; fill: #fff; }
+a.app svg { flex: none; width: 42px; height: 42px; padding: 9px; box-sizing: border-box; border-radius: 10px; background: var(--mui-palette-primary-main); fill: var(--mui-palette-primary-contrastText, #fff); }
 a.app h2 { font-size: 19px; margin-bottom: 6px; color: var(--mui-palette-primary-main); } a.app .question { font-size: 16px; line-height: 1.42; flex: 1; margin-bottom: 16px; }
 a.app .needs { font-size: 13px; line-height: 1.5; color: var(--mui-palette-text-secondary); border-top: 1px solid var(--mui-palette-divider); padding-top: 10px; }
 a.app .needs b { color: var(--mui-palette-text-primary); font-weight: 700; }
 table { width: 100%; border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-size: 12px; color: var(--mui-palette-text-secondary); padding: 4px 12px 6px 0; white-space: nowrap; }
-td { padding: 7px 12px 7px 0; border-top: 1px solid var(--mui-palette-divider); vertical-align: top; } td.n, th.n { text-align: right; } td.t { white-space: nowrap; }
+td { padding: 8px 14px 8px 0; border-top: 1px solid var(--mui-palette-divider); vertical-align: top; } td.n, th.n { text-align: right; } td.t { white-space: nowrap; }
 tr td:last-child, tr th:last-child { padding-right: 0; }
 .wide { overflow-x: auto; } .help { color: var(--mui-palette-text-secondary); font-size: 13px; }
 ul { list-style: none; margin: 0; padding: 0; } li { padding: 8px 0; border-top: 1px solid var(--mui-palette-divider); font-size: 14px; line-height: 1.4; } li:first-child { border-top: 0; }
@@ -40,7 +40,7 @@ li a { font-weight: 700; text-decoration: none; } li a:hover { text-decoration: 
 def home(workbench: Workbench, entries: Sequence[Entry]) -> Any:
     """The hub page of a workspace."""
     held = holdings(workbench)
-    cards = page.html_pane(f"<div class=cards>{''.join(_app_card(e, held) for e in entries)}</div>", stylesheets=[_CSS])
+    cards = page.html_pane(f"<div class=cards>{''.join(_app_card(e, held, workbench) for e in entries)}</div>", stylesheets=[_CSS])
     agency = workbench.agency
     about = agency.about or "Choose a question. Nothing on these pages leaves this machine."
     head = page.html_pane(f"<h1>{text(agency.name)}</h1><p class=lead>{text(about)}</p>", stylesheets=[_CSS], margin=(4, 2))
@@ -62,7 +62,7 @@ def holdings(workbench: Workbench) -> pl.DataFrame:
     return workbench.holdings().filter(pl.col("rows") > 0).join(by_table, on="table", how="left", maintain_order="left")
 
 
-def _app_card(entry: Entry, held: pl.DataFrame) -> str:
+def _app_card(entry: Entry, held: pl.DataFrame, workbench: Workbench) -> str:
     have = {row["table"]: row for row in held.iter_rows(named=True)}
     missing = [n for n in entry.needs if n not in have]
     if not entry.needs:
@@ -70,7 +70,8 @@ def _app_card(entry: Entry, held: pl.DataFrame) -> str:
     elif missing:
         needs = f"Needs {text(', '.join(missing))}: not loaded yet. <b>workbench load</b> takes them in."
     else:
-        needs = f"Rests on {text(_listing(entry.needs))}."
+        newest = max((have[n]["latest"] for n in entry.needs if have[n]["latest"] is not None), default=None)
+        needs = f"Rests on {text(_listing(entry.needs))}." + (f" Newest row: {text(page.local(newest, workbench, '%-d %b %Y, %H:%M'))}." if newest else "")
     icon = f'<svg viewBox="0 0 24 24" aria-hidden=true><path fill-rule=evenodd d="{text(entry.icon or _APP)}"/></svg>'
     return (f'<a class=app href="./{text(quote(entry.name))}"><div class=head>{icon}<h2>{text(entry.title)}</h2></div><p class=question>{text(entry.question)}</p>'
             f"<p class=needs>{needs}</p></a>")
@@ -84,13 +85,13 @@ def _holdings_table(held: pl.DataFrame, workbench: Workbench) -> str:
     if held.is_empty():
         return "<p class=lead>Nothing has been loaded yet. Take in a file with <b>workbench load SOURCE FILE</b>; <b>workbench sources</b> lists what can be read.</p>"
     rows = "".join(
-        f"<tr><td><b>{text(r['table'])}</b><div class=help>{text(TABLES[r['table']].help)}</div></td><td class=n>{r['rows']:,}</td>"
+        f"<tr><td><b>{text(r['table'])}</b></td><td class=help>{text(TABLES[r['table']].help)}</td><td class=n>{r['rows']:,}</td>"
         f"<td class=t>{_when(r['latest'], workbench)}</td><td class=t>{_when(r['loaded_at'], workbench)}</td></tr>"
         for r in held.iter_rows(named=True))
     loads = workbench.batches()
     refused = int(loads["rejected"].sum()) if loads.height else 0
     foot = f"{loads.height:,} files taken in; {refused:,} records could not be used and are kept with their reason." if loads.height else ""
-    return (f"<div class=wide><table><thead><tr><th>Table</th><th class=n>Rows</th><th>Latest in it</th><th>Last loaded</th></tr></thead><tbody>{rows}</tbody></table></div>"
+    return (f"<div class=wide><table><thead><tr><th>Table</th><th>A row is</th><th class=n>Rows</th><th>Latest in it</th><th>Last loaded</th></tr></thead><tbody>{rows}</tbody></table></div>"
             f'<p class=small style="margin-top:10px">{text(foot)}</p>')
 
 
@@ -100,7 +101,7 @@ def _when(moment: datetime | None, workbench: Workbench) -> str:
     age = workbench.asof - moment
     when = page.local(moment, workbench, "%-d %b %Y, %H:%M")
     days = age // timedelta(days=1)
-    return text(when) + (f"<div class=help>{days} days before the latest incident</div>" if 2 <= days < 100_000 else "")
+    return text(when) + (f"<div class=help>{days:,} days before the latest incident</div>" if 2 <= days < 100_000 else "")
 
 
 def _cases(workbench: Workbench, entries: Sequence[Entry]) -> str:

@@ -119,7 +119,7 @@ def shell(workbench: Workbench, title: str, main: Sequence[Any], *, here: str = 
     """
     header = pn.pane.HTML(heading(workbench, here), stylesheets=[_HEADER], sizing_mode="stretch_width", margin=0)
     return pmui.Page(
-        title="Workbench", meta_title=f"{title} · {workbench.agency.name}", header=[header], main=list(main), sidebar=list(sidebar), sidebar_width=304, main_width=width, app_bar_width="100%",
+        title="Workbench", meta_title=f"{title} · {workbench.agency.name}", header=[header], main=list(main), sidebar=list(sidebar), sidebar_width=248, main_width=width, app_bar_width="100%",
         sidebar_resizable=False, theme_config=look(), sx=_PAGE_SX, busy_indicator="linear", favicon=_ICON, site_url="./",
     )
 

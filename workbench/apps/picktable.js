@@ -3,10 +3,10 @@ const CSS = `
 .box{overflow:auto;border-radius:6px;scrollbar-width:thin;outline-offset:-2px}
 table{border-collapse:separate;border-spacing:0;width:100%;font:13px/1.35 var(--wb-font,Roboto,sans-serif);color:var(--mui-palette-text-primary,#17212f);font-variant-numeric:tabular-nums}
 th{position:sticky;top:0;z-index:1;background:var(--mui-palette-background-paper,#fff);text-align:left;font-weight:700;font-size:11.5px;letter-spacing:.02em;
-color:var(--mui-palette-text-secondary,#5a6778);padding:6px 10px;border-bottom:1px solid var(--mui-palette-divider,#dde3ea);white-space:nowrap}
+color:var(--mui-palette-text-secondary,#5a6778);padding:6px 8px;border-bottom:1px solid var(--mui-palette-divider,#dde3ea);white-space:nowrap}
 th button{all:unset;cursor:pointer}th button:focus-visible{outline:2px solid var(--mui-palette-primary-main,#16325c);outline-offset:2px;border-radius:2px}
-td{padding:6px 10px;border-bottom:1px solid color-mix(in srgb,var(--mui-palette-divider,#dde3ea) 60%,transparent);vertical-align:top}
-td.num,th.num{text-align:right}td.wide{min-width:220px}td.short{white-space:nowrap}
+td{padding:6px 8px;border-bottom:1px solid color-mix(in srgb,var(--mui-palette-divider,#dde3ea) 60%,transparent);vertical-align:top}
+td.num,th.num{text-align:right}td.wide{min-width:220px}td.short,td.bars{white-space:nowrap}
 tbody tr{cursor:pointer}tbody tr:hover td{background:color-mix(in srgb,var(--mui-palette-primary-main,#16325c) 6%,transparent)}
 tbody tr[aria-selected=true] td{background:color-mix(in srgb,var(--mui-palette-primary-main,#16325c) 15%,transparent)}
 tbody tr[aria-selected=true] td:first-child{box-shadow:inset 3px 0 0 var(--mui-palette-primary-main,#16325c)}
@@ -60,7 +60,7 @@ function render({ model, el }) {
     }
   };
   const sorted = () => {
-    const rows = (get("rows") || []).map((cells, i) => ({ cells, id: String(get("ids")[i]) }));
+    const rows = [...((get("content") || {}).rows || [])];
     if (!order) return rows;
     const at = order.column, sign = order.down ? -1 : 1;
     const number = (v) => (typeof v === "number" ? v : v && typeof v === "object" ? v.value : NaN);
@@ -94,7 +94,7 @@ function render({ model, el }) {
     }
     const table = document.createElement("table"), head = table.createTHead().insertRow(), body = table.createTBody();
     table.setAttribute("aria-label", get("label"));
-    (get("columns") || []).forEach((column, i) => {
+    ((get("content") || {}).columns || []).forEach((column, i) => {
       const th = document.createElement("th"), button = document.createElement("button");
       th.className = column.kind;
       th.scope = "col";
@@ -112,7 +112,7 @@ function render({ model, el }) {
       const tr = body.insertRow();
       tr.dataset.id = row.id;
       tr.tabIndex = i ? -1 : 0;
-      row.cells.forEach((value, c) => tr.append(cell(value, (get("columns")[c] || {}).kind || "")));
+      row.cells.forEach((value, c) => tr.append(cell(value, (get("content").columns[c] || {}).kind || "")));
       tr.onclick = () => pick(row.id);
       tr.onkeydown = (e) => keys(e, tr);
     });
@@ -120,7 +120,7 @@ function render({ model, el }) {
     mark(false);
   };
   draw();
-  const events = { rows: () => { order = null; draw(); }, selected: () => mark(true), empty: draw };
+  const events = { content: () => { order = null; draw(); }, selected: () => mark(true), empty: draw };
   for (const [name, act] of Object.entries(events)) model.on(`change:${name}`, act);
   return () => {
     for (const [name, act] of Object.entries(events)) model.off(`change:${name}`, act);

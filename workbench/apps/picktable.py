@@ -21,9 +21,8 @@ MOST_ROWS = 500
 class PickTable(pn.custom.AnyWidgetComponent):
     """Rows of plain text and numbers. ``selected`` goes both ways; ``picked`` changes only when a person picks a row."""
 
-    columns = param.List(default=[], doc="One {title, kind, help} a column; kind is 'num', 'short', 'wide' or ''.")
-    rows = param.List(default=[], doc="One list of cells a row; a cell is text, a number or {value, share, text} drawn with a bar.")
-    ids = param.List(default=[], doc="One id a row.")
+    content = param.Dict(default={"columns": [], "rows": []}, doc="columns: one {title, kind} each (kind 'num', 'short', 'wide'); rows: one {id, cells} each. "
+                         "A cell is text, a number or {value, share, text} drawn with a bar. One parameter, so that rows and ids never part.")
     selected = param.List(default=[], doc="Ids of the rows lit up.")
     picked = param.Dict(default={}, doc="{'id', 'at'} of the row picked last.")
     empty = param.String(default="Nothing to show.", doc="The sentence that stands for no rows.")
@@ -37,8 +36,13 @@ class PickTable(pn.custom.AnyWidgetComponent):
         frame, kept = frame.head(MOST_ROWS), list(columns)
         top = {c: float(frame[c].max() or 1) for c in bars if len(frame)}  # type: ignore[arg-type]
         body = [[_cell(value, zone, top.get(name)) for name, value in zip(kept, row, strict=True)] for row in frame.select(kept).iter_rows()]
-        heads = [{"title": title, "kind": "num" if frame.schema[name].is_numeric() and name not in bars else _width(frame[name])} for name, title in columns.items()]
-        self.param.update(columns=heads, ids=[str(i) for i in ids[:MOST_ROWS]], rows=body, selected=[])
+        heads = [{"title": title, "kind": "bars" if name in bars else "num" if frame.schema[name].is_numeric() else _width(frame[name])} for name, title in columns.items()]
+        rows = [{"id": str(i), "cells": cells} for i, cells in zip(ids, body, strict=False)]
+        self.param.update(content={"columns": heads, "rows": rows}, selected=[])
+
+    def clear(self, why: str) -> None:
+        """Show no row, and a sentence in their place."""
+        self.param.update(content={"columns": [], "rows": []}, selected=[], empty=why)
 
     def when_picked(self, do: Callable[[str], None]) -> None:
         """Call ``do(id)`` when a person picks a row."""
@@ -46,10 +50,10 @@ class PickTable(pn.custom.AnyWidgetComponent):
 
 
 def _width(values: pl.Series) -> str:
-    if values.dtype == pl.String():
-        longest = values.str.len_chars().max()
-        return "wide" if isinstance(longest, int) and longest > 40 else "short"
-    return "short"
+    """Short texts stay on one line, long ones get room, what lies between may wrap."""
+    longest = values.str.len_chars().max() if values.dtype == pl.String() else 0
+    length = longest if isinstance(longest, int) else 0
+    return "short" if length <= 18 else "wide" if length > 60 else ""
 
 
 def _cell(value: Any, zone: ZoneInfo, top: float | None) -> Any:

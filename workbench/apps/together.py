@@ -34,8 +34,8 @@ class Together:
         self._following = self.dark = False
         self._chosen_rows: set[str] = set()
         self.placed: set[str] = set()
-        self.chart = LinkChart(height=450, margin=0)
-        self.map = WebMap(base=workbench.base(), height=450, margin=0)
+        self.chart = LinkChart(height=480, margin=0)
+        self.map = WebMap(base=workbench.base(), height=480, margin=0)
         self.table = PickTable(height_px=300, label="Evidence", empty="No evidence row belongs to this choice.", sizing_mode="stretch_width", margin=0)
         self.timeline = page.Drawing(self._from_timeline)
         self.chosen = page.html_pane("")
@@ -50,7 +50,7 @@ class Together:
         self.time_card = page.card("When", self.timeline.view)
         self.table_card = page.card("Evidence", head, self.table)
         self.view = page.column(
-            page.grid(self.chart_card, self.map_card, wide="minmax(0, 1.25fr) minmax(0, 1fr)", align="start"), self.time_card, self.table_card, visible=False)
+            page.grid(self.chart_card, self.map_card, wide="minmax(0, 1.1fr) minmax(0, 1fr)", align="start"), self.time_card, self.table_card, visible=False)
 
     # ------------------------------------------------------------------ showing an answer
 
@@ -185,9 +185,13 @@ class Together:
         parts = []
         for node in sorted(nodes)[:3]:
             data = graph.nodes[node]
-            rate = f", tied to {data['ties']} things in all" if data.get("ties") else ""
+            rate = f", tied to {_count(data['ties'], 'thing')} in all" if data.get("ties") else ""
             if data.get("near") is not None:
-                rate += f"; near {data['near']} scenes, {data['expected']:.2g} expected by chance, {data['as_often']} plates as often"
+                rate += f"; near {_count(data['near'], 'scene')}, {data['expected']:.2g} expected by chance, {_count(data['as_often'], 'plate')} as often"
             parts.append(f"<b>{text(str(data['label']))}</b> ({text(theme.kind(data['kind']).word.lower())}{text(rate)})")
         said = " and ".join(parts) or "This"
         self.chosen.object = f"<p class=small>{said}: {len(rows):,} of {total:,} evidence rows.</p>"
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n:,} {word}" + ("" if n == 1 else "s")

@@ -125,10 +125,10 @@ def leads(items: Sequence[Mapping[str, Any]], *, empty: str) -> Block:
 def basis(named: Mapping[str, Result | Basis]) -> Block:
     """What each answer of the page rests on; what is the same for all of them is said once, at the end."""
     lines = {name: (r.basis if isinstance(r, Result) else r).lines() for name, r in named.items()}
-    shared = [pair for pair in next(iter(lines.values()), []) if len(lines) > 1 and all(pair in pairs for pairs in lines.values())]
-    every = {**lines, **({"All of them": shared} if shared else {})}
-    own = {name: [list(p) for p in pairs if p not in shared or name == "All of them"] for name, pairs in every.items()}
-    return Block("basis", {"answers": [{"name": name, "lines": pairs} for name, pairs in own.items()]})
+    said = {label: {text for pairs in lines.values() for k, text in pairs if k == label} for label in ("As of", "Table versions", "Code")}
+    shared = [[label, texts.pop()] for label, texts in said.items() if len(texts) == 1 and len(lines) > 1]
+    answers = [{"name": name, "lines": [list(p) for p in pairs if list(p) not in shared]} for name, pairs in lines.items()]
+    return Block("basis", {"answers": [*answers, *([{"name": "All answers", "lines": shared}] if shared else [])]})
 
 
 def note(text: str, *, tone: str = "plain") -> Block:

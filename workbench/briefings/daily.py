@@ -272,7 +272,8 @@ def leads(found: Result, city: Workbench, *, days: int, each: int = 4) -> Block:
         lines = [{"text": f"{_capital(r['new'])}, {r['at'].astimezone(city.agency.tz):%a %d %b %H:%M}: {_capital(r['text']).rstrip('.')}.",
                   "rate": _capital(r["base_rate"] or "no base rate is known")} for r in rows.head(each).iter_rows(named=True)]
         left = rows.height - len(lines)
-        items.append({"case": number, "title": titles.get(number, ""), "lines": lines, "note": f"{left} more, weaker, are in the notebook of this run." if left > 0 else ""})
+        more = f"{left} more, weaker, are in the notebook of this run." if left > 0 else ""
+        items.append({"case": number, "title": titles.get(number, ""), "lines": lines, "note": more})
     return blocks.leads(items, empty=empty)
 
 
@@ -295,8 +296,3 @@ def week(when: Result, *, offence: str) -> Block:
     if when.table.is_empty():
         return blocks.note(when.headline, tone="warn")
     return blocks.clock(when, caption=f"{_capital(offence)} by day of the week and hour, {when.basis.used:,} incidents; darker = more.")
-
-
-def weeks_before(city: Workbench, until: datetime, weeks: int) -> datetime:
-    """The same local time of day some weeks earlier."""
-    return city.agency.moment(until.astimezone(city.agency.tz).replace(tzinfo=None) - timedelta(weeks=weeks))

@@ -10,6 +10,7 @@ change, so 02:30 becomes 03:30 summer time; a time that happened twice (clocks w
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Self
 
@@ -93,7 +94,7 @@ def local_time(expr: str, *formats: str, zone: str = ZONE) -> Reading:
 def utc_time(expr: str, *formats: str) -> Reading:
     """A time that is UTC already. With no format: ISO 8601, where an offset in the text is honoured."""
     if not formats:
-        return Reading.of(_finite(f"try_cast({expr} as timestamptz)"), text(expr))
+        return Reading.of(_in_digits(expr, f"try_cast({expr} as timestamptz)"), text(expr))
     return Reading.of(f"timezone('UTC', {_wall(expr, formats)})", text(expr))
 
 
@@ -181,12 +182,20 @@ def stable_id(*exprs: str) -> str:
 def _wall(expr: str, formats: Sequence[str]) -> str:
     if not formats:
         raise BadInput("A time needs its format, e.g. '%m/%d/%Y %I:%M:%S %p', or 'iso'.")
-    tries = [_finite(f"try_cast({expr} as timestamp)") if f == "iso" else f"try_strptime(trim({expr}), {quoted(f)})" for f in formats]
+    tries = [_in_digits(expr, f"try_cast({expr} as timestamp)") if f == "iso" else _by_format(expr, f) for f in formats]
     return tries[0] if len(tries) == 1 else f"coalesce({', '.join(tries)})"
 
 
-def _finite(sql: str) -> str:
-    return f"nullif(nullif({sql}, 'infinity'), '-infinity')"
+def _by_format(expr: str, form: str) -> str:
+    """DuckDB takes the words infinity and epoch for a time in any format; a time that begins with a digit is told apart most cheaply."""
+    read = f"try_strptime(trim({expr}), {quoted(form)})"
+    if re.match(r"%-?[dmYyHIjS]", form):
+        return _in_digits(expr, read)
+    return f"(case when regexp_matches({expr}, '^\\s*[^-\\siIeE]') then {read} end)"
+
+
+def _in_digits(expr: str, read: str) -> str:
+    return f"(case when trim({expr}) between '0' and ':' then {read} end)"
 
 
 def _step(sql: str) -> str:

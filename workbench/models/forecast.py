@@ -78,7 +78,8 @@ def surface_of(
     low, high = chance.interval(total, moves.whole * (1 + 1 / max(moves.periods, 1)) + ratio / max(total, 1e-12))
     if moves.periods < 4:
         notes = (*notes, f"The window holds only {moves.periods} periods of {said(horizon)}, so intervals assume pure chance (Poisson) and may be too narrow.")
-    top = _order(grid, expected)[: max(1, int(grid.n_inside * _TOP + 1e-9))]
+    order = _order(grid, expected)
+    top = order[: max(1, int(grid.n_inside * _TOP + 1e-9))]
     headline = _headline(grid, expected, top, (low[0], high[0]), said(horizon), local(past.asof, zone))
     basis = Basis.of(
         incidents,
@@ -102,7 +103,7 @@ def surface_of(
     return Surface(
         headline=headline,
         table=_table(grid, top, expected, lower, upper, counted),
-        layers=(_cells(grid, expected, lower, upper, top, horizon, name),),
+        layers=(_cells(grid, expected, lower, upper, order, top, horizon, name),),
         basis=basis,
         base=origin_of(incidents).base,
         grid=grid,
@@ -126,7 +127,7 @@ def _headline(grid: Grid, expected: Floats, top: Any, between: tuple[float, floa
 
 def _order(grid: Grid, expected: Floats) -> np.ndarray[Any, np.dtype[np.int64]]:
     inside = np.flatnonzero(grid.inside)
-    return inside[np.lexsort((inside, -expected[inside]))]
+    return inside[np.argsort(-expected[inside], kind="stable")]
 
 
 def _table(grid: Grid, top: Any, expected: Floats, lower: Floats, upper: Floats, counted: Any) -> pl.DataFrame:
@@ -148,8 +149,8 @@ def _table(grid: Grid, top: Any, expected: Floats, lower: Floats, upper: Floats,
     )
 
 
-def _cells(grid: Grid, expected: Floats, lower: Floats, upper: Floats, top: Any, horizon: timedelta, name: str) -> Cells:
-    drawn = np.sort(_order(grid, expected)[:_DRAWN])
+def _cells(grid: Grid, expected: Floats, lower: Floats, upper: Floats, order: Any, top: Any, horizon: timedelta, name: str) -> Cells:
+    drawn = np.sort(order[:_DRAWN])
     drawn = drawn[expected[drawn] > 0]
     tips = pl.DataFrame({"e": expected[drawn].round(3), "l": lower[drawn].astype(int), "u": upper[drawn].astype(int)}).select(
         pl.format("{} expected in " + said(horizon) + " (90 % interval {} to {})", "e", "l", "u")

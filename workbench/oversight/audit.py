@@ -108,8 +108,7 @@ class Audit:
     def entries(self, last: int | None = None) -> pl.DataFrame:
         """The entries in order, or the last few; one row each, hashes included."""
         with self._open() as db:
-            query = "select * from entries order by seq" if last is None else f"select * from (select * from entries order by seq desc limit {int(last)}) order by seq"
-            rows = db.execute(query).fetchall()
+            rows = db.execute("select * from entries order by seq desc limit ?", (-1 if last is None else last,)).fetchall()[::-1]
         return pl.DataFrame(rows, schema={"seq": pl.Int64} | dict.fromkeys((*_FIELDS[1:], "previous", "hash"), pl.String), orient="row")
 
     def verify(self) -> tuple[bool, str]:

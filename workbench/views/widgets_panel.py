@@ -40,7 +40,7 @@ class WebMap(pn.custom.AnyWidgetComponent):
     def __init__(self, layers: Sequence[Layer] = (), *, base: Sequence[Layer] = (), height: int = 560, **params: Any) -> None:
         self._drawn = webmap.Drawn()
         packet = self._drawn.show(layers, base)
-        super().__init__(**{"sizing_mode": "stretch_width", **params, "scene": packet, "map_height": height})
+        super().__init__(**{"sizing_mode": "stretch_width", "map_height": height, **params, "scene": packet})
 
     def show(self, layers: Sequence[Layer], *, base: Sequence[Layer] | None = None) -> None:  # type: ignore[override, unused-ignore]
         """Replace what is drawn; the base stays unless another is given. The view moves only if the layers lie elsewhere."""
@@ -76,7 +76,7 @@ class LinkChart(pn.custom.AnyWidgetComponent):
 
     def __init__(self, graph: nx.Graph | None = None, *, height: int = 520, centre: str | None = None, **params: Any) -> None:
         packet = linkchart.packet(nx.Graph() if graph is None else graph, centre)
-        super().__init__(**{"sizing_mode": "stretch_width", **params, "scene": packet, "chart_height": height})
+        super().__init__(**{"sizing_mode": "stretch_width", "chart_height": height, **params, "scene": packet})
 
     def show(self, graph: nx.Graph, *, centre: str | None = None) -> None:  # type: ignore[override, unused-ignore]
         """Replace the graph; nodes that stay keep their place. What was selected and is gone is no longer selected."""

@@ -91,7 +91,7 @@ def within(xy: Floats, spot: Hotspot) -> Bools:
     return np.asarray(np.hypot(xy[:, 0] - spot.x, xy[:, 1] - spot.y) <= spot.radius)
 
 
-def _minutes(clock: str, family: str, n: int, rng: np.random.Generator) -> Floats:
+def moments(clock: str, family: str, n: int, rng: np.random.Generator) -> Floats:
     """Moments drawn by month, weekday and hour."""
     days = np.arange("2024-07-01", "2026-07-01", dtype="datetime64[D]")
     month = days.astype("datetime64[M]").astype(int) % 12
@@ -110,12 +110,12 @@ def happen(blocks: Blocks) -> Happened:
     for k, offence in enumerate(OFFENCES):
         branching = next((v for group, v in NEAR_REPEATS.items() if offence.code in group), None)
         n = round(offence.count * (1 - branching[0] if branching else 1))
-        minute = _minutes(offence.clock, offence.family, n, rng)
+        minute = moments(offence.clock, offence.family, n, rng)
         block = pick(rng, maps[offence.family], n)
         for spot in (s for s in HOTSPOTS if offence.code in s.codes):
             more = _more(blocks, spot, maps[offence.family], n, rng)
             block = np.concatenate([block, more])
-            extra = _minutes(offence.clock, offence.family, len(more) * 4 + 40, rng)
+            extra = moments(offence.clock, offence.family, len(more) * 4 + 40, rng)
             minute = np.concatenate([minute, extra[extra >= spot.since * DAY][: len(more)]])
         parent = np.full(len(block), -1)
         if branching:

@@ -10,6 +10,7 @@ for kernel density estimation", Statistics and Computing 3, 1993, 135-146; crime
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -21,7 +22,7 @@ from workbench.models.window import Moment, Span, past, span
 from workbench.results import Surface
 
 _REACH = 5.5  # bandwidths after which the kernel is cut: 4e-8 of its mass lies beyond
-_NODES = 6_000_000  # at most this many nodes between the cells
+_NODES = 4_000_000  # at most this many nodes between the cells
 _BLOCK = 64
 
 
@@ -87,14 +88,27 @@ def spread(x: Floats, y: Floats, grid: Grid, bandwidth: float, *, edge: bool = T
     per = _nodes_per_cell(grid, bandwidth)
     step = grid.cell / per
     fine = _share_out((x - grid.x0) / step, (y - grid.y0) / step, grid.nx * per + 1, grid.ny * per + 1, weights)
-    kernel, reach = _kernel(per, step, math.sqrt(max(bandwidth**2 - step**2 / 6, (0.2 * step) ** 2)))
+    kernel, reach = _kernel(per, step, _narrowed(bandwidth, step))
     inside = grid.inside.reshape(grid.ny, grid.nx)
     if edge:
-        mass = _gather_back(_gather_back(inside.astype(float), kernel, per, reach).T, kernel, per, reach).T
+        mass = _mass(grid, bandwidth)
         np.divide(fine, mass, out=fine, where=mass > 1e-9)
     cells = _gather(_gather(fine, kernel, per, reach, grid.ny).T, kernel, per, reach, grid.nx).T
     out: Floats = np.where(inside, cells, 0.0).ravel()
     return out
+
+
+@lru_cache(maxsize=2)
+def _mass(grid: Grid, bandwidth: float) -> Floats:
+    """How much of a point's mass stays inside the study area, by node; kept because a back-test asks for the same grid again and again."""
+    per = _nodes_per_cell(grid, bandwidth)
+    kernel, reach = _kernel(per, grid.cell / per, _narrowed(bandwidth, grid.cell / per))
+    inside = grid.inside.reshape(grid.ny, grid.nx).astype(float)
+    return _gather_back(_gather_back(inside, kernel, per, reach).T, kernel, per, reach).T
+
+
+def _narrowed(bandwidth: float, step: float) -> float:
+    return math.sqrt(max(bandwidth**2 - step**2 / 6, (0.2 * step) ** 2))
 
 
 def _nodes_per_cell(grid: Grid, bandwidth: float) -> int:
