@@ -35,7 +35,7 @@ demo: env
 
 lab: env
 	@test -f $(DEMO)/agency.toml || $(BIN)/workbench demo $(DEMO) --no-serve
-	@$(BIN)/workbench lab -w $(DEMO) $(if $(ARGS),-- $(ARGS))
+	@$(BIN)/workbench lab -w $(DEMO) -- $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
 test: env-test
 	@CHROMIUM="$$(.ci/environment chromium)" $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not soak" --durations=15 $(ARGS)

@@ -213,7 +213,13 @@ def test_the_places_listed_are_those_of_the_forecast(made: dict[str, Any]) -> No
     until = city.agency.moment(ASOF)
     risk = kde.surface(city.incidents(end=until, offence="burglary"), city.grid(250), until, zone=city.agency.zone)
     table = next(t for t in of(made, "table") if [h["text"] for h in t["heads"]][0] == "No.")
-    assert [row[2] for row in table["rows"]] == [f"{v:,.2f}" for v in risk.table["expected"][: len(table["rows"])]]
+    x, y = risk.grid.centres_metres()
+    left, highest = risk.expected.copy(), []
+    for _ in table["rows"]:
+        best = int(left.argmax())
+        highest.append(f"{left[best]:,.2f}")
+        left[np.hypot(x - x[best], y - y[best]) < 500] = -1
+    assert [row[2] for row in table["rows"]] == highest and len(highest) == 8
     assert risk.headline[1:] in of(made, "bottom_line")[0]["lines"][1]
 
 
@@ -255,9 +261,13 @@ def test_what_a_report_says_is_printed_and_never_run(own_city: Path) -> None:
     show = ("import polars as pl\nblocks.beside(blocks.table(pl.DataFrame({{'a': [{0!r}]}}), {{'a': {0!r}}}, caption={0!r}), "
             "[blocks.note({0!r}), blocks.leads([{{'case': {0!r}, 'title': {0!r}, 'lines': [{{'text': {0!r}, 'rate': {0!r}}}], 'note': {0!r}}}], empty='')])")
     cards = "blocks.cards([{{'label': {0!r}, 'count': 3, 'unit': {0!r}, 'flag': {0!r}, 'more': [[{0!r}, {0!r}]]}}], caption={0!r})"
-    template(own_city, "hostile", HEAD.format(EVIL), f"blocks.bottom_line({EVIL!r})", show.format(EVIL), cards.format(EVIL), f"print({EVIL!r})")
-    files = briefings.run(wb.open_workbench(own_city), "hostile")
+    bound = "case: str | None = None  # a\npurpose: str | None = None  # b\nreason: str | None = None  # c\nworkspace: str | None = None  # d"
+    asked = "import workbench as wb\ncity = wb.open_workbench(workspace, case=case, purpose=purpose, reason=reason)\n"
+    says = [HEAD.format(EVIL), f"blocks.bottom_line({EVIL!r})", show.format(EVIL), cards.format(EVIL), f"print({EVIL!r})"]
+    template(own_city, "hostile", *says, asked + "print(city.case, city.purpose, city.reason)", parameters=bound)
+    files = briefings.run(wb.open_workbench(own_city, case="2026-0142", purpose="investigation", reason="it's \"quoted\"\n{{x}} \\"), "hostile")
     page = read_html(files.html.read_text())
+    assert "2026-0142 investigation it's \"quoted\"" in " ".join(page.text), "the notebook is bound to the case of the workbench that ran it"
     assert page.found == [] and " ".join(page.text).count("<script>alert(1)</script>") >= 15
     paper = "".join("".join(p.extract_text() for p in PdfReader(files.pdf).pages).split())
     assert paper.count("<script>alert(1)</script>") >= 15 and '#panic("x")$x$*b*@ref\\u{41}' in paper
@@ -271,14 +281,9 @@ def test_a_failing_cell_is_named_and_its_notebook_kept_aside(own_city: Path) -> 
     assert len(left) == 1 and left[0].startswith("broken_") and left[0].endswith(".failed.ipynb")
 
 
-def test_the_case_given_to_a_briefing_is_the_one_its_notebook_is_bound_to(own_city: Path) -> None:
-    bound = "case: str | None = None  # a\npurpose: str | None = None  # b\nreason: str | None = None  # c\nworkspace: str | None = None  # d"
-    template(own_city, "who", "import workbench as wb\ncity = wb.open_workbench(workspace, case=case, purpose=purpose, reason=reason)",
-             "print(city.case, city.purpose, city.reason, city.table('people').height > 0)", parameters=bound)
-    files = briefings.run(wb.open_workbench(own_city, case="2026-0142", purpose="investigation", reason="tests"), "who")
-    assert "2026-0142 investigation tests True" in files.html.read_text()
-    with pytest.raises(BadInput, match="'workspace' is"):
-        briefings.run(wb.open_workbench(own_city), "who", {"workspace": str(own_city.parent)})
+def test_a_workspace_other_than_the_opened_one_is_refused(city: Any) -> None:
+    with pytest.raises(BadInput, match="'workspace' is .* leave it out"):
+        briefings.run(city, "daily_briefing", {"workspace": "."})
 
 
 def processes_in(folder: Path) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -63,7 +64,8 @@ def record(number: int, edition: int, chance: random.Random) -> str:
     day = f"{1 + number % 12:02d}/{1 + number % 28:02d}/2017 {1 + number % 12:02d}:{number % 60:02d}:00 {'AM' if number % 2 else 'PM'}"
     kind = KINDS[(number + edition) % 4]
     spot = f"{41.7 + chance.random() / 10:.6f},{-87.7 + chance.random() / 10:.6f}" if number % 9 else ","
-    return f"{number},HZ{number:06d},{day},0{number % 99:02d}XX N STATE ST,0820,{kind},\"ANY, KIND\",STREET,false,true,0412,018,06,0{1 + edition}/01/2018 10:00:00 PM,{spot}"
+    what = f'{number},HZ{number:06d},{day},0{number % 99:02d}XX N STATE ST,0820,{kind},"ANY, KIND",STREET'
+    return f"{what},false,true,0412,018,06,0{1 + edition}/01/2018 10:00:00 PM,{spot}"
 
 
 def two_exports(folder: Path, size: int) -> tuple[Path, Path]:
@@ -107,10 +109,8 @@ class Server:
         began, steps = time.monotonic(), 0
         if after is not None:
             time.sleep(after)
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         while (said := self._said()) != ["END"]:
             assert said and said[0] == "STEPS", said
             steps = int(said[1])
@@ -149,7 +149,8 @@ def agree(lake: Lake) -> int:
 
 def content(lake: Lake) -> tuple[pl.DataFrame, pl.DataFrame]:
     about = schema.table("incidents")
-    return (lake.frame("incidents").select(list(about.columns)).sort("incident_id"), lake.rejects().select("file", "line", "reason", "raw").sort("file", "line"))
+    facts = lake.frame("incidents").select(list(about.columns)).sort("incident_id")
+    return facts, lake.rejects().select("file", "line", "reason", "raw").sort("file", "line")
 
 
 def swept(lake: Lake) -> None:

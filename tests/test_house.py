@@ -334,8 +334,15 @@ def test_the_locks_hold_what_pyproject_asks_for_and_agree() -> None:
 def test_every_package_imported_is_asked_for_and_every_one_asked_for_is_used() -> None:
     spec = project()["project"]
     owners = importlib.metadata.packages_distributions()
-    imported = {name.split(".")[0] for path in modules() for node in ast.walk(tree(path)) for name in imports(node)}
-    outside = {requirement(owners.get(n, [n])[0]) for n in imported - set(sys.stdlib_module_names) - {"workbench"}}
+
+    def outside_of(paths: list[Path]) -> set[str]:
+        imported = {name.split(".")[0] for path in paths for node in ast.walk(tree(path)) for name in imports(node)}
+        ours = {"workbench", "benchmarks", "tests", *(p.stem for p in paths), *(p.name for p in (ROOT / "data" / "samples").iterdir())}
+        owned = {n: sorted({requirement(o) for o in owners.get(n, [n])}) for n in imported - set(sys.stdlib_module_names) - ours}
+        return {requirement(n) if requirement(n) in dists else dists[0] for n, dists in owned.items()}
+
+    outside = outside_of(modules())
+    extras = {requirement(line) for line in chain(*spec["optional-dependencies"].values())}
     asked = {requirement(line) for line in spec["dependencies"]}
     assert outside - asked == set(), "imported in workbench/ but not in pyproject's dependencies"
     without_import = {
@@ -346,6 +353,7 @@ def test_every_package_imported_is_asked_for_and_every_one_asked_for_is_used() -
         "ipywidgets": "shows the maps and link charts in JupyterLab",
     }
     assert asked - outside - set(without_import) == set(), "in pyproject's dependencies but not imported in workbench/"
+    assert outside_of(named(".py", under="tests/") + named(".py", under="benchmarks/")) - asked - extras == set(), "imported in tests but in no extra"
 
 
 # --- docs that are true -----------------------------------------------------------------------------------------------------------

@@ -351,7 +351,7 @@ def test_progress_is_told_by_phase_and_never_goes_back(lake: Lake, tmp_path: Pat
     told: list[tuple[str, float]] = []
     lake.load(TOY, write(tmp_path / "a.csv", [[str(i), *GOOD[1:]] for i in range(1000)]), progress=lambda phase, share: told.append((phase, share)))
     phases = list(dict.fromkeys(phase for phase, _ in told))
-    assert phases == ["checking", "reading", "mapping", "comparing", "writing"]
+    assert phases == ["checking", "reading", "comparing", "writing"]
     assert all(0 <= share <= 1 for _, share in told) and told[-1] == ("writing", 1.0)
 
 
@@ -368,15 +368,17 @@ def test_a_path_with_blanks_and_quotes_is_a_path(tmp_path: Path) -> None:
 
 
 CELLS = st.sampled_from([
-    "", " ", "NA", "1", "2", "3", "4", "x", "a,b", "a\"b", "\"", "\"\"", "line\nbreak", "crlf\r\nbreak", "2026-05-01 22:10", "2026-05-01 22:10 ", "2026-02-30 10:00",
-    "infinity", "-infinity", "nan", "inf", "1e400", "9" * 40, "-87.6", "41.8", "2026-05-02", "2025-05-02", "THEFT", "TEST", "é", "\u2028", "'", "\\", ";", "|", "\t", "#"])
+    "", " ", "NA", "1", "2", "3", "4", "x", "a,b", "a\"b", "\"", "\"\"", "line\nbreak", "crlf\r\nbreak", "2026-05-01 22:10", "2026-05-01 22:10 ",
+    "2026-02-30 10:00", "infinity", "-infinity", "epoch", "nan", "inf", "1e400", "9" * 40, "-87.6", "41.8", "2026-05-02", "2025-05-02", "THEFT", "TEST", "é",
+    "\u2028", "'", "\\", ";", "|", "\t", "#"])
 ROWS = st.lists(st.lists(CELLS, min_size=6, max_size=6), min_size=1, max_size=12)
 QUICK = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], derandomize=True)
 
 
 @QUICK
 @given(rows=ROWS, ending=st.sampled_from(["\n", "\r\n"]), quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
-def test_random_dirty_records_always_balance_and_every_cell_survives(tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], ending: str, quoting: int) -> None:
+def test_random_dirty_records_always_balance_and_every_cell_survives(
+        tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], ending: str, quoting: int) -> None:
     home = tmp_path_factory.mktemp("dirty")
     with (home / "a.csv").open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream, lineterminator=ending, quoting=quoting).writerows([RAW, *rows])
@@ -401,7 +403,8 @@ def test_any_bytes_at_all_balance_or_are_refused(tmp_path_factory: pytest.TempPa
     assert lake.frame("incidents").height == report.added
 
 
-EDITIONS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["X", "Y"]), st.sampled_from(["", "2026-01-01", "2026-01-02", "2026-01-03"])), min_size=1, max_size=14)
+EDITION = st.tuples(st.sampled_from("abc"), st.sampled_from(["X", "Y"]), st.sampled_from(["", "2026-01-01", "2026-01-02", "2026-01-03"]))
+EDITIONS = st.lists(EDITION, min_size=1, max_size=14)
 
 
 @QUICK

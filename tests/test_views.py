@@ -21,7 +21,7 @@ from workbench.layers import KINDS, Areas, Cells, Layer, Lines, Points, Wedges
 from workbench.views import charts, figures, leaflet, linkchart, paper, scales, scene, tables, theme, webmap
 
 PLANE = Plane.local(41.6, -90.9)
-HOSTILE = "<img src=x onerror=\"alert(1)\">&amp;'</text><script>alert(2)</script>\x00\x0b"
+HOSTILE = '<img src=x onerror="alert(1)">&amp;\'</text><script>alert(2)</script>\x00\x0b'
 
 
 def degrees(x, y):
@@ -31,12 +31,23 @@ def degrees(x, y):
 def cells(n: int = 12, palette: str = "risk", name: str = "Risk", text: str = "") -> Cells:
     grid = Grid(PLANE, -1500, -1500, n, n, 250)
     values = np.random.default_rng(1).gamma(0.5, 1, n * n) - (0.5 if palette == "change" else 0)
-    return Cells(name, grid, np.arange(n * n), values, unit=text or "expected incidents in 7 days", tips=(text,) * (n * n) if text else (), marked=(0, 1, n), palette=palette)
+    return Cells(
+        name,
+        grid,
+        np.arange(n * n),
+        values,
+        unit=text or "expected incidents in 7 days",
+        tips=(text,) * (n * n) if text else (),
+        marked=(0, 1, n),
+        palette=palette,
+    )
 
 
 def points(n: int = 11, text: str = "tip", **rest) -> Points:
     at = degrees(np.linspace(-1200, 1200, n), np.linspace(900, -900, n))
-    return Points("Points", at[:, 0], at[:, 1], tuple(f"p{i}" for i in range(n)), tips=(text,) * n, kinds=tuple(KINDS[i % len(KINDS)] for i in range(n)), **rest)
+    return Points(
+        "Points", at[:, 0], at[:, 1], tuple(f"p{i}" for i in range(n)), tips=(text,) * n, kinds=tuple(KINDS[i % len(KINDS)] for i in range(n)), **rest
+    )
 
 
 def lines(role: str = "track", text: str = "a road", name: str = "Lines", **rest) -> Lines:
@@ -46,7 +57,16 @@ def lines(role: str = "track", text: str = "a road", name: str = "Lines", **rest
 def areas(role: str = "area", text: str = "12B", name: str = "Areas", values: tuple[float, ...] = ()) -> Areas:
     ring = degrees([-1000, 1000, 1000, -1000, -1000], [-800, -800, 800, 800, -800])
     hole = degrees([-200, 200, 200, -200, -200], [-200, -200, 200, 200, -200])
-    return Areas(name, (Polygon((ring, hole), text), Polygon((hole,), text)), ids=("a1", "a2"), tips=(text,) * 2, role=role, values=values, unit="calls", palette="change")
+    return Areas(
+        name,
+        (Polygon((ring, hole), text), Polygon((hole,), text)),
+        ids=("a1", "a2"),
+        tips=(text,) * 2,
+        role=role,
+        values=values,
+        unit="calls",
+        palette="change",
+    )
 
 
 def wedges(text: str = "camera") -> Wedges:
@@ -78,7 +98,11 @@ def test_every_kind_of_layer_is_drawn_by_all_three_media(kind):
     head, body = scene.read(scene.scene((layer,), base()))
     described = head["layers"][-1]
     assert described["name"] == layer.name and not described["base"]
-    assert all(ref[1] + 8 <= len(body) + 8 and ref[1] % 8 == 0 for ref in described.values() if isinstance(ref, list) and len(ref) == 3 and ref[0] in ("f8", "f4", "i4", "u1", "u4"))
+    assert all(
+        ref[1] + 8 <= len(body) + 8 and ref[1] % 8 == 0
+        for ref in described.values()
+        if isinstance(ref, list) and len(ref) == 3 and ref[0] in ("f8", "f4", "i4", "u1", "u4")
+    )
     drawing, empty = paper.svg((layer,), base=base()), paper.svg((), base=base())
     assert len(list(flat(drawing).iter())) > len(list(flat(empty).iter()))
     chart = leaflet.draw((layer,), base=base())
@@ -100,7 +124,9 @@ def test_every_role_of_lines_has_a_look_of_its_own(role):
 
 def test_a_map_in_a_notebook_asks_for_no_tile():
     chart = leaflet.draw((cells(), points()), base=base())
-    assert not [layer for layer in chart.layers if isinstance(layer, (ipyleaflet.TileLayer, ipyleaflet.RasterLayer)) and "http" in str(getattr(layer, "url", ""))]
+    assert not [
+        layer for layer in chart.layers if isinstance(layer, (ipyleaflet.TileLayer, ipyleaflet.RasterLayer)) and "http" in str(getattr(layer, "url", ""))
+    ]
     state = json.dumps([{k: v for k, v in layer.get_state().items() if k in ("url", "data")} for layer in chart.layers], default=str)
     assert "http" not in state
 
@@ -144,7 +170,7 @@ def test_hostile_text_is_inert_on_paper():
     layers = (cells(text=HOSTILE, name=HOSTILE), areas(text=HOSTILE, name=HOSTILE + "2"), points(text=HOSTILE))
     drawing = flat(paper.svg(layers, base=base(), title=HOSTILE))
     assert not [e for e in drawing.iter() if e.tag.rpartition("}")[2] in ("script", "img", "foreignObject")]
-    assert not [a for e in drawing.iter() for a in e.keys() if a.startswith("on")]
+    assert not [a for e in drawing.iter() for a in e.attrib if a.startswith("on")]
 
 
 def test_hostile_text_is_inert_in_the_notebook_map():
@@ -284,7 +310,10 @@ def test_kinds_have_distinct_colours_and_icons():
     assert theme.kind("boat").word == "Boat"
 
 
-@pytest.mark.parametrize(("value", "shown"), [(0, "0"), (0.12345, "0.123"), (1234.5, "1,234"), (float("nan"), "-"), (0.0000123, "1.2e-05"), (3.0, "3"), (-0.5, "-0.5"), (99.96, "100")])
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0"), (0.12345, "0.123"), (1234.5, "1,234"), (float("nan"), "-"), (0.0000123, "1.2e-05"), (3.0, "3"), (-0.5, "-0.5"), (99.96, "100")],
+)
 def test_numbers_are_written_for_people(value, shown):
     assert scales.number(value) == shown
 
@@ -322,7 +351,9 @@ def test_one_point_makes_a_map_of_its_surroundings():
 
 
 def test_a_table_sets_numbers_right_and_says_how_many_rows_are_left():
-    frame = pl.DataFrame({"plate": [f"ABC{i}" for i in range(20)], "n": range(20), "read_at": [datetime(2026, 7, 1, 3, tzinfo=UTC)] * 20, "batch_id": ["x"] * 20})
+    frame = pl.DataFrame(
+        {"plate": [f"ABC{i}" for i in range(20)], "n": range(20), "read_at": [datetime(2026, 7, 1, 3, tzinfo=UTC)] * 20, "batch_id": ["x"] * 20}
+    )
     shown = tables.html(frame, rows=5, zone="America/Chicago")
     assert shown.count("<tr>") == 6 and "15 more rows" in shown and "2026-06-30 22:00" in shown and "batch" not in shown.lower()
     assert "text-align:right" in shown and ">Read<" in shown
@@ -343,14 +374,20 @@ def scores() -> pl.DataFrame:
 
 
 def events() -> pl.DataFrame:
-    return pl.DataFrame([{"id": f"e{i}", "at": datetime(2026, 6, 1, i, tzinfo=UTC), "kind": KINDS[i % 3], "label": HOSTILE.replace("\x00", "").replace("\x0b", "")} for i in range(9)])
+    return pl.DataFrame(
+        [
+            {"id": f"e{i}", "at": datetime(2026, 6, 1, i, tzinfo=UTC), "kind": KINDS[i % 3], "label": HOSTILE.replace("\x00", "").replace("\x0b", "")}
+            for i in range(9)
+        ]
+    )
 
 
 def test_every_chart_becomes_svg_without_a_browser():
     week = pl.DataFrame([{"week": date(2026, 1, 5) + timedelta(weeks=i), "count": i, "expected": 3.0, "lower": 1.0, "upper": 6.0} for i in range(9)])
     made = [
-        charts.backtest(scores()), charts.backtest(scores(), measure="pai", share=0.05, dark=True), charts.hit_rate_curve(scores()), charts.timeline(events(), width=500),
-        charts.by_hour(events(), time="at", zone="America/Chicago", week_start="Sunday"), charts.weekly(week, title="A week"), charts.weekly(week.select("week", "count")),
+        charts.backtest(scores()), charts.backtest(scores(), measure="pai", share=0.05, dark=True), charts.hit_rate_curve(scores()),
+        charts.timeline(events(), width=500), charts.by_hour(events(), time="at", zone="America/Chicago", week_start="Sunday"),
+        charts.weekly(week, title="A week"), charts.weekly(week.select("week", "count")),
         charts.against(pl.DataFrame({"label": ["Burglary"], "count": [3], "expected": [5.0]})), charts.timeline(events().clear(), width=300),
     ]  # fmt: skip
     for chart in made:
@@ -391,7 +428,15 @@ def graph() -> nx.Graph:
     g.add_node("case:1", kind="case", label="2026-0142")
     g.add_node("person:9", kind="person", label=HOSTILE)
     g.add_node("boat:1", label="Sea Breeze")
-    g.add_edge("case:1", "person:9", id="e1", kind="suspect", label="suspect", weight=3, evidence=[{"table": "involvements", "key": "i1", "text": "report 26-1: suspect"}] * 6)
+    g.add_edge(
+        "case:1",
+        "person:9",
+        id="e1",
+        kind="suspect",
+        label="suspect",
+        weight=3,
+        evidence=[{"table": "involvements", "key": "i1", "text": "report 26-1: suspect"}] * 6,
+    )
     g.add_edge("person:9", "boat:1", weight=float("nan"))
     return g
 

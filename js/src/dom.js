@@ -44,6 +44,14 @@ export function paintScheme(box, colours, font) {
   box.style.setProperty("--font", font);
 }
 
+/** Tells Python a value; the same one again goes by way of "" (a little apart, or the host would fold both into nothing). */
+export function tell(model, name, value) {
+  const send = v => { model.set(name, v); model.save_changes(); };
+  if (!value || model.get(name) !== value) { send(value); return; }
+  send("");
+  setTimeout(() => send(value), 160);
+}
+
 /** Calls `first` once the element has a size, `later` whenever the size changes after that; returns the way to stop. */
 export function whenSized(node, first, later) {
   let ready = false;

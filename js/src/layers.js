@@ -72,7 +72,7 @@ function isUpright({ m, x, y, nx, ny }) {
 /** World position of a grid corner (column, row counted from the south-west, fractions allowed). */
 export function corner(layer, column, row) {
   const { m, x, y } = layer, u = column / layer.nx * (m - 1), v = row / layer.ny * (m - 1);
-  const i = Math.min(m - 2, Math.floor(u)), j = Math.min(m - 2, Math.floor(v)), a = u - i, b = v - j, k = j * m + i;
+  const i = Math.max(0, Math.min(m - 2, Math.floor(u))), j = Math.max(0, Math.min(m - 2, Math.floor(v))), a = u - i, b = v - j, k = j * m + i;
   const at = z => (z[k] * (1 - a) + z[k + 1] * a) * (1 - b) + (z[k + m] * (1 - a) + z[k + m + 1] * a) * b;
   return [at(x), at(y)];
 }
@@ -87,7 +87,7 @@ export function cellAt(layer, wx, wy) {
     row = Math.max(-2, Math.min(layer.ny + 2, row + (a * (wy - y) - c * (wx - x)) / det));
   }
   const i = Math.floor(column), j = Math.floor(row);
-  if (i < 0 || j < 0 || i >= layer.nx || j >= layer.ny) return -1;
+  if (!(i >= 0 && j >= 0 && i < layer.nx && j < layer.ny)) return -1;
   const cell = j * layer.nx + i;
   return layer.cells ? layer.place.get(cell) ?? -1 : cell;
 }

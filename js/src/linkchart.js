@@ -1,7 +1,7 @@
 // The link chart widget. Model: scene (bytes), selected, expand, dark, chart_height. Python faces: workbench/views/linkchart.py.
 import cytoscape from "cytoscape";
 import fcose from "cytoscape-fcose";
-import { button, icon, isDark, make, onScheme, paintScheme, tooltip, whenSized } from "./dom.js";
+import { button, icon, isDark, make, onScheme, paintScheme, tell, tooltip, whenSized } from "./dom.js";
 import css from "./chart.css";
 import { read } from "./wire.js";
 
@@ -38,9 +38,7 @@ class Chart {
     const { cy } = this;
     cy.on("select unselect", () => this.chose());
     cy.on("dbltap", "node", e => {
-      const id = e.target.id();
-      if (this.model.get("expand") === id) { this.model.set("expand", ""); this.model.save_changes(); }
-      this.model.set("expand", id); this.model.save_changes();
+      tell(this.model, "expand", e.target.id());
     });
     cy.on("mouseover", "node, edge", e => { e.target.addClass("over"); this.stage.style.cursor = "pointer"; });
     cy.on("mouseout", "node, edge", e => { e.target.removeClass("over"); this.stage.style.cursor = ""; this.tip.hide(); });
@@ -70,7 +68,7 @@ class Chart {
     this.quiet = true;
     cy.batch(() => {
       cy.elements().remove();
-      cy.add(this.scene.nodes.map(data => ({ group: "nodes", data, position: before.get(data.id) ?? { x: 0, y: 0 } })));
+      cy.add(this.scene.nodes.map(data => ({ group: "nodes", data, position: { x: 0, y: 0, ...before.get(data.id) } })));
       cy.add(this.scene.edges.map(data => ({ group: "edges", data })));
     });
     this.scheme();
@@ -92,14 +90,20 @@ class Chart {
       seeded(() => cy.layout({
         name: "fcose", animate: false, fit: false, randomize: !some, quality: many ? "draft" : "proof", nodeDimensionsIncludeLabels: true, packComponents: true, nodeSeparation: 110,
         idealEdgeLength: e => 92 + Math.min(50, (e.data("label") || "").length * 2), nodeRepulsion: () => 7000, gravity: 0.35, numIter: many ? 800 : 2500, tile: true, tilingPaddingVertical: 30, tilingPaddingHorizontal: 40,
-        ...(some ? { fixedNodeConstraint: [...kept].map(n => ({ nodeId: n.id(), position: before.get(n.id()) })) } : {}),
+        ...(some ? { fixedNodeConstraint: [...kept].map(n => ({ nodeId: n.id(), position: { ...before.get(n.id()) } })) } : {}),
       }).run());
-      if (!some) this.turn();
+      if (some) this.settle(kept, before); else this.turn();
     }
     this.fit();
   }
 
-  /** Turns a fresh layout so that it fills the frame best; labels stay level. */
+  /** Puts what was there back exactly where it lay (the layout may shift the whole), and the new beside it. */
+  settle(kept, before) {
+    const [shiftX, shiftY] = ["x", "y"].map(k => kept.reduce((s, n) => s + n.position(k) - before.get(n.id())[k], 0) / kept.length);
+    this.cy.nodes().positions(n => before.has(n.id()) ? { ...before.get(n.id()) } : { x: n.position("x") - shiftX, y: n.position("y") - shiftY });
+  }
+
+  /** Turns a fresh layout so that it fills the frame best, about its own middle; labels stay level. */
   turn() {
     const nodes = this.cy.nodes(), at = nodes.map(n => ({ ...n.position() })), wide = this.box.clientWidth - 220, tall = this.box.clientHeight - 92;
     let best = { scale: 0, angle: 0 };
@@ -109,7 +113,8 @@ class Chart {
       const scale = Math.min(wide / (Math.max(...xs) - Math.min(...xs) + 130), tall / (Math.max(...ys) - Math.min(...ys) + 70));
       if (scale > best.scale * 1.01) best = { scale, angle };
     }
-    nodes.positions((n, i) => turned(at[i], best.angle));
+    const points = at.map(p => turned(p, best.angle)), x = points.reduce((s, p) => s + p.x, 0) / points.length, y = points.reduce((s, p) => s + p.y, 0) / points.length;
+    nodes.positions((n, i) => ({ x: points[i].x - x, y: points[i].y - y }));
   }
 
   /** A first place for a new node: beside a neighbour that has one, turned by its order so that new ones do not lie on each other. */

@@ -4,9 +4,9 @@ import { cellNumber, corner } from "./layers.js";
 /** The colours of a scale's classes on this page. */
 export const shades = (scale, c) => (c.dark ? scale.dark : scale.colours);
 
-export function paint(g, v, c, layer, kinds, labels) {
+export function paint(g, v, c, layer, kinds) {
   g.save(); g.lineJoin = "round"; g.lineCap = "round";
-  PAINT[layer.type](g, v, c, layer, kinds, labels);
+  PAINT[layer.type](g, v, c, layer, kinds);
   g.restore();
 }
 
@@ -149,8 +149,8 @@ export function lineStyle(v, c, role) {
   }
 }
 
-function lines(g, v, c, layer, kinds, labels) {
-  const style = lineStyle(v, c, layer.role), base = ["street", "river", "bridge"].includes(layer.role);
+function lines(g, v, c, layer) {
+  const style = lineStyle(v, c, layer.role);
   g.globalAlpha = layer.faded ? 0.3 : 1; if (style.cap) g.lineCap = style.cap;
   const bands = new Map();   // one stroke for all paths of the same width
   for (let i = 0; i < layer.n; i++) if (seen(v, layer, i)) {
@@ -164,8 +164,6 @@ function lines(g, v, c, layer, kinds, labels) {
     g.stroke();
   }
   if (layer.arrows) for (const i of [...bands.values()].flat()) arrows(g, v, layer, i, style.line[0], style.line[1] * width(layer, i));
-  if (layer.role === "street" && v.zoom >= 15 && layer.tips.length) names(g, v, c, layer, bands, labels);
-  if (!base) g.globalAlpha = 1;
 }
 
 /** Width of path i against the usual, in steps of a quarter so that equal ones share a stroke. */
@@ -206,10 +204,12 @@ function visible(v, x0, y0, x1, y1) {
 }
 
 /** Street names along their longest straight piece, each name once where it fits. */
-function names(g, v, c, layer, bands, labels) {
+export function streetNames(g, v, c, layer, labels) {
+  if (v.zoom < 14.75 || !layer.tips.length) return;
   g.font = `500 11px ${c.font}`; g.textAlign = "center"; g.textBaseline = "middle";
   const done = new Map();
-  for (const i of [...bands.values()].flat()) {
+  for (let i = 0; i < layer.n; i++) {
+    if (!seen(v, layer, i)) continue;
     const text = layer.tips[i].split("\n", 1)[0];
     if (!text) continue;
     let best = null;
@@ -228,7 +228,7 @@ function names(g, v, c, layer, bands, labels) {
 
 // --- areas and wedges ---
 
-function areas(g, v, c, layer, kinds, labels) {
+function areas(g, v, c, layer) {
   const beat = layer.role === "beat", water = layer.role === "water" || layer.role === "river";
   for (let i = 0; i < layer.n; i++) {
     g.beginPath();

@@ -2,11 +2,11 @@
 import { Control, LatLngBounds, Map as LeafletMap, control } from "leaflet/dist/leaflet-src.esm.js";
 import leafletCss from "leaflet/dist/leaflet.css";
 import { panel, words } from "./chrome.js";
-import { button, icon, isDark, make, onScheme, paintScheme, tooltip, whenSized } from "./dom.js";
+import { button, icon, isDark, make, onScheme, paintScheme, tell, tooltip, whenSized } from "./dom.js";
 import { find, idOf } from "./find.js";
 import { cellNumber, colour, corner, prepare } from "./layers.js";
 import css from "./map.css";
-import { Labels, areaNames, emphasise, paint } from "./paint.js";
+import { Labels, areaNames, emphasise, paint, streetNames } from "./paint.js";
 import { Surface, view, worldX, worldY } from "./surface.js";
 import { read } from "./wire.js";
 
@@ -92,23 +92,23 @@ class Chart {
 
   paintGround(g, v) {
     if (!this.scene) return;
-    const labels = this.labels = new Labels(), kinds = this.scene.theme.kinds, base = this.layers.filter(l => l.base && l.visible);
+    const kinds = this.scene.theme.kinds, base = this.layers.filter(l => l.base && l.visible);
     const depth = { water: 0, river: 0, street: 1, bridge: 2, beat: 3 };
     const order = base.map((layer, k) => ({ layer, k })).sort((a, b) => (depth[a.layer.role] ?? 4) - (depth[b.layer.role] ?? 4) || a.k - b.k);
-    for (const { layer } of order) if (!quiet(layer)) paint(g, v, this.colours, layer, kinds, labels);
+    for (const { layer } of order) if (!quiet(layer)) paint(g, v, this.colours, layer, kinds);
   }
 
   paintData(g, v) {
     if (!this.scene) return;
-    const labels = this.labels ?? new Labels(), kept = labels.taken.length, depth = { cells: 0, areas: 1, wedges: 2, lines: 3, points: 4 }, kinds = this.scene.theme.kinds;
+    const labels = new Labels(), depth = { cells: 0, areas: 1, wedges: 2, lines: 3, points: 4 }, kinds = this.scene.theme.kinds;
     const order = this.layers.filter(l => !l.base && l.visible).map((layer, k) => ({ layer, k })).sort((a, b) => depth[a.layer.type] - depth[b.layer.type] || a.k - b.k);
-    const paintAll = wanted => order.forEach(({ layer }) => wanted(layer.type) && paint(g, v, this.colours, layer, kinds, labels)), fill = t => t === "cells" || t === "areas";
+    const paintAll = wanted => order.forEach(({ layer }) => wanted(layer.type) && paint(g, v, this.colours, layer, kinds)), fill = t => t === "cells" || t === "areas";
     const beats = this.layers.filter(l => l.visible && quiet(l));   // outlines and names of beats lie above what is coloured, below what is pointed at
     paintAll(fill);
-    for (const layer of beats) paint(g, v, this.colours, layer, kinds, labels);
+    for (const layer of beats) paint(g, v, this.colours, layer, kinds);
     for (const layer of [...order.map(o => o.layer).filter(l => l.type === "areas"), ...beats]) areaNames(g, v, this.colours, layer, labels);
+    for (const layer of this.layers) if (layer.visible && layer.base && layer.role === "street") streetNames(g, v, this.colours, layer, labels);
     paintAll(t => !fill(t));
-    labels.taken.length = kept;
   }
 
   paintHot(g, v) {
@@ -139,8 +139,7 @@ class Chart {
 
   click(e) {
     const ids = this.at(e).map(idOf).filter(Boolean), last = this.model.get("picked"), next = ids.length ? ids[(ids.indexOf(last) + 1) % ids.length] : "";
-    if (next === last && next) { this.model.set("picked", ""); this.model.save_changes(); }   // the same again still reaches Python
-    this.model.set("picked", next); this.model.save_changes();
+    tell(this.model, "picked", next);
     this.select(false); this.hot.later(); this.data.later();
   }
 

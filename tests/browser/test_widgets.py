@@ -25,6 +25,9 @@ HOSTILE = '<img src=x onerror="window.evil=1"><script>window.evil=1</script>'
 GRID = Grid(PLANE, -5000, -2500, 100, 50, 100)
 DRAWN = ".wb-map canvas >> nth=0"
 
+#: Where a node lies on the page.
+NODE = "(e, id) => { const p = e.chart.cy.$id(id).renderedPosition(), b = e.getBoundingClientRect(); return [b.x + p.x, b.y + p.y]; }"
+
 
 def values(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).gamma(0.6, 1, len(GRID))
@@ -91,8 +94,10 @@ def test_a_click_on_a_cell_and_on_a_point_reaches_python_also_when_it_is_the_sam
     chart.param.watch(lambda event: got.append(event.new), "picked")
     page.mouse.click(*at_cell(page, 2525))
     until(lambda: chart.picked == "Risk|2525", what="the click on the cell")
+    page.wait_for_timeout(600)
     page.mouse.click(*at_cell(page, 2525))
     until(lambda: got == ["Risk|2525", "", "Risk|2525"], what="the second click")
+    page.wait_for_timeout(700)
     lon, lat = PLANE.to_degrees(3000.0, -1500.0)
     page.mouse.click(*at_place(page, float(lon), float(lat)))
     until(lambda: chart.picked == "Incidents|i2", what="the click on the point")
@@ -107,7 +112,8 @@ def test_recolouring_repaints_five_thousand_cells_quickly_and_sends_no_geometry(
     chart.recolour("Risk", values(7))
     until(lambda: box.evaluate("e => e.before !== e.chart.data._container.toDataURL()"), what="the new colours")
     assert box.evaluate("e => e.kept === e.chart.layers"), "the layers were built anew"
-    took = box.evaluate("e => Math.min(...Array.from({length: 5}, () => { const t = performance.now(); e.chart.recolour(false); e.chart.data.redraw(); return performance.now() - t; }))")
+    once = "(() => { const t = performance.now(); e.chart.recolour(false); e.chart.data.redraw(); return performance.now() - t; })"
+    took = box.evaluate(f"e => Math.min(...Array.from({{length: 5}}, {once}))")
     assert took <= 100, f"{took:.0f} ms"
 
 
@@ -118,8 +124,7 @@ def test_hostile_text_in_tips_names_and_labels_stays_text(shown, until):
     page.mouse.move(*at_place(page, float(lon), float(lat)))
     until(lambda: HOSTILE in (page.locator(".wb-map .wb-tip").text_content() or ""), what="the tooltip")
     assert HOSTILE in page.locator(".wb-map .wb-panel").text_content()
-    place = page.locator(".wb-chart").evaluate("e => { const p = e.chart.cy.$id('person:0').renderedPosition(), b = e.getBoundingClientRect(); return [b.x + p.x, b.y + p.y]; }")
-    page.mouse.move(*place)
+    page.mouse.move(*page.locator(".wb-chart").evaluate(NODE, "person:0"))
     until(lambda: HOSTILE in (page.locator(".wb-chart .wb-tip").text_content() or ""), what="the tooltip of the node")
     assert page.locator(".wb-map img, .wb-map script, .wb-chart img, .wb-chart script").count() == 0
     assert page.evaluate("window.evil") is None
@@ -154,36 +159,28 @@ def test_the_page_follows_dark_and_light(shown, until):
     until(lambda: box.evaluate("e => getComputedStyle(e).getPropertyValue('--land')") != dark, what="the light scheme")
 
 
-def test_a_map_in_a_hidden_tab_is_made_only_when_it_is_seen(shown):
-    page, _ = shown(lambda: pn.Tabs(("One", pn.pane.Str("first")), ("Two", WebMap(layers()))), wait="text=first")
-    page.wait_for_timeout(500)
-    assert page.locator(".wb-map canvas").count() == 0
-    page.locator("text=Two").click()
-    page.locator(DRAWN).wait_for(state="attached")
-    assert page.locator(".wb-map").evaluate("e => e.chart.data._container.width") > 300
-
-
 def test_the_link_chart_selects_both_ways_asks_to_expand_and_always_lies_the_same(shown, until):
     page, chart = shown(lambda: LinkChart(graph()), wait=".wb-chart canvas >> nth=0")
     box = page.locator(".wb-chart")
-    place = "(e, id) => { const p = e.chart.cy.$id(id).renderedPosition(), b = e.getBoundingClientRect(); return [b.x + p.x, b.y + p.y]; }"
-    page.mouse.click(*box.evaluate(place, "person:3"))
+    page.mouse.click(*box.evaluate(NODE, "person:3"))
     until(lambda: chart.selected == ["person:3"], what="the selection in Python")
     chart.selected = ["person:1", "e1"]
     until(lambda: box.evaluate("e => e.chart.cy.$(':selected').map(x => x.id()).sort().join()") == "e1,person:1", what="the selection on the page")
     page.wait_for_timeout(400)
-    page.mouse.dblclick(*box.evaluate(place, "person:2"))
+    page.mouse.dblclick(*box.evaluate(NODE, "person:2"))
     until(lambda: chart.expand == "person:2", what="the wish to expand")
     lie = "e => JSON.stringify(e.chart.cy.nodes().map(n => [n.id(), Math.round(n.position('x')), Math.round(n.position('y'))]))"
     first = box.evaluate(lie)
-    assert box.evaluate(lie.replace("e => ", "e => { e.chart.arrange(true); return ") + "; }") == first
+    box.evaluate("e => e.chart.arrange(true)")
+    assert box.evaluate(lie) == first
     larger = graph()
     larger.add_node("phone:1", kind="phone", label="555")
     larger.add_edge("phone:1", "person:2", id="new", kind="owner", label="owner", weight=1)
     chart.show(larger)
     until(lambda: box.evaluate("e => e.chart.cy.nodes().length") == 14, what="the new node")
     before, after = ({k: (x, y) for k, x, y in json.loads(t)} for t in (first, box.evaluate(lie)))
-    assert all(abs(before[k][0] - after[k][0]) < 3 and abs(before[k][1] - after[k][1]) < 3 for k in before), "what was there stays where it was"
+    moved = {k: (before[k], after[k]) for k in before if max(abs(before[k][0] - after[k][0]), abs(before[k][1] - after[k][1])) > 2}
+    assert not moved, "what was there stays where it was"
 
 
 def test_nothing_of_a_closed_session_is_kept(open_page, until):
@@ -198,12 +195,12 @@ def test_nothing_of_a_closed_session_is_kept(open_page, until):
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     server = pn.serve({"/": app}, port=port, address="127.0.0.1", show=False, threaded=True, verbose=False, websocket_origin="*",
-                      check_unused_sessions_milliseconds=200, unused_session_lifetime_milliseconds=200)  # fmt: skip
+                      check_unused_sessions_milliseconds=300, unused_session_lifetime_milliseconds=4000)  # fmt: skip
     try:
         until(lambda: answers(port), what="the server")
         page = open_page(f"http://127.0.0.1:{port}/")
         page.locator(DRAWN).wait_for(state="attached")
-        assert kept and all(ref() is not None for ref in kept)
+        assert any(ref() is not None for ref in kept)
         page.close()
         until(lambda: gc.collect() is not None and all(ref() is None for ref in kept), seconds=30, what="letting go of the session")
     finally:
@@ -211,11 +208,11 @@ def test_nothing_of_a_closed_session_is_kept(open_page, until):
 
 
 @pytest.mark.parametrize("script", [webmap.SCRIPT, linkchart.SCRIPT], ids=["map", "link chart"])
-def test_the_notebook_face_draws_what_python_holds_and_leaves_nothing_behind(page, until, script):
+def test_the_notebook_face_draws_what_python_holds_once_it_has_a_size_and_leaves_nothing_behind(page, until, script):
     widget = webmap.JupyterMap(layers(), base=ground()) if script == webmap.SCRIPT else linkchart.chart(graph())
     state = {k: v for k, v in widget.get_state().items() if k in ("picked", "selected", "expand", "dark", "map_height", "chart_height")}
     packet = base64.b64encode(bytes(widget.scene)).decode()
-    page.set_content("<div id=place style='width:800px'></div>")
+    page.set_content("<div id=place style='width:800px;display:none'></div>")
     page.evaluate(
         """async ([code, state, packet]) => {
             const bytes = Uint8Array.from(atob(packet), c => c.charCodeAt(0)), heard = new Map();
@@ -226,8 +223,10 @@ def test_the_notebook_face_draws_what_python_holds_and_leaves_nothing_behind(pag
         }""",
         [script.read_text(), state, packet],
     )
+    page.wait_for_timeout(200)
+    assert page.locator("#place canvas").count() == 0, "nothing is drawn into what has no size"
+    page.evaluate("document.getElementById('place').style.display = ''")
     page.locator("#place canvas").first.wait_for(state="attached")
     assert page.evaluate("heard.size") >= 4
     page.evaluate("leave()")
     assert page.evaluate("document.getElementById('place').children.length + heard.size") == 0
-

@@ -33,7 +33,7 @@ class Entry:
 
     def load(self) -> Callable[[Workbench], Any]:
         """Import the module and give its ``app`` function."""
-        return self._module().app  # type: ignore[no-any-return]
+        return self._module().app
 
     def _module(self) -> ModuleType:
         if not self.plugin:
@@ -92,9 +92,10 @@ def _read(file: Path, *, plugin: bool) -> Entry | None:
         return None
     said: dict[str, Any] = {}
     for node in tree.body:
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name) and node.targets[0].id in ("TITLE", "QUESTION", "NEEDS", "ICON"):
+        names_given = [t.id for t in node.targets if isinstance(t, ast.Name)] if isinstance(node, ast.Assign) else []
+        if isinstance(node, ast.Assign) and {"TITLE", "QUESTION", "NEEDS", "ICON"} & set(names_given):
             try:
-                said[node.targets[0].id] = ast.literal_eval(node.value)
+                said[names_given[0]] = ast.literal_eval(node.value)
             except ValueError:
                 continue
     title = str(said.get("TITLE") or file.stem.replace("_", " ").capitalize())

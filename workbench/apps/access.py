@@ -38,8 +38,8 @@ class CaseForm:
             self.demo = pmui.Button(label=f"Use the demo case {demo}", color="primary", variant="outlined", margin=0)
             self.demo.on_click(lambda _: self.open_demo(demo))
             buttons.append(self.demo)
-        words = ("<p class=lead>Plates and people are shown only for a case. What you enter here is written to the audit together with every search that follows. "
-                 "Incidents and case numbers can be searched without it.</p>")
+        words = ("<p class=lead>Plates and people are shown only for a case. What you enter here is written to the audit together with every search that "
+                 "follows. Incidents and case numbers can be searched without it.</p>")
         example = f"<p class=small>{text(demo)} belongs to the made-up city, so nobody real is in it.</p>" if demo else ""
         self.card = page.card(
             "Which case is this for?", page.html_pane(words), self.message.pane,

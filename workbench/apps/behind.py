@@ -25,7 +25,7 @@ def weekly(frame: pl.DataFrame, surface: Surface) -> pl.DataFrame:
     weeks = pl.DataFrame({"week": [first + timedelta(weeks=i) for i in range(WEEKS)]}, schema={"week": pl.Datetime("us", "UTC")})
     number_of = ((pl.col("started_at") - first).dt.total_seconds() // (7 * 86400)).cast(pl.Int64).alias("n")
     counted = frame.filter(pl.col("started_at") >= first).group_by(number_of).len("count")
-    every = weeks.with_row_index("n").with_columns(pl.col("n").cast(pl.Int64)).join(counted, on="n", how="left", maintain_order="left")
+    every = weeks.with_row_index("n").cast({"n": pl.Int64}).join(counted, on="n", how="left", maintain_order="left")
     return every.select("week", pl.col("count").fill_null(0).cast(pl.Int64))
 
 
@@ -55,7 +55,7 @@ class Behind:
         self.counts = weekly(here, surface)
         self.draw()
         columns = {c: t for c, t in _COLUMNS.items() if c in here.columns and here[c].null_count() < here.height} or {"started_at": "Began"}
-        self.list.show(here, columns, ids=here["incident_id"].to_list(), zone=self.workbench.agency.tz)
+        self.list.fill(here, columns, ids=here["incident_id"].to_list(), zone=self.workbench.agency.tz)
         self.list.visible = True
 
     def draw(self) -> None:

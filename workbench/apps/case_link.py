@@ -26,6 +26,7 @@ ICON = ("M6 3.500a3 3 0 0 1 2.900 3.700l3.400 1.900a3 3 0 1 1-.7 1.300L8.200 8.5
         "M11.200 13.300l1.100.9-2.500 3a3 3 0 1 1-1.100-.9z")
 
 STEPS = {"1 step": 1, "2 steps": 2, "3 steps": 3}
+_MANY = 3  # with more subjects than this, one step already fills the chart
 
 
 def app(workbench: Workbench) -> pmui.Page:
@@ -41,7 +42,8 @@ class _CaseLink:
         self.message = page.Message()
         self.centre: list[str] = []
         self.facts: links_case.Facts | None = None
-        self.find = pmui.TextInput(label="Search", placeholder="case or report number, plate, name, phone or address", size="small", sizing_mode="stretch_width", margin=0)
+        hint = "case or report number, plate, name, phone or address"
+        self.find = pmui.TextInput(label="Search", placeholder=hint, size="small", sizing_mode="stretch_width", margin=0)
         self.go = pmui.Button(label="Search", color="primary", variant="contained", margin=0, height=40)
         self.steps = pmui.Select(label="Followed for", options=STEPS, value=2, size="small", width=130, margin=0)
         self.go.on_click(lambda _: self.search())
@@ -59,7 +61,8 @@ class _CaseLink:
 
     def page(self) -> pmui.Page:
         """Lay the page out. Where a case is bound already its subjects are shown at once."""
-        top = page.card("", page.grid(self.find, self.go, self.steps, wide="minmax(0, 1fr) auto auto", narrow="minmax(0, 1fr) auto auto", align="center"), self.bar)
+        row = "minmax(0, 1fr) auto auto"
+        top = page.card("", page.grid(self.find, self.go, self.steps, wide=row, narrow=row, align="center"), self.bar)
         self.main = page.column(top, self.place, self.message.pane, self.results_card, self.answer_card, self.views.view)
         if self.workbench.case:
             pn.state.onload(self.show_case)
@@ -104,9 +107,14 @@ class _CaseLink:
             except NotFound:
                 subjects = []
             if not subjects:
-                return self.message.show(f"Nobody and nothing is attached to case {number} yet. Search a report number, plate, name, phone or address to begin.")
+                self.message.show(f"Nobody and nothing is attached to case {number} yet. Search a report number, plate, name, phone or address to begin.")
+                return
             self.centre = subjects
-            self._draw()
+            steps = 1 if len(subjects) > _MANY else 2
+            if self.steps.value != steps:
+                self.steps.value = steps  # which draws
+            else:
+                self._draw()
 
     # ------------------------------------------------------------------ searching
 
@@ -117,15 +125,18 @@ class _CaseLink:
             found = self.workbench.find(typed)
             self.results_card.visible = False
             if found.is_empty():
+                where = "cases, incidents, plates, people, phones and addresses" if self.workbench.case else "cases and incidents"
                 closed = "" if self.workbench.case else " Plates, people, phones and addresses are searched once a case is open."
-                return self.message.show(f"Nothing matches {typed.strip()!r} in the cases, incidents{', plates, people, phones or addresses' if self.workbench.case else ''}.{closed}")
+                self.message.show(f"Nothing matches {typed.strip()!r} in the {where}.{closed}")
+                return
             if found.height == 1:
-                return self.choose(found["id"][0])
-            self._list(found)
+                self.choose(found["id"][0])
+            else:
+                self._list(found)
 
     def _list(self, found: pl.DataFrame) -> None:
         shown = found.with_columns(pl.col("kind").replace_strict({k: theme.kind(k).word for k in found["kind"].unique().to_list()}).alias("what"))
-        self.results.show(shown, {"what": "What", "label": "Which"}, ids=found["id"].to_list(), zone=self.workbench.agency.tz)
+        self.results.fill(shown, {"what": "What", "label": "Which"}, ids=found["id"].to_list(), zone=self.workbench.agency.tz)
         self.results_card.visible = True
 
     def choose(self, entity: str) -> None:
@@ -158,7 +169,8 @@ class _CaseLink:
             self.views.hide()
             self.answer_card.visible = False
             self.ask()
-            return self.message.show("To follow this further a case, a purpose and a reason are needed, because it leads to plates and people. Enter them above.")
+            self.message.show("To follow this further a case, a purpose and a reason are needed, because it leads to plates and people. Enter them above.")
+            return
         self._tell(links)
         self.views.show(links)
 

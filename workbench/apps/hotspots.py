@@ -29,7 +29,8 @@ from workbench.views.webmap import WebMap
 TITLE = "Hotspots"
 QUESTION = "Where are the next incidents most likely, what is behind each place, and how far can the forecast be trusted?"
 NEEDS = ("incidents",)
-ICON = "M3 3h5.200v5.200H3zM9.400 3h5.200v5.200H9.400zM15.800 3H21v5.200h-5.200zM3 9.400h5.200v5.200H3zM15.800 9.400H21v5.200h-5.200zM3 15.800h5.200V21H3zM9.400 15.800h5.200V21H9.400zM10.400 10.400h3.200v3.200h-3.200z"
+ICON = ("M3 3h5.200v5.200H3zM9.400 3h5.200v5.200H9.400zM15.800 3H21v5.200h-5.200zM3 9.400h5.200v5.200H3zM15.800 9.400H21v5.200h-5.200z"
+        "M3 15.800h5.200V21H3zM9.400 15.800h5.200V21H9.400zM10.400 10.400h3.200v3.200h-3.200z")
 
 SHARES = {"0.5 %": 0.005, "1 %": 0.01, "2 %": 0.02, "3 %": 0.03, "5 %": 0.05, "10 %": 0.10}
 AHEAD = {"1 day": "1d", "3 days": "3d", "7 days": "7d", "14 days": "14d", "28 days": "28d"}
@@ -71,7 +72,8 @@ class _Hotspots:
         offences = self.workbench.offences()
         last = self.workbench.asof.astimezone(self.agency.tz).date()
         self.offence = pmui.Select(label="Offence", options=offences, value="burglary" if "burglary" in offences else offences[0], **wide)
-        self.method = pmui.Select(label="Method", options=list(self.methods), value=next((t for t, n in self.methods.items() if n == _FIRST), next(iter(self.methods))), **wide)
+        first = next((t for t, n in self.methods.items() if n == _FIRST), next(iter(self.methods)))
+        self.method = pmui.Select(label="Method", options=list(self.methods), value=first, **wide)
         self.asof = pmui.DatePicker(label="Forecast from the morning of", value=last, end=last, **wide)
         self.ahead = pmui.Select(label="Looking ahead", options=AHEAD, value="7d", **wide)
         self.back = pmui.Select(label="Learning from the last", options=BACK, value="365d", **wide)
@@ -104,7 +106,7 @@ class _Hotspots:
         self.table_card = page.card("Cells to cover, most expected first", self.table)
         main = page.column(
             self.message.pane, self.answer,
-            page.grid(page.column(self.map_card, self.test_card), page.column(self.table_card, self.behind.card), wide="minmax(0, 1fr) 392px", align="start"),
+            page.grid(page.column(self.map_card, self.test_card), page.column(self.table_card, self.behind.card), wide="minmax(0, 1fr) 430px", align="start"),
         )
         pn.state.onload(self.work)
         made = page.shell(self.workbench, TITLE, [main], here="hotspots", sidebar=sidebar)
@@ -177,12 +179,12 @@ class _Hotspots:
         top = surface.top(self.share.value)
         held = float(surface.expected[top].sum()) / max(float(surface.expected.sum()), 1e-12)
         self.sentence.object = f"<p class=sentence>{text(surface.headline)}</p>"
-        more = (f"<p class=lead>The {len(top):,} outlined cells cover {100 * self.share.value:g} % of the area ({len(top) * surface.grid.cell**2 / 1e6:.2g} km²) and "
-                f"should hold about {held:.0%} of them.</p>") if self.share.value != _SAID else ""
+        size = f"{100 * self.share.value:g} % of the area ({len(top) * surface.grid.cell**2 / 1e6:.2g} km²)"
+        more = (f"<p class=lead>The {len(top):,} outlined cells cover {size} and should hold about {held:.0%} of them.</p>") if self.share.value != _SAID else ""
         self.foot.object = more + page.basis_markup(surface.basis.lines())
         self.map.show(self._layers(surface, top))
         ranked = self._ranked(surface, top)
-        self.table.show(ranked, {"rank": "#", "place": "Where", "beat": "Beat", "expected": "Expected", "recent": "Last 28 d"},
+        self.table.fill(ranked, {"rank": "#", "place": "Where", "beat": "Beat", "expected": "Expected", "recent": "28 days"},
                         ids=[str(c) for c in ranked["cell"].to_list()], zone=self.agency.tz, bars=("expected",))
         if len(top):
             self.pick(int(top[0]))

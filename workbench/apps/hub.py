@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -16,25 +17,7 @@ from workbench.session import Workbench
 
 #: Stands for an app without an icon of its own.
 _APP = "M4 4h16v16H4zM6.500 9v8.500h11V9z"
-_CSS = """
-h1 { font-size: 26px; line-height: 1.25; margin: 6px 0 4px; font-weight: 700; letter-spacing: -.005em; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(360px, 100%), 1fr)); gap: 14px; }
-a.app { display: flex; flex-direction: column; box-sizing: border-box; text-decoration: none; color: inherit; background: var(--mui-palette-background-paper);
-  border: 1px solid var(--mui-palette-divider); border-radius: 12px; padding: 20px 22px 16px; transition: border-color .12s, box-shadow .12s; }
-a.app:hover { border-color: var(--mui-palette-primary-main); box-shadow: 0 4px 14px rgba(16, 32, 56, .10); }
-a.app .head { display: flex; gap: 14px; align-items: center; margin-bottom: 10px; } a.app .head h2 { margin: 0; }
-a.app svg { flex: none; width: 42px; height: 42px; padding: 9px; box-sizing: border-box; border-radius: 10px; background: var(--mui-palette-primary-main); fill: var(--mui-palette-primary-contrastText, #fff); }
-a.app h2 { font-size: 19px; margin-bottom: 6px; color: var(--mui-palette-primary-main); } a.app .question { font-size: 16px; line-height: 1.42; flex: 1; margin-bottom: 16px; }
-a.app .needs { font-size: 13px; line-height: 1.5; color: var(--mui-palette-text-secondary); border-top: 1px solid var(--mui-palette-divider); padding-top: 10px; }
-a.app .needs b { color: var(--mui-palette-text-primary); font-weight: 700; }
-table { width: 100%; border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
-th { text-align: left; font-size: 12px; color: var(--mui-palette-text-secondary); padding: 4px 12px 6px 0; white-space: nowrap; }
-td { padding: 8px 14px 8px 0; border-top: 1px solid var(--mui-palette-divider); vertical-align: top; } td.n, th.n { text-align: right; } td.t { white-space: nowrap; }
-tr td:last-child, tr th:last-child { padding-right: 0; }
-.wide { overflow-x: auto; } .help { color: var(--mui-palette-text-secondary); font-size: 13px; }
-ul { list-style: none; margin: 0; padding: 0; } li { padding: 8px 0; border-top: 1px solid var(--mui-palette-divider); font-size: 14px; line-height: 1.4; } li:first-child { border-top: 0; }
-li a { font-weight: 700; text-decoration: none; } li a:hover { text-decoration: underline; }
-"""
+_CSS = Path(__file__).with_name("hub.css").read_text(encoding="utf-8")
 
 
 def home(workbench: Workbench, entries: Sequence[Entry]) -> Any:
@@ -73,8 +56,8 @@ def _app_card(entry: Entry, held: pl.DataFrame, workbench: Workbench) -> str:
         newest = max((have[n]["latest"] for n in entry.needs if have[n]["latest"] is not None), default=None)
         needs = f"Rests on {text(_listing(entry.needs))}." + (f" Newest row: {text(page.local(newest, workbench, '%-d %b %Y, %H:%M'))}." if newest else "")
     icon = f'<svg viewBox="0 0 24 24" aria-hidden=true><path fill-rule=evenodd d="{text(entry.icon or _APP)}"/></svg>'
-    return (f'<a class=app href="./{text(quote(entry.name))}"><div class=head>{icon}<h2>{text(entry.title)}</h2></div><p class=question>{text(entry.question)}</p>'
-            f"<p class=needs>{needs}</p></a>")
+    return (f'<a class=app href="./{text(quote(entry.name))}"><div class=head>{icon}<h2>{text(entry.title)}</h2></div>'
+            f"<p class=question>{text(entry.question)}</p><p class=needs>{needs}</p></a>")
 
 
 def _listing(words: Sequence[str]) -> str:
@@ -83,7 +66,8 @@ def _listing(words: Sequence[str]) -> str:
 
 def _holdings_table(held: pl.DataFrame, workbench: Workbench) -> str:
     if held.is_empty():
-        return "<p class=lead>Nothing has been loaded yet. Take in a file with <b>workbench load SOURCE FILE</b>; <b>workbench sources</b> lists what can be read.</p>"
+        return ("<p class=lead>Nothing has been loaded yet. Take in a file with <b>workbench load SOURCE FILE</b>; "
+                "<b>workbench sources</b> lists what can be read.</p>")
     rows = "".join(
         f"<tr><td><b>{text(r['table'])}</b></td><td class=help>{text(TABLES[r['table']].help)}</td><td class=n>{r['rows']:,}</td>"
         f"<td class=t>{_when(r['latest'], workbench)}</td><td class=t>{_when(r['loaded_at'], workbench)}</td></tr>"
@@ -91,8 +75,8 @@ def _holdings_table(held: pl.DataFrame, workbench: Workbench) -> str:
     loads = workbench.batches()
     refused = int(loads["rejected"].sum()) if loads.height else 0
     foot = f"{loads.height:,} files taken in; {refused:,} records could not be used and are kept with their reason." if loads.height else ""
-    return (f"<div class=wide><table><thead><tr><th>Table</th><th>A row is</th><th class=n>Rows</th><th>Latest in it</th><th>Last loaded</th></tr></thead><tbody>{rows}</tbody></table></div>"
-            f'<p class=small style="margin-top:10px">{text(foot)}</p>')
+    heads = "<th>Table</th><th>A row is</th><th class=n>Rows</th><th>Latest in it</th><th>Last loaded</th>"
+    return f"<div class=wide><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div><p class='small foot'>{text(foot)}</p>"
 
 
 def _when(moment: datetime | None, workbench: Workbench) -> str:

@@ -75,7 +75,7 @@ function render({ model, el }) {
     if (value && typeof value === "object") {
       const bar = document.createElement("span");
       bar.className = "bar";
-      bar.style.width = `${Math.max(2, Math.min(1, value.share || 0) * 64)}px`;
+      bar.style.width = `${Math.max(2, Math.min(1, value.share || 0) * 48)}px`;
       td.append(bar, value.text ?? "");
     } else td.textContent = value ?? "";
     return td;

@@ -31,12 +31,13 @@ class PickTable(pn.custom.AnyWidgetComponent):
 
     _bundle: ClassVar[Path] = Path(__file__).with_name("picktable.js")
 
-    def show(self, frame: pl.DataFrame, columns: dict[str, str], *, ids: Sequence[str], zone: ZoneInfo, bars: Sequence[str] = ()) -> None:
+    def fill(self, frame: pl.DataFrame, columns: dict[str, str], *, ids: Sequence[str], zone: ZoneInfo, bars: Sequence[str] = ()) -> None:
         """Show some columns of a frame: ``columns`` maps a column to its heading, ``bars`` names those drawn with a bar. At most MOST_ROWS rows."""
         frame, kept = frame.head(MOST_ROWS), list(columns)
         top = {c: float(frame[c].max() or 1) for c in bars if len(frame)}  # type: ignore[arg-type]
         body = [[_cell(value, zone, top.get(name)) for name, value in zip(kept, row, strict=True)] for row in frame.select(kept).iter_rows()]
-        heads = [{"title": title, "kind": "bars" if name in bars else "num" if frame.schema[name].is_numeric() else _width(frame[name])} for name, title in columns.items()]
+        kinds = ["bars" if c in bars else "num" if frame.schema[c].is_numeric() else _width(frame[c]) for c in kept]
+        heads = [{"title": title, "kind": kind} for title, kind in zip(columns.values(), kinds, strict=True)]
         rows = [{"id": str(i), "cells": cells} for i, cells in zip(ids, body, strict=False)]
         self.param.update(content={"columns": heads, "rows": rows}, selected=[])
 

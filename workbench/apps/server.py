@@ -115,21 +115,21 @@ def background(workbench: Workbench, *, port: int = 0, address: str = "127.0.0.1
 def _listen(workbench: Workbench, port: int, address: str, loop: IOLoop, keep_session: float) -> Served:
     chosen = _port(port, address)
     host = f"[{address}]" if ":" in address else address
-    pn.config.nthreads = THREADS
-    pn.extension("vega")
+    pn.extension("vega", nthreads=THREADS)
     entries = apps.listed(workbench.path / "plugins")
     titles = {"/": workbench.agency.name} | {f"/{e.name}": f"{e.title} · {workbench.agency.name}" for e in entries}
     server = get_server(
-        _routes(workbench, entries), title=titles, port=chosen, address=address, websocket_origin=[f"{host}:{chosen}"], loop=loop, show=False, start=False, verbose=False, admin=False,
+        _routes(workbench, entries), title=titles, port=chosen, address=address, websocket_origin=[f"{host}:{chosen}"], loop=loop, show=False, start=False,
+        verbose=False, admin=False,
         unused_session_lifetime_milliseconds=int(keep_session * 1000), check_unused_sessions_milliseconds=int(max(0.2, keep_session / 3) * 1000),
     )
     server.start()
     return Served(f"http://{host}:{chosen}/", chosen, chosen != port, server, loop)
 
 
-def _routes(workbench: Workbench, entries: list[apps.Entry]) -> dict[str, Callable[[], Any]]:
+def _routes(workbench: Workbench, entries: list[apps.Entry]) -> dict[str, Any]:
     """Address -> what makes the page."""
-    routes: dict[str, Callable[[], Any]] = {"/": _page(workbench, entries, None)}
+    routes: dict[str, Any] = {"/": _page(workbench, entries, None)}
     return routes | {f"/{entry.name}": _page(workbench, entries, entry) for entry in entries}
 
 

@@ -20,7 +20,7 @@ from workbench.views import charts, theme
 from workbench.views.linkchart import LinkChart
 from workbench.views.webmap import WebMap
 
-_COLUMNS = {"at": "When", "text": "Evidence", "kind": "Tie", "base_rate": "How much it says", "record": "Record"}
+_COLUMNS = {"when": "When", "text": "Evidence", "kind": "Tie", "base_rate": "How much it says", "record": "Record"}
 
 
 class Together:
@@ -36,7 +36,8 @@ class Together:
         self.placed: set[str] = set()
         self.chart = LinkChart(height=480, margin=0)
         self.map = WebMap(base=workbench.base(), height=480, margin=0)
-        self.table = PickTable(height_px=300, label="Evidence", empty="No evidence row belongs to this choice.", sizing_mode="stretch_width", margin=0)
+        none = "No evidence row belongs to this choice."
+        self.table = PickTable(height_px=300, label="Evidence", empty=none, sizing_mode="stretch_width", margin=0)
         self.timeline = page.Drawing(self._from_timeline)
         self.chosen = page.html_pane("")
         self.all = pmui.Button(label="Show all", variant="outlined", size="small", margin=0, visible=False)
@@ -45,12 +46,13 @@ class Together:
         self.map.param.watch(lambda e: self._from("map", [e.new] if e.new else []), "picked")
         self.table.when_picked(lambda row: self._from("table", [row]))
         head = pn.Row(self.chosen, self.all, stylesheets=[":host { gap: 12px; align-items: center; }"], margin=0, sizing_mode="stretch_width")
-        self.chart_card = page.card("Who and what is tied together", self.chart, note="Click a node or a line to see its evidence. Double-click a node to centre on it.")
+        how = "Click a node or a line to see its evidence. Double-click a node to centre on it."
+        self.chart_card = page.card("Who and what is tied together", self.chart, note=how)
         self.map_card = page.card("Where", self.map, note="Click a point to see what it belongs to.")
-        self.time_card = page.card("When", self.timeline.view)
+        self.time_card = page.card("When", self.timeline.view, note="Incidents and plate reads. Since when a tie is known stands in the table below.")
         self.table_card = page.card("Evidence", head, self.table)
         self.view = page.column(
-            page.grid(self.chart_card, self.map_card, wide="minmax(0, 1.1fr) minmax(0, 1fr)", align="start"), self.time_card, self.table_card, visible=False)
+            page.grid(self.chart_card, self.map_card, wide="minmax(0, 1fr) minmax(0, 1fr)", align="start"), self.time_card, self.table_card, visible=False)
 
     # ------------------------------------------------------------------ showing an answer
 
@@ -59,8 +61,11 @@ class Together:
         self.links = links
         rate = links.table.select(_a=pl.min_horizontal("source", "target"), _b=pl.max_horizontal("source", "target"), base_rate="base_rate")
         evidence = links.evidence.with_row_index("row").with_columns(_a=pl.min_horizontal("source", "target"), _b=pl.max_horizontal("source", "target"))
+        clock = pl.col("at").dt.convert_time_zone(self.workbench.agency.zone).dt.strftime("%Y-%m-%d %H:%M")
+        since = pl.format("since {}", pl.col("at").dt.strftime("%Y-%m-%d"))
         self.rows = evidence.join(rate, on=["_a", "_b"], how="left", maintain_order="left").with_columns(
-            record=pl.format("{} {}", "table", "key"), place=pl.when(pl.col("table") == "reads").then(pl.format("read:{}", "key"))).sort("at", nulls_last=True, maintain_order=True)
+            record=pl.format("{} {}", "table", "key"), place=pl.when(pl.col("table") == "reads").then(pl.format("read:{}", "key")),
+            when=pl.when(pl.col("table") == "associations").then(since).otherwise(clock)).sort("at", nulls_last=True, maintain_order=True)
         graph = nx.Graph(links.graph)
         self.edges = {}
         for i, (a, b, data) in enumerate(graph.edges(data=True)):
@@ -161,13 +166,13 @@ class Together:
         self._tell(nodes if not edges or view == "chart" else set(), rows)
 
     def _fill(self, rows: pl.DataFrame, selected: Iterable[str]) -> None:
-        self.table.show(rows.head(MOST_ROWS), _COLUMNS, ids=[str(r) for r in rows["row"].to_list()], zone=self.workbench.agency.tz)
+        self.table.fill(rows.head(MOST_ROWS), _COLUMNS, ids=[str(r) for r in rows["row"].to_list()], zone=self.workbench.agency.tz)
         self.table.selected = list(selected)
 
     def _draw_time(self, ids: Sequence[str]) -> None:
-        events = self.rows.filter(pl.col("at").is_not_null()).select(
-            "at", kind=pl.when(pl.col("table") == "reads").then(pl.lit("read")).when(pl.col("table") == "associations").then(pl.lit("person")).otherwise(pl.lit("incident")),
-            label="text", id=pl.col("row").cast(pl.String))
+        happened = self.rows.filter(pl.col("at").is_not_null() & (pl.col("table") != "associations"))
+        kind = pl.when(pl.col("table") == "reads").then(pl.lit("read")).otherwise(pl.lit("incident"))
+        events = happened.select("at", kind=kind, label="text", id=pl.col("row").cast(pl.String))
         self.time_card.visible = events.height > 0
         self._chosen_rows = {str(i) for i in ids}
         if events.height:
@@ -179,7 +184,8 @@ class Together:
         total = self.rows.height
         if rows is None:
             more = f" The first {MOST_ROWS} are listed." if total > MOST_ROWS else ""
-            self.chosen.object = f"<p class=small>{total:,} rows tie these things together.{more} Choose a node, a point, a row or a moment to narrow them down.</p>"
+            self.chosen.object = (f"<p class=small>{total:,} rows tie these things together.{more} Choose a node, a point, a row or a moment to narrow "
+                                  "them down.</p>")
             return
         graph: Any = self.links.graph if self.links else nx.Graph()
         parts = []

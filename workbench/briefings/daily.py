@@ -20,10 +20,14 @@ from workbench.geo import Grid, Polygon
 from workbench.layers import Lines, Points
 from workbench.models.links import case as links_case
 from workbench.models.patterns import expected
-from workbench.results import Basis, Matrix, Result, Surface, code_version
+from workbench.results import Basis, Matrix, Ranking, Result, Surface, code_version
 from workbench.session import Workbench
 
 T = TypeVar("T", bound=Result)
+#: What a command staff is told first: plates near scenes beyond chance, then suspects and vehicles used; victims and witnesses last.
+_TELLING = {"read near": 0, "suspect": 1, "arrestee": 1, "used": 1, "stolen": 1, "victim": 3, "witness": 3, "reporting party": 3, "contact": 3}
+#: Who came to harm or helped is not named on a page that is handed round.
+_UNPRINTED = [kind for kind, rank in _TELLING.items() if rank == 3]
 _SERIOUS = ("homicide", "rape", "robbery", "aggravated assault", "weapons", "arson", "burglary", "vehicle theft")
 
 
@@ -32,7 +36,8 @@ def ask(question: Callable[..., T], *given: Any, **options: Any) -> T | Result:
     try:
         return question(*given, **options)
     except CannotTell as reason:
-        basis = Basis(method=f"{question.__module__.rpartition('.')[2]}.{question.__name__}", code=code_version(), notes=(str(reason),))
+        asked = getattr(question, "func", question)  # a functools.partial is the function it holds
+        basis = Basis(method=f"{asked.__module__.rpartition('.')[2]}.{asked.__name__}", code=code_version(), notes=(str(reason),))
         return Result(headline=f"Cannot tell: {reason}", table=pl.DataFrame(), layers=(), basis=basis)
 
 
@@ -78,12 +83,19 @@ def masthead(city: Workbench, *, area: str, until: datetime, handling: str, run_
     return blocks.masthead(title, agency=city.agency.name, area=name, period=period, handling=handling, facts=facts)
 
 
-def bottom_line(counted: Result, risk: Result, score: Result, links: Result, *, offence: str) -> Block:
+def bottom_line(counted: Result, by_beat: Result, risk: Result, score: Result, links: Result, *, offence: str) -> Block:
     """Three sentences: what stands out, where to look and how good that forecast was, what is new on open cases."""
+    beats = _flagged(by_beat)
+    local = "" if beats.is_empty() else f" By beat: {expected.sentence(beats.row(0, named=True), 'beat')}"
     where = f"{_capital(offence)}: {risk.headline[:1].lower() + risk.headline[1:] if isinstance(risk, Surface) else risk.headline}"
     tested = _tested(score)
     caution = "" if links.table.is_empty() else " Every link is an unverified lead."
-    return blocks.bottom_line(counted.headline, f"{where} {tested}".strip(), f"{links.headline}{caution}")
+    return blocks.bottom_line(counted.headline + local, f"{where} {tested}".strip(), f"{links.headline}{caution}")
+
+
+def _flagged(by_beat: Result) -> pl.DataFrame:
+    table = by_beat.table
+    return table.filter(pl.col("flag").is_in(["above", "below"])).sort("q", "p", "beat", "offence") if "flag" in table.columns else table
 
 
 def _capital(text: str) -> str:
@@ -117,7 +129,7 @@ def cards(counted: Result, incidents: pl.DataFrame, city: Workbench, until: date
     order = {name: i for i, name in enumerate(city.agency.offence_groups)}
     items.sort(key=lambda c: (c["flag"] not in ("above", "below"), order.get(c["offence"], 99)))
     caption = (f"Latest 7 days (dark bar) beside each of the {weeks} weeks before; the band is where 95 of 100 such weeks would fall. "
-               "A percent is grey where fewer than 10 were expected.")
+               "Beneath: counted / expected. A percent is grey where fewer than 10 were expected.")
     return blocks.cards(items, caption=caption)
 
 
@@ -125,13 +137,12 @@ def _beside(row: Mapping[str, Any]) -> str:
     mark = {"above": " ▲", "below": " ▼"}.get(row["flag"], "")
     if row["expected"] is None:
         return f"{row['count']:,}{mark}"
-    return f"{row['count']:,}{mark}, {row['expected']:,.{0 if row['expected'] >= 100 else 1}f} expected"
+    return f"{row['count']:,}{mark} / {row['expected']:,.{0 if row['expected'] >= 100 else 1}f}"
 
 
-def exceptions(by_beat: Result, counted: Result) -> Block:
+def exceptions(by_beat: Result) -> Block:
     """Beat by offence: those outside what was to be expected; nothing flagged is said."""
-    table = by_beat.table
-    found = table.filter(pl.col("flag").is_in(["above", "below"])).sort("q", "p", "beat", "offence") if "flag" in table.columns else table
+    table, found = by_beat.table, _flagged(by_beat)
     tried = table.filter(pl.col("q").is_not_null()).height if "q" in table.columns else 0
     empty = (f"Nothing is flagged: none of {tried:,} comparisons of a beat and an offence lies outside what its weeks before lead one to expect."
              if tried else f"Beats cannot be compared. {by_beat.headline}")
@@ -144,7 +155,7 @@ def exceptions(by_beat: Result, counted: Result) -> Block:
     return blocks.table(shown, columns, caption=caption, places={"change": 0, "q": 3}, muted={"change": "small_base"}, rows=10)
 
 
-def latest(incidents: pl.DataFrame, city: Workbench, until: datetime, *, hours: int = 24, rows: int = 10) -> Block:
+def latest(incidents: pl.DataFrame, city: Workbench, until: datetime, *, hours: int = 24, rows: int = 8) -> Block:
     """The gravest incidents known of the last hours: time, offence, place, beat, report number."""
     groups = [g for g in (*_SERIOUS, *city.agency.offence_groups) if g in city.agency.offence_groups]
     rank = {g: i for i, g in reversed(list(enumerate(groups)))}
@@ -249,30 +260,49 @@ def new_links(city: Workbench, until: datetime, *, days: int, case: str | None =
     if not answers:
         none = "There is no open case with a subject, so no new link was looked for."
         return Result(headline=none, table=pl.DataFrame(), layers=(), basis=Basis(method="no open case"))
-    if len(answers) == 1:
-        return answers[0]
+    return _together(answers, days)
+
+
+def _together(answers: list[Ranking], days: int) -> Result:
+    """The answers of several cases as one."""
     tables = [a.table for a in answers if not a.table.is_empty()]
-    table = pl.concat(tables) if tables else pl.DataFrame()
-    leading = max(answers, key=lambda a: float(a.table["weight"].max() or 0) if not a.table.is_empty() else -1.0)  # type: ignore[arg-type]
-    told = sum(not a.table.is_empty() for a in answers)
-    head = f"{table.height} links on {told} of {len(answers)} open cases rest on evidence of the last {days} days. " if told else ""
-    return Result(headline=head + leading.headline if told else f"No new link on {len(answers)} open cases in the last {days} days.", table=table, layers=(),
-                  basis=leading.basis)
+    cases = f"{len(answers)} open case{'s' if len(answers) > 1 else ''}"
+    basis = answers[0].basis
+    parameters = {**basis.parameters, "cases": [c for a in answers for c in a.basis.parameters["cases"]]}
+    basis = replace(basis, parameters=parameters, rows=sum(a.basis.rows for a in answers),
+                    used=sum(a.basis.used for a in answers), data=", ".join(dict.fromkeys(a.basis.data for a in answers)),
+                    notes=tuple(dict.fromkeys(n for a in answers for n in a.basis.notes)))
+    if not tables:
+        return Result(headline=f"No new link on {cases} in the last {days} days.", table=pl.DataFrame(), layers=(), basis=basis)
+    rank = pl.col("kind").replace_strict(_TELLING, default=2, return_dtype=pl.Int64)
+    table = pl.concat(tables).with_columns(_rank=rank).sort("_rank", -pl.col("weight"), "at", "source", "target", maintain_order=True).drop("_rank")
+    best = table.filter(~pl.col("kind").is_in(_UNPRINTED)).head(1).to_dicts()
+    strongest = "" if not best else (f"; strongest ({best[0]['case_number']}): {best[0]['text'].rstrip('.')}"
+                                     + (f" ({best[0]['base_rate']})" if best[0]["base_rate"] else ""))
+    headline = (f"{table.height} link{'s' if table.height > 1 else ''} on {len(tables)} of {cases} rest{'s' if table.height == 1 else ''} on evidence of the last {days} days"
+                f"{strongest}.")
+    return Result(headline=headline, table=table, layers=(), basis=basis)
 
 
-def leads(found: Result, city: Workbench, *, days: int, each: int = 4) -> Block:
-    """The new links a case, the strongest first, each with what chance would give."""
+def leads(found: Result, city: Workbench, *, days: int, each: int = 3) -> Block:
+    """The new links a case, the most telling first, each with what chance would give; victims and witnesses are not named."""
     empty = f"No new link on open cases in the last {days} days."
     if found.table.is_empty():
         return blocks.leads([], empty=found.headline or empty)
     titles = dict(city.casebook.cases().select("case_number", "title").iter_rows())
     items = []
     for number in found.table["case_number"].unique(maintain_order=True).to_list():
-        rows = found.table.filter(pl.col("case_number") == number)
-        lines = [{"text": f"{_capital(r['new'])}, {r['at'].astimezone(city.agency.tz):%a %d %b %H:%M}: {_capital(r['text']).rstrip('.')}.",
-                  "rate": _capital(r["base_rate"] or "no base rate is known")} for r in rows.head(each).iter_rows(named=True)]
-        left = rows.height - len(lines)
-        more = f"{left} more, weaker, are in the notebook of this run." if left > 0 else ""
+        every = found.table.filter(pl.col("case_number") == number)
+        rows = every.filter(~pl.col("kind").is_in(_UNPRINTED))
+        # passages of one plate near several scenes are one lead: the latest is told, the others are counted
+        thing = pl.when(kind="read near").then("source").otherwise(pl.concat_str("source", "target"))
+        grouped = rows.group_by(thing.alias("thing"), maintain_order=True).agg(pl.all().sort_by("at").last(), pl.len().alias("times"))
+        lines = [{"text": f"{_capital(r['new'])}, {r['at'].astimezone(city.agency.tz):%a %d %b %H:%M}: {_capital(r['text']).rstrip('.')}"
+                          + (f", and near {r['times'] - 1} other scene{'s' if r['times'] > 2 else ''} in these {days} days." if r["times"] > 1 else "."),
+                  "rate": _capital(r["base_rate"] or "no base rate is known")} for r in grouped.head(each).iter_rows(named=True)]
+        left, unprinted = grouped.height - len(lines), every.height - rows.height
+        parts = [f"{left} weaker" if left else "", f"{unprinted} of victims, witnesses or callers" if unprinted else ""]
+        more = f"Not printed, but in the notebook of this run: {' and '.join(p for p in parts if p)}." if left or unprinted else ""
         items.append({"case": number, "title": titles.get(number, ""), "lines": lines, "note": more})
     return blocks.leads(items, empty=empty)
 

@@ -7,6 +7,7 @@ Content-Security-Policy forbids scripts and requests besides.
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
@@ -64,15 +65,17 @@ def _bottom_line(b: dict[str, Any]) -> str:
 
 def _cards(b: dict[str, Any]) -> str:
     caption = f"<p class='caption'>{escape(b['caption'])}</p>" if b["caption"] else ""
-    return f"<div class='cards'>{''.join(_card(c) for c in b['cards'])}</div>{caption}"
+    n = len(b["cards"])
+    columns = max(1, math.ceil(n / max(1, math.ceil(n / 6))))
+    return f"<div class='cards' style='--columns:{columns}'>{''.join(_card(c) for c in b['cards'])}</div>{caption}"
 
 
 def _card(c: dict[str, Any]) -> str:
     flag = c["flag"] or ""
     chip = f"<span class='chip'>{_ARROWS[flag]}</span>" if flag in _ARROWS else ""
     more = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in c["more"] or [])
-    return (f"<article class='card {escape(flag.replace(' ', '-'))}'><h3>{escape(c['label'])}{chip}</h3><p class='figure'><b>{_number(c['count'])}</b>"
-            f"<span>{escape(c['unit'] or '')}</span></p>{spark(c)}<p class='expected'>{_expected(c)}</p><dl>{more}</dl></article>")
+    return (f"<article class='card {escape(flag.replace(' ', '-'))}'><h3>{escape(c['label'])}</h3><p class='figure'><b>{_number(c['count'])}</b>"
+            f"<span>{escape(c['unit'] or '')}</span>{chip}</p>{spark(c)}<p class='expected'>{_expected(c)}</p><dl>{more}</dl></article>")
 
 
 def _expected(c: dict[str, Any]) -> str:
@@ -111,10 +114,14 @@ def _table(b: dict[str, Any]) -> str:
     head = "".join(f"<th{' class=right' if r else ''}>{escape(h['text'])}</th>" for h, r in zip(b["heads"], right, strict=True))
     body = []
     for i, (row, grey) in enumerate(zip(b["rows"], b["grey"], strict=True)):
-        cells = "".join(f"<td class='{'right ' if r else ''}{'grey' if g else ''}'>{escape(v)}</td>" for v, g, r in zip(row, grey, right, strict=True))
+        cells = "".join(f"<td class='{_looks(v, r, g)}'>{escape(v)}</td>" for v, g, r in zip(row, grey, right, strict=True))
         body.append(f"<tr{' class=marked' if i in b['marked'] else ''}>{cells}</tr>")
     more = f"<p class='caption'>{escape(b['more'])}</p>" if b["more"] else ""
     return f"<div class='table'><table>{caption}<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>{more}"
+
+
+def _looks(text: str, right: bool, grey: bool) -> str:
+    return " ".join(name for name, on in (("right", right), ("grey", grey), ("short", len(text) <= 16)) if on)
 
 
 def _drawing(b: dict[str, Any]) -> str:

@@ -10,6 +10,8 @@ from workbench.briefings.blocks import KINDS, MIME
 
 #: Cells with this tag are for the reader of the notebook and are not printed on the page.
 ASIDE = "aside"
+#: Tags of cells that papermill adds to the template's own.
+_ADDED = {"injected-parameters", "papermill-error-cell-tag"}
 
 
 def blocks(executed: dict[str, Any]) -> list[dict[str, Any]]:
@@ -65,7 +67,8 @@ def title(found: Sequence[dict[str, Any]], otherwise: str) -> str:
 def failure(executed: dict[str, Any]) -> str:
     """"in cell 5 (Where to look): NotFound: There is no ..." for the first error in the outputs, else ""."""
     heading = ""
-    for number, cell in enumerate(executed.get("cells", []), start=1):
+    own = [c for c in executed.get("cells", []) if not _ADDED & set(c.get("metadata", {}).get("tags", []))]
+    for number, cell in enumerate(own, start=1):
         if cell.get("cell_type") == "markdown":
             heads = [b["text"] for b in words(_text(cell.get("source", ""))) if b["kind"] == "heading"]
             heading = heads[-1] if heads else heading

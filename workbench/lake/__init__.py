@@ -48,7 +48,7 @@ class Lake:
             file: plain, .gz or .zip CSV, NDJSON or Parquet, as the source allows.
             zone: of its wall-clock times; None = the source's own.
             user: who loads, for the ledger.
-            progress: called with a phase (checking, reading, mapping, comparing, writing) and its share done, 0 to 1.
+            progress: called with a phase (checking, reading, comparing, writing) and its share done, 0 to 1.
             memory: bound for mapping and comparing; larger work spills to the lake's own disk.
 
         Returns:
@@ -57,7 +57,8 @@ class Lake:
         Raises:
             BadInput: the file cannot be loaded as this source; nothing was loaded.
 
-        Cost: about 1.5 s of CPU for 100,000 records of 20 columns a second core halves; disk while it runs: the file's unpacked size.
+        Cost: about 1 s of CPU for 100,000 records of 20 columns, less of wall time on two cores and more; disk while it runs: three pieces
+        of at most 256 MB beside the Parquet files that stay.
         """
         coded = re.search(r"%[0-9A-Fa-f]{2}", str(self.path))
         if coded:
@@ -148,7 +149,8 @@ class Lake:
         columns = ", ".join(name(c) for c in SHAPES[_known(table)])
         con = self.connect()
         try:
-            return con.sql(f"select {columns} from {self.relation_sql(table, pinned)}" + (f" where {where}" if where else ""), params=list(params)).pl()
+            sql = f"select {columns} from {self.relation_sql(table, pinned)}" + (f" where {where}" if where else "")
+            return pl.DataFrame(con.sql(sql, params=list(params)) if params else con.sql(sql))
         finally:
             con.close()
 

@@ -1,8 +1,9 @@
 """A source's file made ready for loading: checked, counted, numbered, and in a form that leaves nothing to guess.
 
 Text files (CSV, NDJSON; plain, gzip or zip) are copied once, in pieces, into the load's working folder: unpacked, UTF-8, each
-record with its number in front, and without the records that cannot be taken apart, which go into the rejects. A Parquet file is
-read where it lies. Memory: a block of 8 MB and what it is split into (about 10 times that); disk: the unpacked size.
+record with its number in front, and without the records that cannot be taken apart, which go into the rejects. One piece is made
+while the one before it is mapped. A Parquet file is one piece and is read where it lies. Memory: a block of 8 MB and what it is
+split into (about 10 times that); disk: three pieces of at most 256 MB.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import queue
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,14 +28,27 @@ from workbench.errors import BadInput, did_you_mean
 from workbench.lake.records import NUMBER, Csv, Lines, Ndjson, Run, as_text, pick
 from workbench.loaders import Source
 
-#: Bytes of one piece of the clean copy.
-PIECE = 1 << 28
+#: Bytes of the first piece of the clean copy, which is ready soon, and of the largest; each is twice the one before.
+FIRST, LARGEST = 1 << 24, 1 << 28
 Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some records of a file: ``raw`` is SQL that gives them as text columns with their number in ``"#record"``.
+
+    ``records`` is how many; ``share`` is how much of the file has been read with them, 0 to 1; ``path`` is the copy, if it is one.
+    """
+
+    raw: str
+    records: int
+    share: float
+    path: Path | None = None
 
 
 @dataclass
 class Ready:
-    """A file made ready: ``raw`` is SQL of its records as text columns with their number in ``"#record"``.
+    """A file that is being made ready. The counts are complete when all ``pieces`` have been taken.
 
     ``read`` counts all records, ``broken`` those of them that could not be taken apart and lie in ``broken_file`` (NDJSON of
     record, line, reason, raw), None when there are none.
@@ -44,8 +60,9 @@ class Ready:
     read: int = 0
     broken: int = 0
     broken_file: Path | None = None
-    raw: str = ""
-    columns: tuple[str, ...] = field(default=())
+    columns: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+    share: float = 0.0
 
 
 def check(file: Path) -> None:
@@ -75,41 +92,72 @@ def digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def make_ready(source: Source, file: Path, work: Path, progress: Progress) -> Ready:
-    """Check and number a file's records; see ``Ready``.
+def pieces(ready: Ready, work: Path) -> Iterator[Piece]:
+    """Check, count and number a file's records, piece by piece; a piece's copy is gone when the next is asked for.
 
     Raises:
-        BadInput: it cannot be unpacked, lacks columns of the source, or holds no record; nothing has been loaded then.
+        BadInput: the file cannot be unpacked, lacks columns of the source, or holds no record; nothing may be loaded then.
     """
-    form = source.form(file)
-    if form == "parquet":
-        return _parquet(source, file)
-    ready = Ready(source, file, form)
-    with _records(source, file, form, progress) as records:
-        if isinstance(records, Csv):
-            _columns(ready, records.header)
-        pieces = _copy(ready, records, work)
-        if isinstance(records, Ndjson):
-            _columns(ready, list(records.header))
+    if ready.form == "parquet":
+        yield _parquet(ready)
+    else:
+        for piece in _ahead(_copies(ready, work)):
+            yield piece
+            if piece.path:
+                piece.path.unlink()
+        if ready.form == "ndjson" and ready.read:
+            _columns(ready, list(ready.header))
     if not ready.read:
-        raise BadInput(f"{file.name} has a header and no record; nothing was loaded." if form == "csv" else f"{file.name} has no record; nothing was loaded.")
-    header = records.header if isinstance(records, Csv) else []
-    ready.raw = _raw(ready, pieces, list(header))
-    return ready
+        raise BadInput(f"{ready.file.name} has {'a header and ' if ready.form == 'csv' else ''}no record; nothing was loaded.")
+
+
+def _ahead(made: Iterator[Piece]) -> Iterator[Piece]:
+    """The same pieces, each made by a thread while the one before it is used."""
+    line: queue.Queue[Piece | BaseException | None] = queue.Queue(maxsize=1)
+    given_up = threading.Event()
+
+    def put(thing: Piece | BaseException | None) -> None:
+        while not given_up.is_set():
+            try:
+                return line.put(thing, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def make() -> None:
+        try:
+            for piece in made:
+                put(piece)
+                if given_up.is_set():
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    maker = threading.Thread(target=make, daemon=True)
+    maker.start()
+    try:
+        while (thing := line.get()) is not None:
+            if isinstance(thing, BaseException):
+                raise thing
+            yield thing
+    finally:
+        given_up.set()
+        maker.join()
 
 
 def raw_texts(ready: Ready, wanted: Iterator[int]) -> Iterator[tuple[int, int, str]]:
     """(record, line, raw text) of the wanted record numbers, ascending; a second pass over a text file, only made for rejects."""
-    with _records(ready.source, ready.file, ready.form, lambda _: None) as records:
+    with _records(ready) as records:
         yield from pick(records.runs(), wanted)
 
 
 @contextmanager
-def _records(source: Source, file: Path, form: str, progress: Progress) -> Iterator[Csv | Ndjson]:
+def _records(ready: Ready) -> Iterator[Csv | Ndjson]:
+    file, source = ready.file, ready.source
     try:
         with file.open("rb") as packed, _unpacked(packed, file) as stream:
-            lines = Lines(_Watched(stream, packed, file.stat().st_size, progress), file.name)
-            yield Csv(lines, file.name, source.delimiter, source.encoding) if form == "csv" else Ndjson(lines, file.name)
+            lines = Lines(_Watched(stream, packed, ready), file.name)
+            yield Csv(lines, file.name, source.delimiter, source.encoding) if ready.form == "csv" else Ndjson(lines, file.name)
     except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise BadInput(f"{file.name} is cut off or damaged ({error}); nothing was loaded. Fetch it again.") from error
 
@@ -132,44 +180,52 @@ def _unpacked(packed: IO[bytes], file: Path) -> Iterator[IO[bytes]]:
 
 
 class _Watched:
-    """A stream that tells how much of the file behind it has been read."""
+    """A stream that notes how much of the file behind it has been read."""
 
-    def __init__(self, stream: IO[bytes], packed: IO[bytes], size: int, progress: Progress) -> None:
-        self._stream, self._packed, self._size, self._progress = stream, packed, max(size, 1), progress
+    def __init__(self, stream: IO[bytes], packed: IO[bytes], ready: Ready) -> None:
+        self._stream, self._packed, self._ready, self._size = stream, packed, ready, max(ready.file.stat().st_size, 1)
 
     def read(self, size: int) -> bytes:
         block = self._stream.read(size)
-        self._progress(min(1.0, self._packed.tell() / self._size))
+        self._ready.share = min(1.0, self._packed.tell() / self._size)
         return block
 
 
-def _copy(ready: Ready, records: Csv | Ndjson, work: Path) -> list[Path]:
-    """Write the clean numbered copy in pieces and the broken records; counts go into ``ready``."""
+def _copies(ready: Ready, work: Path) -> Iterator[Piece]:
+    """Write the clean numbered copy in pieces, and the broken records; counts go into ``ready``."""
     prefix = b"%d" + ready.source.delimiter.encode() + b"%b" if ready.form == "csv" else b""
-    pieces: list[Path] = []
-    out: IO[bytes] | None = None
-    broken: IO[str] | None = None
-    try:
+    with _records(ready) as records, ExitStack() as opened:
+        if isinstance(records, Csv):
+            ready.header = tuple(records.header)
+            _columns(ready, records.header)
+        broken: IO[str] | None = None
+        out, limit, held, number = _piece(ready, work, 0), FIRST, 0, 0
+        opened.callback(lambda: out.close())
         for run in records.runs():
             ready.read += len(run.raw)
             if run.problem:
                 if broken is None:
                     ready.broken_file = work / "broken.ndjson"
-                    broken = ready.broken_file.open("w", encoding="utf-8")
+                    broken = opened.enter_context(ready.broken_file.open("w", encoding="utf-8"))
                 ready.broken += 1
                 broken.write(_line(run.record, run.line, run.problem, as_text(run.raw[0], ready.source.encoding)))
                 continue
-            if out is None or out.tell() > PIECE:
-                if out is not None:
-                    out.close()
-                pieces.append(work / f"records-{len(pieces)}.{ready.form}")
-                out = pieces[-1].open("wb")
             out.write(_numbered(run, prefix))
-    finally:
-        for opened in (out, broken):
-            if opened is not None:
-                opened.close()
-    return pieces
+            held += len(run.raw)
+            if out.tell() >= limit:
+                out.close()
+                yield Piece(_raw(ready, Path(out.name)), held, ready.share, Path(out.name))
+                number, held, limit = number + 1, 0, min(2 * limit, LARGEST)
+                out = _piece(ready, work, number)
+        if isinstance(records, Ndjson):
+            ready.header = tuple(records.header)
+        out.close()
+        if held:
+            yield Piece(_raw(ready, Path(out.name)), held, 1.0, Path(out.name))
+
+
+def _piece(ready: Ready, work: Path, number: int) -> IO[bytes]:
+    return (work / f"records-{number}.{ready.form}").open("wb")
 
 
 def _numbered(run: Run, prefix: bytes) -> bytes:
@@ -194,36 +250,28 @@ def _columns(ready: Ready, found: list[str]) -> None:
     ready.columns = tuple(spelt.values())
 
 
-def _raw(ready: Ready, pieces: list[Path], header: list[str]) -> str:
-    """SQL of the records in the clean copy, with the source's columns under the source's own names."""
+def _raw(ready: Ready, piece: Path) -> str:
+    """SQL of the records in a piece of the clean copy, with the source's columns under the source's own names."""
     wanted = (*ready.source.columns, *ready.source.optional)
-    lacking = [f"cast(null as varchar) as {name(c)}" for c, spelt in zip(wanted, ready.columns, strict=True) if not spelt]
-    given = {spelt: c for c, spelt in zip(wanted, ready.columns, strict=True) if spelt}
-    files = "[" + ", ".join(literal(str(p)) for p in pieces) + "]"
-    picked = ", ".join([name(NUMBER), *(name(c) for c in given.values()), *lacking])
-    if not pieces:
-        nothing = ", ".join(f"cast(null as varchar) as {name(c)}" for c in given.values())
-        return f"select * from (select cast(null as bigint) as {name(NUMBER)}, {', '.join([nothing, *lacking])}) where false"
     if ready.form == "ndjson":
-        shape = {NUMBER: "BIGINT", **{spelt: "VARCHAR" for spelt in given}}
-        renamed = ", ".join([name(NUMBER), *(f"{name(spelt)} as {name(c)}" for spelt, c in given.items()), *lacking])
-        return f"select {renamed} from read_json({files}, format = 'newline_delimited', columns = {_struct(shape)}, maximum_object_size = {1 << 26})"
+        shape = {NUMBER: "BIGINT", **dict.fromkeys(wanted, "VARCHAR")}
+        return f"select * from read_json({literal(str(piece))}, format = 'newline_delimited', columns = {_struct(shape)}, maximum_object_size = {1 << 26})"
+    given = {spelt: c for c, spelt in zip(wanted, ready.columns, strict=True) if spelt}
+    picked = [name(NUMBER), *(name(c) if spelt else f"cast(null as varchar) as {name(c)}" for c, spelt in zip(wanted, ready.columns, strict=True))]
     shape = {NUMBER: "BIGINT"}
-    for place, column in enumerate(header):
-        taken = given.pop(column, None)
-        shape[taken if taken is not None else f"#{place}"] = "VARCHAR"
+    for place, column in enumerate(ready.header):
+        shape[given.pop(column, f"#{place}")] = "VARCHAR"
     options = f"delim = {literal(ready.source.delimiter)}, quote = '\"', escape = '\"', new_line = '\\n', nullstr = '', max_line_size = {1 << 23}"
-    return f"select {picked} from read_csv({files}, auto_detect = false, header = false, columns = {_struct(shape)}, {options})"
+    return f"select {', '.join(picked)} from read_csv({literal(str(piece))}, auto_detect = false, header = false, columns = {_struct(shape)}, {options})"
 
 
 def _struct(shape: dict[str, str]) -> str:
     return "{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in shape.items()) + "}"
 
 
-def _parquet(source: Source, file: Path) -> Ready:
+def _parquet(ready: Ready) -> Piece:
     """A Parquet file: records are its rows, shown as JSON text where they are rejected."""
-    ready = Ready(source, file, "parquet")
-    path = literal(str(file))
+    file, source, path = ready.file, ready.source, literal(str(ready.file))
     con = duckdb.connect()
     try:
         shape: list[tuple[Any, ...]] = con.execute(f"select column_name from (describe select * from read_parquet({path}))").fetchall()
@@ -234,9 +282,7 @@ def _parquet(source: Source, file: Path) -> Ready:
         con.close()
     ready.read = int(found[0]) if found and found[0] else 0
     _columns(ready, [row[0] for row in shape])
-    if not ready.read:
-        raise BadInput(f"{file.name} has no record; nothing was loaded.")
     wanted = zip((*source.columns, *source.optional), ready.columns, strict=True)
     columns = [f"cast({name(spelt)} as varchar) as {name(c)}" if spelt else f"cast(null as varchar) as {name(c)}" for c, spelt in wanted]
-    ready.raw = f"select file_row_number + 1 as {name(NUMBER)}, {', '.join(columns)} from read_parquet({path}, file_row_number = true)"
-    return ready
+    raw = f"select file_row_number + 1 as {name(NUMBER)}, {', '.join(columns)} from read_parquet({path}, file_row_number = true)"
+    return Piece(raw, ready.read, 1.0)

@@ -31,14 +31,6 @@ Progress = Callable[[str, float], None]
 _FOLD = 64
 
 
-@dataclass(frozen=True)
-class Staged:
-    """A part's mapped rows in the working folder."""
-
-    path: Path
-    rows: int
-
-
 @dataclass
 class Load:
     """What one load knows while it runs."""
@@ -77,9 +69,8 @@ class Load:
             if known is not None:
                 return known
             with sweep.working(self.root, self.batch_id) as work:
-                ready = files.make_ready(self.source, self.file, work, lambda share: self.progress("reading", share))
+                ready = files.Ready(self.source, self.file, self.source.form(self.file))
                 staged = self._stage(con, ready, work)
-                rejects.collect(con, ready, staged, self.zone)
                 after = self.file.stat()
                 if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
                     raise BadInput(f"{self.file.name} changed while it was read; nothing was loaded. Load it again when it is complete.")
@@ -108,25 +99,35 @@ class Load:
         return LoadReport(source=self.source.name, file=str(self.file), read=row[1], added=0, updated=0, duplicate=row[1] - row[2], rejected=row[2],
                           seconds=round(time.monotonic() - self.began, 3), batch_id=row[0], already=True, first_loaded=row[3])
 
-    def _stage(self, con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path) -> dict[str, Staged]:
-        """Map the records of every part into a Parquet file of its own."""
+    def _stage(self, con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path) -> dict[str, list[tables.DataFile]]:
+        """Map the records of every part into Parquet files of its own, and note those that cannot be used."""
         provenance = mapping.Provenance(self.source.name, self.batch_id, self.recorded_at.isoformat())
-        staged: dict[str, Staged] = {}
-        for part in self.source.parts:
-            path = work / f"{self.batch_id}-new-{len(staged)}.parquet"
-            rows = mapping.sound_rows(self.source, part, ready.raw, self.zone, provenance)
-            staged[part.table] = Staged(path, self._copy(con, rows, path, ready))
+        staged: dict[str, list[tables.DataFile]] = {table: [] for table in self.source.tables}
+        rejects.begin(con)
+        done = 0.0
+        for number, piece in enumerate(files.pieces(ready, work)):
+            with _reported(con, done, piece.share, lambda share: self.progress("reading", share)):
+                sound = 0
+                for place, part in enumerate(self.source.parts):
+                    path = work / f"{self.batch_id}-new-{number}p{place}.parquet"
+                    rows = self._copy(con, mapping.sound_rows(self.source, part, piece.raw, self.zone, provenance), path)
+                    sound += rows
+                    if rows:
+                        staged[part.table].append(tables.DataFile(path, rows))
+                if sound != piece.records:
+                    rejects.collect(con, self.source, piece, self.zone)
+            done = piece.share
         return staged
 
-    def _copy(self, con: duckdb.DuckDBPyConnection, rows: str, path: Path, ready: files.Ready) -> int:
-        with _reported(con, lambda share: self.progress("mapping", share)), _layered(con):
+    def _copy(self, con: duckdb.DuckDBPyConnection, rows: str, path: Path) -> int:
+        with _layered(con):
             try:
                 written = con.execute(f"copy ({rows}) to {literal(str(path))} (format parquet, compression zstd)").fetchone()
             except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException, duckdb.OutOfMemoryException) as error:
-                raise BadInput(f"{ready.file.name} cannot be read as {self.source.name}: {str(error).splitlines()[0]} Nothing was loaded.") from error
+                raise BadInput(f"{self.file.name} cannot be read as {self.source.name}: {str(error).splitlines()[0]} Nothing was loaded.") from error
         return int(written[0]) if written else 0
 
-    def _commit(self, con: duckdb.DuckDBPyConnection, ready: files.Ready, staged: dict[str, Staged], work: Path) -> LoadReport:
+    def _commit(self, con: duckdb.DuckDBPyConnection, ready: files.Ready, staged: dict[str, list[tables.DataFile]], work: Path) -> LoadReport:
         """Under the tables' locks: compare, settle the counts, move in, make visible."""
         self.progress("comparing", 0.0)
         versions = self.view.versions()
@@ -135,13 +136,12 @@ class Load:
         moves: dict[str, list[tables.DataFile]] = {}
         for table, stage in staged.items():
             held = self.view.current(table, versions)
-            verdicts = compare.judge(con, table, [stage.path], held, empty=not self.view.files(table, versions)) if stage.rows else {}
-            older = verdicts.get("older", 0)
-            if older:
+            verdicts = compare.judge(con, table, [f.path for f in stage], held, empty=not self.view.files(table, versions)) if stage else {}
+            if "older" in verdicts:
                 rejects.refuse_older(con)
             counts["updated"] += verdicts.get("updated", 0)
             counts["duplicate"] += verdicts.get("duplicate", 0)
-            counts["added"] += stage.rows - sum(verdicts.values())
+            counts["added"] += sum(f.rows for f in stage) - sum(verdicts.values())
             moves[table] = self._settled(con, stage, verdicts, moment, work)
         self.rejected = rejects.by_reason(con, ready)
         self._balance(ready, counts)
@@ -159,16 +159,16 @@ class Load:
                           duplicate=counts["duplicate"], rejected=sum(self.rejected.values()), seconds=seconds, batch_id=self.batch_id,
                           rejects_by_reason=dict(self.rejected))
 
-    def _settled(self, con: duckdb.DuckDBPyConnection, stage: Staged, verdicts: dict[str, int], moment: datetime, work: Path) -> list[tables.DataFile]:
-        """The Parquet files that go into the table: the staged one as it is when all its rows are new, else those of each verdict."""
-        if not stage.rows:
-            return []
+    def _settled(self, con: duckdb.DuckDBPyConnection, stage: list[tables.DataFile], verdicts: dict[str, int], moment: datetime,
+                 work: Path) -> list[tables.DataFile]:
+        """The Parquet files that go into the table: the staged ones as they are when all their rows are new, else those of each verdict."""
         if not verdicts:
-            return [tables.DataFile(stage.path, stage.rows)]
+            return stage
         settled = []
         for verdict, kind in (("new", "new"), ("updated", "rev")):
-            path = work / f"{stage.path.stem.rsplit('-', 2)[0]}-{kind}-{stage.path.stem.rsplit('-', 1)[1]}s.parquet"
-            rows = compare.write(con, [stage.path], verdict, moment.isoformat(), path)
+            place = stage[0].path.stem.rsplit("p", 1)[1]
+            path = work / f"{self.batch_id}-{kind}-s{place}.parquet"
+            rows = compare.write(con, [f.path for f in stage], verdict, moment.isoformat(), path)
             if rows:
                 settled.append(tables.DataFile(path, rows))
         return settled
@@ -232,14 +232,15 @@ def _zone(zone: str) -> None:
 
 
 @contextmanager
-def _reported(con: duckdb.DuckDBPyConnection, progress: Callable[[float], None]) -> Iterator[None]:
-    """Report the progress of the query that runs meanwhile, five times a second."""
+def _reported(con: duckdb.DuckDBPyConnection, low: float, high: float, progress: Callable[[float], None]) -> Iterator[None]:
+    """Report the progress of the queries that run meanwhile between ``low`` and ``high``, five times a second, never backwards."""
     done = threading.Event()
 
     def watch() -> None:
+        share = 0.0
         while not done.wait(0.2):
-            share = con.query_progress()
-            progress(min(1.0, max(0.0, float(share) / 100.0)))
+            share = max(share, min(1.0, float(con.query_progress()) / 100.0))
+            progress(low + (high - low) * share)
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
@@ -248,4 +249,4 @@ def _reported(con: duckdb.DuckDBPyConnection, progress: Callable[[float], None])
     finally:
         done.set()
         watcher.join()
-    progress(1.0)
+    progress(high)

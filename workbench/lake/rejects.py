@@ -5,24 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from workbench.engines.duckdb import literal
 from workbench.lake import files, mapping, tables
+from workbench.loaders import Source
 
 _OLDER = "older edition than the one held (revised_at)"
 
 
-def collect(con: duckdb.DuckDBPyConnection, ready: files.Ready, staged: dict[str, Any], zone: str) -> None:
-    """Make the temporary table ``refused`` (record, reason) of the records that the mapping cannot use; a pass only when there are any."""
+def begin(con: duckdb.DuckDBPyConnection) -> None:
+    """Make the temporary table ``refused`` (record, reason) of the records that can be taken apart but not used."""
     con.execute("create or replace temp table refused (record bigint, reason varchar)")
-    if sum(stage.rows for stage in staged.values()) + ready.broken == ready.read:
-        return
-    for part in ready.source.parts:
-        con.execute(f"insert into refused {mapping.unsound_rows(ready.source, part, ready.raw, zone)}")
-    strange = mapping.strange_rows(ready.source, ready.raw, zone)
+
+
+def collect(con: duckdb.DuckDBPyConnection, source: Source, piece: files.Piece, zone: str) -> None:
+    """Take the records of a piece that the mapping cannot use into ``refused``; a second pass over it, only made when there are any."""
+    for part in source.parts:
+        con.execute(f"insert into refused {mapping.unsound_rows(source, part, piece.raw, zone)}")
+    strange = mapping.strange_rows(source, piece.raw, zone)
     if strange:
         con.execute(f"insert into refused {strange}")
 

@@ -94,7 +94,7 @@ def local_time(expr: str, *formats: str, zone: str = ZONE) -> Reading:
 def utc_time(expr: str, *formats: str) -> Reading:
     """A time that is UTC already. With no format: ISO 8601, where an offset in the text is honoured."""
     if not formats:
-        return Reading.of(_in_digits(expr, f"try_cast({expr} as timestamptz)"), text(expr))
+        return Reading.of(f"(case when {_looks_iso(expr)} then try_cast({expr} as timestamptz) end)", text(expr))
     return Reading.of(f"timezone('UTC', {_wall(expr, formats)})", text(expr))
 
 
@@ -182,20 +182,32 @@ def stable_id(*exprs: str) -> str:
 def _wall(expr: str, formats: Sequence[str]) -> str:
     if not formats:
         raise BadInput("A time needs its format, e.g. '%m/%d/%Y %I:%M:%S %p', or 'iso'.")
-    tries = [_in_digits(expr, f"try_cast({expr} as timestamp)") if f == "iso" else _by_format(expr, f) for f in formats]
+    tries = [_iso(expr) if f == "iso" else _by_format(expr, f, besides_iso="iso" in formats) for f in formats]
     return tries[0] if len(tries) == 1 else f"coalesce({', '.join(tries)})"
 
 
-def _by_format(expr: str, form: str) -> str:
-    """DuckDB takes the words infinity and epoch for a time in any format; a time that begins with a digit is told apart most cheaply."""
+def _iso(expr: str) -> str:
+    return f"(case when {_looks_iso(expr)} then try_cast({expr} as timestamp) end)"
+
+
+def _looks_iso(expr: str) -> str:
+    return f"(substr(trim({expr}), 5, 1) = '-' and substr(trim({expr}), 8, 1) = '-' and trim({expr}) between '0' and ':')"
+
+
+def _by_format(expr: str, form: str, besides_iso: bool) -> str:
+    """One try, made only on a text that may fit: a failing one costs eight times as much, and DuckDB takes the words infinity and
+    epoch for a time in any format."""
     read = f"try_strptime(trim({expr}), {quoted(form)})"
+    if besides_iso and not form.startswith("%Y-%m-%d"):
+        return f"(case when not {_looks_iso(expr)} and {_may_fit(expr, form)} then {read} end)"
+    return f"(case when {_may_fit(expr, form)} then {read} end)"
+
+
+def _may_fit(expr: str, form: str) -> str:
+    """Whether a text begins with a digit, where the format wants one, or not like one of those words."""
     if re.match(r"%-?[dmYyHIjS]", form):
-        return _in_digits(expr, read)
-    return f"(case when regexp_matches({expr}, '^\\s*[^-\\siIeE]') then {read} end)"
-
-
-def _in_digits(expr: str, read: str) -> str:
-    return f"(case when trim({expr}) between '0' and ':' then {read} end)"
+        return f"trim({expr}) between '0' and ':'"
+    return f"regexp_matches({expr}, '^\\s*[^-\\siIeE]')"
 
 
 def _step(sql: str) -> str:

@@ -1,32 +1,44 @@
-"""Calls for service of the made-up city Fairwater, as its dispatch system exports them."""
+"""Calls for service of Fairwater, the made-up city, as its dispatch system exports them."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, place, split, text, yes_no
+from workbench.loaders.expressions import column, local_time, place, split, text
+
+_MOMENTS = ("Received", "Dispatched", "En Route", "Arrived", "Cleared")
+
+
+def _moment(name: str) -> str:
+    return local_time(column(name), "%Y-%m-%d %H:%M:%S")
+
 
 SOURCE = Source(
     name="sample_calls",
-    title="Fairwater calls for service (made-up city)",
+    title="Fairwater (made-up city): calls for service",
     zone="America/Chicago",
-    columns=("CAD Number", "Nature", "Category", "Priority", "Self Initiated", "Received", "Dispatched", "En Route", "Arrived", "Cleared", "Units", "Disposition", "Report Number",
-             "Location", "Beat", "District", "X", "Y"),
-    parts=(Part("calls", {
-        "call_id": text(column("CAD Number")),
-        "call_type": text(column("Nature")),
-        "category": text(column("Category")),
-        "priority": text(column("Priority")),
-        "self_initiated": yes_no(column("Self Initiated")),
-        "received_at": local_time(column("Received"), "iso"),
-        "dispatched_at": local_time(column("Dispatched"), "iso"),
-        "en_route_at": local_time(column("En Route"), "iso"),
-        "arrived_at": local_time(column("Arrived"), "iso"),
-        "cleared_at": local_time(column("Cleared"), "iso"),
-        "units": split(column("Units"), " "),
-        "disposition": text(column("Disposition")),
-        "report_number": text(column("Report Number")),
-        "address": text(column("Location")),
-        **place(column("X"), column("Y")),
-        "beat": text(column("Beat")),
-        "district": text(column("District")),
-    }),),
-    notes=("Self-initiated calls were never dispatched.", "A few units press arrived before dispatched; the times are kept as they are."),
+    columns=("Call Number", "Problem", "Category", "Priority", "Origin", *_MOMENTS, "Units", "Disposition", "Report Number", "Address", "Beat", "District", "Latitude", "Longitude"),
+    parts=(
+        Part("calls", {
+            "call_id": text(column("Call Number")),
+            "call_type": text(column("Problem")),
+            "category": text(column("Category")),
+            "priority": text(column("Priority")),
+            "self_initiated": f"({text(column('Origin'))} = 'OFFICER')",
+            "received_at": _moment("Received"),
+            "dispatched_at": _moment("Dispatched"),
+            "en_route_at": _moment("En Route"),
+            "arrived_at": _moment("Arrived"),
+            "cleared_at": _moment("Cleared"),
+            "units": split(column("Units")),
+            "disposition": text(column("Disposition")),
+            "report_number": text(column("Report Number")),
+            "address": text(column("Address")),
+            **place(column("Longitude"), column("Latitude")),
+            "beat": text(column("Beat")),
+            "district": text(column("District")),
+        }),
+    ),
+    notes=(
+        "Times are wall time of America/Chicago with seconds; in the hour that occurs twice a call can seem an hour longer than it was.",
+        "Priority 1 is most urgent. What an officer found (Origin OFFICER) has no dispatch and stands outside response figures.",
+        "Units are parted by ; with the first one sent in front. Some calls are cancelled before anybody arrives; a few units arrive before they are sent.",
+    ),
 )

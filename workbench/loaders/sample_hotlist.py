@@ -1,26 +1,30 @@
-"""The hotlist of the made-up city Fairwater, with NCIC field names."""
+"""The wanted plates of Fairwater, the made-up city."""
 
 from workbench import plates
 from workbench.loaders import Part, Source
 from workbench.loaders.expressions import column, local_time, text
 
+_TIME = "%m/%d/%Y %H:%M"
+
 SOURCE = Source(
     name="sample_hotlist",
-    title="Fairwater hotlist (made-up city)",
+    title="Fairwater (made-up city): hotlist",
     zone="America/Chicago",
-    columns=("Entry", "LIC", "LIS", "List", "Reason", "OCA", "VMA", "VMO", "VCO", "Entered", "Expires"),
-    parts=(Part("hotlist", {
-        "entry_id": text(column("Entry")),
-        "plate": plates.normal_sql(text(column("LIC"))),
-        "region": text(column("LIS")),
-        "list_name": text(column("List")),
-        "reason": text(column("Reason")),
-        "report_number": text(column("OCA")),
-        "make": text(column("VMA")),
-        "model": text(column("VMO")),
-        "colour": text(column("VCO")),
-        "valid_from": local_time(column("Entered"), "%m/%d/%Y %H:%M"),
-        "valid_to": local_time(column("Expires"), "%m/%d/%Y %H:%M"),
-    }),),
-    notes=("An entry may have expired; valid_to says when.",),
+    columns=("Entry", "Plate", "State", "List", "Reason", "Case", "Make", "Model", "Color", "Entered", "Expires"),
+    parts=(
+        Part("hotlist", {
+            "entry_id": text(column("Entry")),
+            "plate": plates.normal_sql(text(column("Plate"))),
+            "region": text(column("State"), ("",)),
+            "list_name": text(column("List")),
+            "reason": text(column("Reason")),
+            "report_number": text(column("Case")),
+            "make": text(column("Make")),
+            "model": text(column("Model")),
+            "colour": text(column("Color")),
+            "valid_from": local_time(column("Entered"), _TIME),
+            "valid_to": local_time(column("Expires"), _TIME),
+        }),
+    ),
+    notes=("Plates are written with or without a dash.", "Entries that have expired are kept with their expiry; a hit counts only while an entry is valid."),
 )

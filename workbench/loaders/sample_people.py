@@ -1,30 +1,55 @@
-"""People, vehicles, phones, addresses and their parts in incidents, of the made-up city Fairwater: one JSON record a line."""
+"""People, vehicles, telephones and addresses of Fairwater, the made-up city, and how they are tied to incidents and to one another."""
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, date, number, place, text, whole
+from workbench.loaders.expressions import Reading, column, date, number, place, text, whole
 
-_IS = '"record" = '
+_ID = text(column("id"))
+_PLATE = plates.normal_sql(text(column("tag")))
+
+
+def _kind(name: str) -> str:
+    return f"{column('record')} = '{name}'"
+
+
+def _centimetres(expr: str) -> Reading:
+    inches = number(expr, 20, 100)
+    return Reading.of(f"round({inches} * 2.54, 1)", inches.given)
+
 
 SOURCE = Source(
     name="sample_people",
-    title="Fairwater people, vehicles, phones, addresses and involvements (made-up city)",
+    title="Fairwater (made-up city): people, vehicles, telephones, addresses and their ties",
     zone="America/Chicago",
     formats=("ndjson",),
     columns=("record", "id"),
-    optional=("last", "first", "dob", "sex", "height", "plate", "state", "make", "colour", "year", "number", "address", "lat", "long", "incident", "kind", "key", "role", "person",
-              "relation", "since"),
+    optional=("last", "first", "dob", "sex", "height_in", "tag", "state", "make", "model", "color", "year", "no", "street", "lat", "lon", "incident", "kind", "entity",
+              "role", "person", "relation", "from", "to"),
     parts=(
-        Part("people", {"person_id": text("id"), "surname": text("last"), "given_name": text("first"), "born_on": date("dob"), "sex": text("sex"), "height_cm": number("height", 30, 260)},
-             where=_IS + "'person'"),
-        Part("vehicles", {"vehicle_id": text("id"), "plate": plates.normal_sql(text("plate")), "region": text("state"), "make": text("make"), "colour": text("colour"),
-                          "year": whole(column("year"))}, where=_IS + "'vehicle'"),
-        Part("phones", {"phone_id": text("id"), "number": text("number")}, where=_IS + "'phone'"),
-        Part("addresses", {"address_id": text("id"), "address": text("address"), **place(column("long"), column("lat"))}, where=_IS + "'address'"),
-        Part("involvements", {"involvement_id": text("id"), "incident_id": text("incident"), "entity_kind": text("kind"), "entity_id": text(column("key")), "role": text("role")},
-             where=_IS + "'involvement'"),
-        Part("associations", {"association_id": text("id"), "person_id": text("person"), "entity_kind": text("kind"), "entity_id": text(column("key")), "relation": text("relation"),
-                              "since": date("since")}, where=_IS + "'association'"),
+        Part("people", {
+            "person_id": _ID, "surname": text(column("last"), ("",)), "given_name": text(column("first"), ("",)), "born_on": date(column("dob")), "sex": text(column("sex")),
+            "height_cm": _centimetres(column("height_in")),
+        }, where=_kind("person")),
+        Part("vehicles", {
+            "vehicle_id": _ID, "plate": _PLATE, "region": text(column("state"), ("",)), "make": text(column("make")), "model": text(column("model")),
+            "colour": text(column("color")), "year": whole(column("year")),
+        }, where=_kind("vehicle")),
+        Part("phones", {
+            "phone_id": _ID, "number": f"('+1' || nullif(regexp_replace({text(column('no'))}, '[^0-9]', '', 'g'), ''))",
+        }, where=_kind("phone")),
+        Part("addresses", {"address_id": _ID, "address": text(column("street")), **place(column("lon"), column("lat"))}, where=_kind("address")),
+        Part("involvements", {
+            "involvement_id": _ID, "incident_id": text(column("incident")), "entity_kind": text(column("kind")), "entity_id": text(column("entity")),
+            "role": text(column("role")),
+        }, where=_kind("involvement")),
+        Part("associations", {
+            "association_id": _ID, "person_id": text(column("person")), "entity_kind": text(column("kind")), "entity_id": text(column("entity")),
+            "relation": text(column("relation")), "since": date(column("from")), "until": date(column("to")),
+        }, where=_kind("association")),
     ),
-    notes=("The same person can have several records under other spellings; which ones are one person is for a model and then a human to say.",),
+    notes=(
+        "One JSON object a line; its member \"record\" says what it is. Any other kind is rejected.",
+        "The same person may have several records under different spellings; nothing is merged here.",
+        "Heights are given in inches and kept in centimetres; telephone numbers become +1 and ten digits.",
+    ),
 )

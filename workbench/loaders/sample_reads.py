@@ -1,28 +1,34 @@
-"""Plate reads of the made-up city Fairwater's fixed readers."""
+"""Plate reads of Fairwater's fixed readers (a made-up city; the plates are of an invented pattern)."""
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, number, place, text
+from workbench.loaders.expressions import column, number, place, text, utc_time
 
 SOURCE = Source(
     name="sample_reads",
-    title="Fairwater plate reads (made-up city)",
+    title="Fairwater (made-up city): plate reads of fixed readers",
     zone="America/Chicago",
-    columns=("id", "captured", "camera", "camera_name", "plate", "state", "confidence", "heading", "make", "color", "lat", "lon"),
-    parts=(Part("reads", {
-        "read_id": text(column("id")),
-        "plate": plates.normal_sql(text(column("plate"))),
-        "plate_raw": text(column("plate")),
-        "region": text(column("state")),
-        "reader": text(column("camera")),
-        "read_at": local_time(column("captured"), "iso"),
-        "confidence": number(column("confidence"), 0, 1),
-        "direction": number(column("heading"), 0, 360),
-        "make": text(column("make")),
-        "colour": text(column("color")),
-        "moving": "false",
-        "address": text(column("camera_name")),
-        **place(column("lon"), column("lat")),
-    }),),
-    notes=("Readers are fixed.", "About one read in a hundred has a look-alike character wrong, with a low confidence."),
+    columns=("Read ID", "Plate", "State", "Camera", "Location", "Read Time", "Confidence", "Heading", "Make", "Color", "Latitude", "Longitude"),
+    parts=(
+        Part("reads", {
+            "read_id": text(column("Read ID")),
+            "plate": plates.normal_sql(text(column("Plate"))),
+            "plate_raw": text(column("Plate")),
+            "region": text(column("State"), ("",)),
+            "reader": text(column("Camera")),
+            "read_at": utc_time(column("Read Time")),
+            "confidence": number(column("Confidence"), 0, 1),
+            "direction": number(column("Heading"), 0, 360),
+            "make": text(column("Make")),
+            "colour": text(column("Color")),
+            "moving": "false",
+            "address": text(column("Location")),
+            **place(column("Longitude"), column("Latitude")),
+        }),
+    ),
+    notes=(
+        "Times carry their offset from UTC, which is honoured.",
+        "Some reads are wrong in one character (a look-alike); their confidence is lower. They are kept as read.",
+        "A read without a plate is rejected; one at 0,0 is kept without a place.",
+    ),
 )

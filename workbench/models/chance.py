@@ -64,14 +64,10 @@ def _normal_quantile(p: float) -> float:
     return (low + high) / 2
 
 
-def at_least(k: Any, chances: Floats) -> Floats:
-    """P(at least k of several independent things happen), each with its own chance (Poisson-binomial, exact).
+def tails(chances: Floats) -> Floats:
+    """P(at least k of several independent things happen) for k = 0, 1, ..., each thing with its own chance (Poisson-binomial, exact).
 
-    Args:
-        k: how many, shape (n,) or one number.
-        chances: shape (n, things), each 0 to 1.
-
-    Returns: shape (n,). O(n x things^2).
+    ``chances`` has shape (n, things), each 0 to 1; comes back (n, things + 1). O(n x things^2).
     """
     n, things = chances.shape
     ways = np.zeros((n, things + 1))
@@ -80,6 +76,12 @@ def at_least(k: Any, chances: Floats) -> Floats:
         p = chances[:, [j]]
         ways[:, 1:] = ways[:, 1:] * (1 - p) + ways[:, :-1] * p
         ways[:, 0] *= 1 - p[:, 0]
-    tails = np.cumsum(ways[:, ::-1], axis=1)[:, ::-1]
+    out: Floats = np.cumsum(ways[:, ::-1], axis=1)[:, ::-1].clip(0.0, 1.0)
+    return out
+
+
+def at_least(k: Any, chances: Floats) -> Floats:
+    """P(at least k happen), see ``tails``; ``k`` is one number or has shape (n,). More than there are things is 0."""
+    n, things = chances.shape
     need: Ints = np.clip(np.broadcast_to(np.asarray(k, dtype=np.int64), (n,)), 0, things + 1)
-    return np.concatenate([tails, np.zeros((n, 1))], axis=1)[np.arange(n), need].clip(0.0, 1.0)
+    return np.concatenate([tails(chances), np.zeros((n, 1))], axis=1)[np.arange(n), need]

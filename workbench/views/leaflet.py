@@ -25,7 +25,6 @@ _ORDER: dict[type, int] = {Cells: 0, Areas: 1, Wedges: 2, Lines: 3, Points: 4}
 _BASE = {"water": 0, "river": 0, "street": 1, "bridge": 2}
 #: Panes from the ground up, so that what is small lies above what is large whatever is drawn first; points lie in Leaflet's own above these.
 _PANES = {name: {"zIndex": 310 + 10 * i} for i, name in enumerate(("wb-ground", "wb-base", "wb-fill", "wb-beats", "wb-shape"))}
-_PANE: dict[type, str] = {Cells: "wb-fill", Areas: "wb-fill", Wedges: "wb-shape", Lines: "wb-shape"}
 #: Numbered points get a mark with their number each, up to this many.
 _NUMBERED = 200
 
@@ -66,7 +65,6 @@ def draw(layers: Sequence[Layer], *, base: Sequence[Layer] = (), height: int = 4
     tip = ipywidgets.Label(value="", layout=ipywidgets.Layout(max_width="320px", margin="0 8px"))
     for layer in sorted(under, key=lambda layer: _BASE.get(getattr(layer, "role", ""), 3)):
         for part in _parts(layer, True):
-            part.pane = "wb-beats" if isinstance(layer, Areas) and layer.role not in _BASE else "wb-base"
             chart.add(part)
     for layer in sorted(drawn, key=lambda layer: _ORDER[type(layer)]):
         chart.add(_group(layer, tip, picked))
@@ -105,7 +103,9 @@ def _feature(geometry: dict[str, Any], style: dict[str, Any], at: int) -> dict[s
     return {"type": "Feature", "geometry": geometry, "properties": {"style": style, "at": at}}
 
 
-def _geojson(name: str, features: list[dict[str, Any]], **options: Any) -> ipyleaflet.GeoJSON:
+def _geojson(name: str, features: list[dict[str, Any]], pane: str = "", **options: Any) -> ipyleaflet.GeoJSON:
+    for feature in features if pane else ():
+        feature["properties"]["style"]["pane"] = pane  # ipyleaflet hands a layer's own pane to images only
     return ipyleaflet.GeoJSON(name=html.escape(name), data={"type": "FeatureCollection", "features": features}, **options)
 
 
@@ -132,8 +132,6 @@ def _group(layer: Layer, tip: ipywidgets.Label, picked: Picked | None) -> ipylea
             picked(f"{layer.name}|{ids[at]}")
 
     for part in parts:
-        if type(shown) in _PANE:
-            part.pane = _PANE[type(shown)]
         if isinstance(part, ipyleaflet.GeoJSON):
             part.on_hover(over)
             part.on_click(click)
@@ -170,6 +168,7 @@ def _parts(layer: Layer, base: bool) -> list[Any]:
         _geojson(
             layer.name,
             [_feature({"type": "Polygon", "coordinates": [_coordinates(r)]}, style, i) for i, r in enumerate(figures.sectors(layer))],
+            "wb-shape",
             hover_style={"fillOpacity": 0.4},
         )
     ]
@@ -180,7 +179,7 @@ def _cells(layer: Cells) -> list[Any]:
     parts: list[Any] = []
     if len(layer.cells) > figures.IMAGE_ABOVE:
         uri, (west, south, east, north) = figures.picture(layer, scale)
-        parts.append(ipyleaflet.ImageOverlay(url=uri, bounds=((south, west), (north, east)), name=html.escape(layer.name)))
+        parts.append(ipyleaflet.ImageOverlay(url=uri, bounds=((south, west), (north, east)), name=html.escape(layer.name), pane="wb-fill"))
     else:
         corners, classes = np.round(layer.grid.corners(layer.cells), 6), scale.classes(layer.values)
         rings = np.concatenate([corners, corners[:, :1]], axis=1).tolist()
@@ -189,12 +188,12 @@ def _cells(layer: Cells) -> list[Any]:
             if k != BLANK:
                 style = {"stroke": False, "fillColor": scale.colours[k], "fillOpacity": scale.alphas[k]}
                 features.append(_feature({"type": "Polygon", "coordinates": [ring]}, style, i))
-        parts.append(_geojson(layer.name, features, hover_style={"stroke": True, "color": _C["ink"], "weight": 2}))
+        parts.append(_geojson(layer.name, features, "wb-fill", hover_style={"stroke": True, "color": _C["ink"], "weight": 2}))
     edge = [_coordinates(p) for p in figures.outline(layer.grid, layer.marked)]
     if edge:
         shape = {"type": "MultiLineString", "coordinates": edge}
         styles = [{"color": colour, "weight": weight, "interactive": False} for colour, weight in ((_C["halo"], 4.5), (_C["mark"], 2.2))]
-        parts += [_geojson(f"{layer.name} marked", [_feature(shape, style, -1)]) for style in styles]
+        parts += [_geojson(f"{layer.name} marked", [_feature(shape, style, -1)], "wb-fill") for style in styles]
     return parts
 
 
@@ -247,7 +246,7 @@ def _lines(layer: Lines, base: bool) -> list[Any]:
             for c, w in strokes
             for band, paths in sorted(bands.items())
         ]
-        return [_geojson(layer.name, features)]
+        return [_geojson(layer.name, features, "wb-base")]
     features = [
         _feature({"type": "LineString", "coordinates": _coordinates(p)}, {**style, "weight": weight * w}, i)
         for i, (p, w) in enumerate(zip(layer.paths, widths, strict=True))
@@ -258,7 +257,7 @@ def _lines(layer: Lines, base: bool) -> list[Any]:
             for i, p in enumerate(layer.paths)
             for head in _arrows(np.asarray(p, dtype=float), bounds((layer,)) or (0, 0, 1, 1))
         ]
-    return [_geojson(layer.name, features, hover_style={"color": _C["ink"]})]
+    return [_geojson(layer.name, features, "wb-shape", hover_style={"color": _C["ink"]})]
 
 
 _STROKES: dict[str, tuple[tuple[str, float] | None, tuple[str, float]]] = {
@@ -304,7 +303,8 @@ def _areas(layer: Areas, base: bool) -> list[Any]:
         else:
             style = {"color": _C["area"], "weight": 2, "fillColor": _C["area"], "fillOpacity": 0.07}
         features.append(_feature(polygon.to_geojson(), {**style, **({"interactive": False} if base else {})}, i))
-    return [_geojson(layer.name, features, **({} if base else {"hover_style": {"weight": 3}}))]
+    pane = "wb-fill" if not base else "wb-base" if layer.role in _BASE else "wb-beats"
+    return [_geojson(layer.name, features, pane, **({} if base else {"hover_style": {"weight": 3}}))]
 
 
 def _legend(layer: Layer) -> str:

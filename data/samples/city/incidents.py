@@ -80,8 +80,8 @@ def risk(blocks: Blocks) -> dict[str, Floats]:
         "homes": suburbs * by(residence=1.0, apartment=1.1, other=0.0),
         "shops": centre * by(retail=2.0, bar=1.4, convenience=2.2, office=1.2, warehouse=1.2, other=0.02),
         "shoplifting": hills((3050, 2560, 350, 6.0), (-2500, -960, 300, 4.0), (300, 800, 700, 1.5)) * by(retail=2.2, convenience=1.4, other=0.0),
-        "vehicles": (0.6 * suburbs + 0.6 * centre) * by(parking=3.2, hospital=2.5, bar=1.5, retail=1.3, other=0.9),
-        "vandalism": (0.6 * suburbs + 0.6 * centre) * by(school=2.5, parking=1.6, other=0.9),
+        "vehicles": (0.6 * suburbs + 0.6 * centre) * by(parking=1.7, hospital=1.3, bar=1.2, retail=1.1, other=0.9),
+        "vandalism": (0.6 * suburbs + 0.6 * centre) * by(school=1.6, parking=1.3, other=0.9),
         "roads": centre**0.6 * np.where(t["main"].to_numpy(), 3.0, 0.15),
     }
 
@@ -162,7 +162,7 @@ def reported(happened: Happened, blocks: Blocks, mos: dict[int, str]) -> pl.Data
     rng = stream("series")
     n = len(happened.code)
     kinds = [OFFENCES[k] for k in happened.code]
-    first, last = _windows(happened.minute, [o.found for o in kinds], rng)
+    first, last = _windows(happened.minute, ["soon" if k in mos else o.found for k, o in enumerate(kinds)], rng)
     known = np.array([o.found != "at once" for o in kinds])
     ranged = known & (last > first)
     first, last = _heap(first, rng, 0.62), np.where(ranged, -_heap(-last, rng, 0.62), np.nan)
@@ -200,7 +200,9 @@ def _windows(minute: Floats, found: list[str], rng: np.random.Generator) -> tupl
     away = (how == "day") & (draw[:, 2] > 0.93)
     first[away] -= np.floor(1 + 5 * draw[away, 0]) * DAY
     last[away] += np.floor(3 * draw[away, 1]) * DAY
-    seen = (how != "at once") & (how != "weeks") & (rng.random(n) < 0.12)
+    soon = how == "soon"
+    first[soon], last[soon] = (minute - 20 - 130 * draw[:, 0])[soon], (minute + 10 + 150 * draw[:, 1])[soon]
+    seen = np.isin(how, ["day", "night"]) & (rng.random(n) < 0.12)
     first[seen] = last[seen] = minute[seen]
     return np.maximum(np.floor(first), 0), np.minimum(np.floor(last), DAYS * DAY - 30)
 

@@ -18,7 +18,7 @@ from .series import Placed
 from .streets import Roads, Street
 from .traffic import COLOURS, MAKES, REGIONS, Demand, Trips, Vehicles
 
-READERS = 74
+READERS = 70
 LOOK_ALIKES = ("0ODQ", "1IL", "2Z", "5S", "6G", "8B", "UV")
 MISREAD = 0.016
 SEEN = 0.93
@@ -61,14 +61,19 @@ class Scene:
     scale: int
 
 
-def place_readers(graph: Roads, streets: list[Street], ground: Ground) -> Readers:
-    """Readers on every bridge, then always where the next is furthest from those that stand."""
+def place_readers(graph: Roads, streets: list[Street], ground: Ground, ways: list[list[list[int]]], want: Demand) -> Readers:
+    """Readers on every bridge and along Founders Avenue, then on the busier roads, always where the next is furthest from those that stand."""
+    busy = np.zeros(len(graph.source))
+    for home, row in zip(want.homes, ways, strict=True):
+        for work, way in zip(want.works, row, strict=True):
+            busy[way] += home * work
     middle = np.array([at(p, [along(p)[-1] / 2])[0] for p in graph.points])
     one_way = np.flatnonzero(graph.source < graph.target)
-    one_way = one_way[inside(ground.limit, middle[one_way]) & (graph.metres[one_way] > 150)]
-    chosen = [int(e) for e in one_way if streets[graph.street[e]].bridge]
-    rest = one_way[np.hypot(middle[one_way, 0] - 300, middle[one_way, 1] - 200) < 4700]
-    while len(chosen) < READERS:
+    one_way = one_way[inside(ground.limit, middle[one_way]) & (graph.metres[one_way] > 120)]
+    first = [streets[graph.street[e]].bridge or (streets[graph.street[e]].name == "Founders Avenue" and abs(middle[e, 0]) < 1800) for e in one_way]
+    chosen = [int(e) for e in one_way[first]]
+    rest = one_way[(busy[one_way] > np.quantile(busy, 0.1)) & (np.hypot(middle[one_way, 0] - 300, middle[one_way, 1] - 200) < 5600)]
+    while len(chosen) < min(READERS, len(rest)):
         away = np.hypot(*np.moveaxis(middle[rest][:, None] - middle[chosen][None], 2, 0)).min(axis=1)
         chosen.append(int(rest[away.argmax()]))
     chosen.sort(key=lambda e: (-middle[e, 1], middle[e, 0]))
@@ -84,10 +89,10 @@ def place_readers(graph: Roads, streets: list[Street], ground: Ground) -> Reader
     return Readers(names, [streets[graph.street[e]].name.upper() for e in chosen], middle[chosen], of_edge, metres_in, heading)
 
 
-def routes(graph: Roads, readers: Readers) -> Routes:
+def routes(graph: Roads, readers: Readers, ways: list[list[list[int]]]) -> Routes:
     """Readers passed on the quickest way between every two nodes, with seconds after departure."""
     start, reader, seconds, heading = [0], [], [], []
-    for row in traffic.paths(graph):
+    for row in ways:
         for way in row:
             clock = 0.0
             for e in way:
@@ -103,8 +108,8 @@ def routes(graph: Roads, readers: Readers) -> Routes:
 def prepare(graph: Roads, streets: list[Street], ground: Ground, blocks: Blocks, placed: list[Placed], scale: int) -> Scene:
     """Readers, routes, fleet and planted passes."""
     rng = stream("reads")
-    readers = place_readers(graph, streets, ground)
-    want = traffic.demand(graph, blocks, ground)
+    want, ways = traffic.demand(graph, blocks, ground), traffic.paths(graph)
+    readers = place_readers(graph, streets, ground, ways, want)
     fleet = traffic.vehicles(want, scale, len(ROLE))
     fleet.plate[ROLE["clone"]] = fleet.plate[ROLE["cloned plate"]]
     fleet.make[ROLE["clone"]], fleet.colour[ROLE["clone"]] = (fleet.make[ROLE["cloned plate"]] + 3) % len(MAKES), (fleet.colour[ROLE["cloned plate"]] + 1) % len(COLOURS)
@@ -114,7 +119,7 @@ def prepare(graph: Roads, streets: list[Street], ground: Ground, blocks: Blocks,
         for member in convoy.members:
             fleet.home[ROLE[member]] = ends[convoy.name][0]
     passes, near = cast.passes(placed, blocks, readers.xy, rng)
-    way = routes(graph, readers)
+    way = routes(graph, readers, ways)
     for number in range(1, 7):  # stolen cars drive about for a few days
         row = ROLE[f"stolen {number}"]
         for _ in range(int(rng.integers(3, 9))):

@@ -19,8 +19,8 @@ from .plane import Floats, Ints, inside, stream
 from .streets import Roads
 
 #: Vehicles for scale 1.
-FLEET = {"commuter": 430, "errands": 6500, "bus": 12, "van": 22}
-THROUGH_A_DAY = 330
+FLEET = {"commuter": 310, "errands": 4600, "bus": 8, "van": 15}
+THROUGH_A_DAY = 260
 #: Made-up makes, each with models and a kind of body.
 MAKES = (("CALDERA", ("PIKE", "TARN", "ROAM")), ("HALDEN", ("ARROW", "FINCH", "HAULER")), ("NORVELL", ("SIX", "METRO", "RANGE")), ("ORIOLE", ("CITY", "TRAIL", "ESTATE")),
          ("SABLEY", ("NOVA", "CREST", "VANTAGE")), ("TREMAINE", ("COUPE", "CARGO", "UTILITY")), ("WESTRY", ("MINOR", "MAJOR", "WORKMAN")))

@@ -6,16 +6,17 @@ of this offence with a chance that changes only slowly from place to place (over
 calmer 95 % of cells show.* Shuffling the offence among the incidents is the special case without any drift or swing. Without other
 incidents to compare with, the pool is the area itself: incidents follow a surface that changes only slowly.
 
-The test is a scan: square blocks of 1, 3 and 5 cells a side, the Poisson log-likelihood ratio of each (M. Kulldorff, "A spatial scan
-statistic", Communications in Statistics 26, 1997, 1481-1496), divided by the swing, and the largest of the whole map compared with the
-largest of each of many simulated maps, the slow surface being fitted anew to each. So the risk that *any* place is claimed falsely is
-``rate`` for the whole map (the max-statistic: P. H. Westfall and S. S. Young, *Resampling-Based Multiple Testing*, 1993). What is claimed is
-taken out and the rest judged again, so that a strong place does not hide a weaker one.
+The test is a scan: square blocks of 1 to 5 cells a side against what lies round about, the log-likelihood ratio of each, binomial or
+(without other incidents) Poisson (M. Kulldorff, "A spatial scan statistic", Communications in Statistics 26, 1997, 1481-1496), divided by
+the swing, and the largest of the whole map compared with the largest of each of many simulated maps, the slow surface fitted anew to each.
+So the risk that *any* place is claimed falsely is ``rate`` for the whole map (the max-statistic: P. H. Westfall and S. S. Young,
+*Resampling-Based Multiple Testing*, 1993). What is claimed is taken out and the rest judged again, so that a strong place does not hide a
+weaker one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,32 +25,57 @@ import polars as pl
 from workbench.errors import BadInput, CannotTell
 from workbench.geo import Floats, Grid, Ints
 from workbench.layers import Cells, Layer
-from workbench.models.hotspots.kde import blur
+from workbench.models.hotspots.kde import blurring
 from workbench.models.window import Moment, Past, Span, past
 from workbench.models.wording import said, several
 from workbench.results import Basis, Ranking, origin_of
 
-_SIDES = (0, 1, 2)  # cells on either side of a block's middle: blocks of 1, 3 and 5 cells
+_SIDES = (1, 2, 3, 4, 5)  # cells a side of the blocks scanned
 _ROUNDS = 4
 
 
 @dataclass(frozen=True, eq=False)
 class _Map:
-    """counts, pool: (ny, nx) incidents of the offence and of all; inside: the study area; trend in metres; least incidents of a block."""
+    """What stays the same over all simulated maps; arrays of cells have shape (ny, nx), or (maps, ny, nx) for many at once.
+
+    Args:
+        counts, pool: incidents of the offence, and all that could have been of it.
+        inside: the study area.
+        rows, columns: matrices that blur along an axis; ``near``: the parts of them within two cells; ``drift``: the pool round about.
+        least: incidents a block must have.
+        shared: the pool are other incidents (counts are binomial), not just the area (counts are Poisson).
+    """
 
     counts: Floats
     pool: Floats
     inside: np.ndarray[Any, np.dtype[np.bool_]]
-    grid: Grid
-    trend: float
+    rows: Floats
+    columns: Floats
+    near: tuple[Floats, Floats]
+    drift: Floats
     least: int
-    whole: bool
+    shared: bool
+
+    @classmethod
+    def of(cls, counts: Floats, pool: Floats, grid: Grid, trend: float, least: int, shared: bool) -> _Map:
+        """Lay counts and pool, shape (len(grid),), out as maps; the drift is a Gaussian of standard deviation trend / 2."""
+        shape = (grid.ny, grid.nx)
+        rows, columns = (blurring(k, grid.cell, trend / 2) for k in shape)
+        near = (np.triu(np.tril(rows, 2), -2), np.triu(np.tril(columns, 2), -2))
+        bare = cls(counts.reshape(shape), pool.reshape(shape), grid.inside.reshape(shape), rows, columns, near, pool, least, shared)
+        return replace(bare, drift=bare.round_about(bare.pool))
+
+    def round_about(self, values: Floats) -> Floats:
+        """Values blurred, a cell's own block of 5 cells a side counting only a tenth: a hotspot must not set its own expectation."""
+        return self.rows @ values @ self.columns - 0.9 * (self.near[0] @ values @ self.near[1])
 
     def expected(self, counts: Floats) -> Floats:
-        """Pool times the slowly changing share of the offence (Gaussian of standard deviation trend / 2), scaled to the same total."""
-        rate = np.divide(blur(counts, self.grid, self.trend / 2), blur(self.pool, self.grid, self.trend / 2), out=np.zeros_like(counts), where=self.pool > 0)
+        """Pool times the slowly changing share of the offence, scaled to the same total."""
+        rate = np.divide(self.round_about(counts), self.drift, out=np.zeros_like(counts), where=self.pool > 0)
         out = self.pool * rate
-        return out * (counts.sum() / out.sum()) if out.sum() > 0 else out
+        total = out.sum(axis=(-2, -1), keepdims=True)
+        scaled: Floats = out * np.divide(counts.sum(axis=(-2, -1), keepdims=True), total, out=np.zeros_like(total), where=total > 0)
+        return np.minimum(scaled, 0.98 * self.pool) if self.shared else scaled
 
 
 def claimed(
@@ -70,7 +96,7 @@ def claimed(
     Args:
         incidents: the offence: started_at, lon, lat (incident_id too when ``background`` holds the same rows).
         background: other recorded incidents of the same time and area (rows of ``incidents`` among them are not counted twice); None = none to compare with.
-        grid: cells; a claimed place is a block of 1, 3 or 5 cells a side, so cells of 150 to 300 m suit.
+        grid: cells; a claimed place is a block of 1 to 5 cells a side, so cells of 150 to 300 m suit.
         asof, window: only what was known before, and how far back.
         rate: risk of one or more false claims on the whole map.
         trend: metres over which the offence's share may drift without being a hotspot; well above five cells.
@@ -97,8 +123,7 @@ def claimed(
     counts = np.bincount(before.cell, minlength=len(grid)).astype(float)
     pool, against = _pool(incidents, background, counts, grid, before, trend)
     frames = (incidents,) if background is None else (incidents, background)
-    shape = (grid.ny, grid.nx)
-    plan = _Map(counts.reshape(shape), pool.reshape(shape), grid.inside.reshape(shape), grid, trend, least, background is not None)
+    plan = _Map.of(counts, pool, grid, trend, least, background is not None)
     rows, strongest, swing = _search(plan, rate, draws, np.random.default_rng(seed))
     table = _table(rows, grid)
     basis = Basis.of(
@@ -148,9 +173,9 @@ def _search(plan: _Map, rate: float, draws: int, rng: np.random.Generator) -> tu
     strongest, swing = (0.0, 0.0, 1.0), 0.0
     for _ in range(_ROUNDS):
         expected = plan.expected(counts)
-        swing = _swing(counts, expected, plan.inside & ~taken)
+        swing = _swing(counts, expected, plan.inside & ~taken, plan)
         scores = _scores(counts, expected, swing, plan)
-        null = np.sort([_simulated(expected, swing, plan, rng) for _ in range(draws)])
+        null = _simulated(expected, swing, plan, draws, rng)
         claims = _claims(scores, null, rate, taken)
         if not claims:
             side, row, col = _best(scores)
@@ -159,100 +184,116 @@ def _search(plan: _Map, rate: float, draws: int, rng: np.random.Generator) -> tu
             break
         for side, row, col, p in claims:
             box = _box(row, col, side, counts.shape)
-            rows.append(
-                {"row": row, "col": col, "side": 2 * side + 1, "counted": float(plan.counts[box].sum()), "expected": float(expected[box].sum()), "p": p}
-            )
+            rows.append({"row": row, "col": col, "side": side, "counted": float(plan.counts[box].sum()), "expected": float(expected[box].sum()), "p": p})
             taken[box] = True
         counts = np.where(taken, expected, plan.counts)
     return rows, strongest, swing
 
 
-def _swing(counts: Floats, expected: Floats, use: Any) -> float:
+def _chance_variance(expected: Floats, plan: _Map) -> Floats:
+    if not plan.shared:
+        return expected
+    return expected * (1 - np.divide(expected, plan.pool, out=np.zeros_like(expected), where=plan.pool > 0))
+
+
+def _swing(counts: Floats, expected: Floats, use: Any, plan: _Map) -> float:
     """Dispersion among the calmer 95 % of cells (by standardised excess)."""
     use = use & (expected > 0.5)
     if use.sum() < 40:
         return 0.0
-    n, m = counts[use], expected[use]
-    z = (n - m) / np.sqrt(m)
+    n, m, variance = counts[use], expected[use], _chance_variance(expected, plan)[use]
+    z = (n - m) / np.sqrt(variance)
     calm = z <= np.quantile(z, 0.95)
-    n, m = n[calm], m[calm]
-    return max(0.0, float(((n - m) ** 2 - m).sum() / (m**2).sum()))
+    return max(0.0, float(((n - m) ** 2 - variance)[calm].sum() / (m[calm] ** 2).sum()))
 
 
-def _scores(counts: Floats, expected: Floats, swing: float, plan: _Map) -> list[Floats]:
-    """Log-likelihood ratio of an excess for every block, by size; 0 where there is none."""
-    out = []
+def _scores(counts: Floats, expected: Floats, swing: float, plan: _Map) -> dict[int, Floats]:
+    """Log-likelihood ratio of an excess for every block (binomial, or Poisson without others), by size; 0 where there is none."""
+    out: dict[int, Floats] = {}
+    variance = _chance_variance(expected, plan) if swing > 0 else expected
     for side in _SIDES:
         n, m = _blocks(counts, side), np.maximum(_blocks(expected, side), 1e-9)
         excess = plan.inside & (n >= plan.least) & (n > m)
         ratio = np.zeros_like(n)
-        ratio[excess] = n[excess] * np.log(n[excess] / m[excess]) - (n[excess] - m[excess])
+        k, e = n[excess], m[excess]
+        ratio[excess] = k * np.log(k / e)
+        if plan.shared:
+            rest, left = (np.broadcast_to(_blocks(plan.pool, side), n.shape)[excess] - v for v in (k, e))
+            ratio[excess] += np.where(rest > 0.5, rest * np.log(np.maximum(rest, 0.5) / left), 0.0)
+        else:
+            ratio[excess] -= k - e
         if swing > 0:
-            ratio /= 1 + swing * _blocks(expected**2, side) / m
-        out.append(ratio)
+            ratio /= 1 + swing * _blocks(expected**2, side) / np.maximum(_blocks(variance, side), 1e-9)
+        out[side] = ratio
     return out
 
 
 def _blocks(values: Floats, side: int) -> Floats:
-    """Sums over squares of 2 side + 1 cells about every cell, cut at the grid's edge."""
-    if side == 0:
+    """Sums over squares of ``side`` cells about every cell (see _box), cut at the grid's edge; the last two axes are the map."""
+    if side == 1:
         return values
-    total = np.pad(np.cumsum(np.cumsum(np.pad(values, side), axis=0), axis=1), ((1, 0), (1, 0)))
-    k = 2 * side + 1
-    out: Floats = total[k:, k:] - total[:-k, k:] - total[k:, :-k] + total[:-k, :-k]
+    outer, before = [(0, 0)] * (values.ndim - 2), (side - 1) // 2
+    total = np.cumsum(np.cumsum(np.pad(values, [*outer, (before + 1, side // 2), (before + 1, side // 2)]), axis=-2), axis=-1)
+    out: Floats = total[..., side:, side:] - total[..., :-side, side:] - total[..., side:, :-side] + total[..., :-side, :-side]
     return out
 
 
-def _simulated(expected: Floats, swing: float, plan: _Map, rng: np.random.Generator) -> float:
-    """The largest score of one map without hotspots, its slow surface fitted anew."""
-    mean = expected * rng.gamma(1 / swing, swing, expected.shape) if swing > 1e-6 else expected
-    if plan.whole:
-        pool = plan.pool.astype(np.int64)
-        chance = np.divide(mean, plan.pool, out=np.zeros_like(mean), where=plan.pool > 0).clip(0.0, 1.0)
-        counts = rng.binomial(pool, chance).astype(float)
-    else:
-        counts = rng.poisson(mean).astype(float)
-    if counts.sum() == 0:
-        return 0.0
-    return float(max(s.max() for s in _scores(counts, plan.expected(counts), swing, plan)))
+def _simulated(expected: Floats, swing: float, plan: _Map, draws: int, rng: np.random.Generator) -> Floats:
+    """The largest score of each of many maps without hotspots, the slow surface fitted anew to each; sorted."""
+    batch = max(1, min(draws, 400_000 // expected.size))
+    largest: list[float] = []
+    while len(largest) < draws:
+        shape = (min(batch, draws - len(largest)), *expected.shape)
+        mean = expected * rng.gamma(1 / swing, swing, shape) if swing > 1e-6 else np.broadcast_to(expected, shape)
+        if plan.shared:
+            chance = np.divide(mean, plan.pool, out=np.zeros(shape), where=plan.pool > 0).clip(0.0, 1.0)
+            counts = rng.binomial(plan.pool.astype(np.int64), chance).astype(float)
+        else:
+            counts = rng.poisson(mean).astype(float)
+        scores = _scores(counts, plan.expected(counts), swing, plan)
+        largest += np.max([s.max(axis=(-2, -1)) for s in scores.values()], axis=0).tolist()
+    return np.sort(np.array(largest))
 
 
 def _p(score: float, null: Floats) -> float:
     return float((1 + len(null) - np.searchsorted(null, score - 1e-9)) / (len(null) + 1))
 
 
-def _best(scores: list[Floats]) -> tuple[int, int, int]:
-    side = int(np.argmax([s.max() for s in scores]))
+def _best(scores: dict[int, Floats]) -> tuple[int, int, int]:
+    side = max(scores, key=lambda k: float(scores[k].max()))
     row, col = np.unravel_index(int(scores[side].argmax()), scores[side].shape)
     return side, int(row), int(col)
 
 
-def _claims(scores: list[Floats], null: Floats, rate: float, taken: Any) -> list[tuple[int, int, int, float]]:
+def _claims(scores: dict[int, Floats], null: Floats, rate: float, taken: Any) -> list[tuple[int, int, int, float]]:
     """Blocks whose score passes, the strongest first, none touching another."""
     passing = [
-        (float(s[r, c]), side, int(r), int(c)) for side, s in enumerate(scores) for r, c in zip(*np.nonzero(s), strict=True) if _p(float(s[r, c]), null) <= rate
+        (float(s[r, c]), side, int(r), int(c)) for side, s in scores.items() for r, c in zip(*np.nonzero(s), strict=True) if _p(float(s[r, c]), null) <= rate
     ]
-    blocked, out = _blocks(taken.astype(float), 1) > 0.5, []
+    blocked, out = _blocks(taken.astype(float), 3) > 0.5, []
     for score, side, row, col in sorted(passing, key=lambda b: (-b[0], b[1], b[2], b[3])):
         if not blocked[_box(row, col, side, blocked.shape)].any():
-            blocked[_box(row, col, side + 1, blocked.shape)] = True
+            blocked[_box(row, col, side, blocked.shape, margin=1)] = True
             out.append((side, row, col, _p(score, null)))
     return out
 
 
-def _box(row: int, col: int, side: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    return slice(max(0, row - side), min(shape[0], row + side + 1)), slice(max(0, col - side), min(shape[1], col + side + 1))
+def _box(row: int, col: int, side: int, shape: tuple[int, ...], margin: int = 0) -> tuple[slice, slice]:
+    """A block of ``side`` cells a side: the cell is its middle, or where there is none the lower left of the middle four."""
+    before, after = (side - 1) // 2 + margin, side // 2 + margin + 1
+    return slice(max(0, row - before), min(shape[0], row + after)), slice(max(0, col - before), min(shape[1], col + after))
 
 
 def _table(rows: list[dict[str, Any]], grid: Grid) -> pl.DataFrame:
-    cell = np.array([r["row"] * grid.nx + r["col"] for r in rows], dtype=np.int64)
-    lon, lat = grid.plane.to_degrees(grid.x0 + (cell % grid.nx + 0.5) * grid.cell, grid.y0 + (cell // grid.nx + 0.5) * grid.cell)
+    row, col, side = (np.array([r[k] for r in rows], dtype=np.int64) for k in ("row", "col", "side"))
+    middle = np.where(side % 2, 0.5, 1.0)
+    lon, lat = grid.plane.to_degrees(grid.x0 + (col + middle) * grid.cell, grid.y0 + (row + middle) * grid.cell)
     counted, expected = (np.array([r[k] for r in rows], dtype=float) for k in ("counted", "expected"))
     return pl.DataFrame(
         {
             "rank": np.arange(1, len(rows) + 1),
-            "cell": cell,
-            "side_cells": np.array([r["side"] for r in rows], dtype=np.int64),
+            "cell": row * grid.nx + col,
+            "side_cells": side,
             "lon": lon,
             "lat": lat,
             "counted": counted.astype(np.int64),
@@ -282,7 +323,7 @@ def _layers(rows: list[dict[str, Any]], grid: Grid) -> tuple[Layer, ...]:
     times: list[float] = []
     tips: list[str] = []
     for k, r in enumerate(rows, 1):
-        box = _box(r["row"], r["col"], r["side"] // 2, (grid.ny, grid.nx))
+        box = _box(r["row"], r["col"], r["side"], (grid.ny, grid.nx))
         part: Ints = np.arange(len(grid)).reshape(grid.ny, grid.nx)[box].ravel()
         part = part[grid.inside[part]]
         cells += part.tolist()

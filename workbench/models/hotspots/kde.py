@@ -196,9 +196,10 @@ def likeliest(cell: Ints, grid: Grid) -> float:
     return choice
 
 
-def blur(values: Floats, grid: Grid, bandwidth: float) -> Floats:
-    """Values of cells, shape (ny, nx), each spread evenly over its cell and then by a Gaussian; mass beyond the grid is lost. O(cells x reach)."""
-    return _both_ways(values, *_cell_kernel(grid.cell, bandwidth))
+def blurring(cells: int, cell: float, bandwidth: float) -> Floats:
+    """The symmetric matrix, shape (cells, cells), that spreads values along a row of cells evenly over their cell and then by a Gaussian."""
+    kernel, reach = _cell_kernel(cell, bandwidth)
+    return _gather(np.eye(cells), kernel, 1, reach, cells)
 
 
 def _both_ways(values: Floats, kernel: Floats, reach: int) -> Floats:

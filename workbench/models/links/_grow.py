@@ -27,7 +27,8 @@ class How:
 
 @dataclass(frozen=True, eq=False)
 class Grown:
-    """hop: id -> steps from the centre; hubs: id -> number of ties; ties: edges' evidence rows; near: plates at the scenes; cut: nodes left out."""
+    """hop: id -> steps from the centre; hubs: id -> number of ties; ties: edges' evidence rows; near: plates at the scenes; cut: nodes left out;
+    skipped: scenes not compared; picked: some scenes are there because a plate of the centre was read near."""
 
     hop: dict[str, int]
     hubs: dict[str, int]
@@ -35,6 +36,7 @@ class Grown:
     near: Near
     cut: int
     skipped: int
+    picked: bool
 
 
 def checked(hops: int, window: Any, metres: float, minutes: float, plates: int, hub: int, max_nodes: int) -> How:
@@ -48,13 +50,15 @@ def checked(hops: int, window: Any, metres: float, minutes: float, plates: int, 
 
 
 def grow(facts: Facts, tied: pl.DataFrame, centres: list[str], how: How) -> Grown:
+    """Take in what is tied to the frontier, step by step; the scenes compared with reads are the incidents nearest to the centre."""
     both = pl.concat([tied.select("source", "target"), tied.select(source="target", target="source")]).unique()
     degree = both.group_by("source").len("ties")
     hop: dict[str, int] = dict.fromkeys(centres, 0)
     hubs: dict[str, int] = {}
-    cut = 0
-    frontier, seen = list(centres), near(facts.reads.head(0), facts.incidents.head(0), metres=1, minutes=1, window=how.window)
-    skipped = 0
+    cut, frontier = 0, list(centres)
+    picked = _scenes_near(facts, centres, how)
+    scenes = _core(facts, hop)
+    seen = near(facts.reads, scenes.head(_SCENES), metres=how.metres, minutes=how.minutes, window=how.window)
     for step in range(1, how.hops + 1):
         here = pl.DataFrame({"source": frontier}, schema={"source": pl.String()})
         busy = degree.join(here, on="source", how="semi").filter((pl.col("ties") > how.hub) & ~pl.col("source").is_in(centres))
@@ -62,36 +66,33 @@ def grow(facts: Facts, tied: pl.DataFrame, centres: list[str], how: How) -> Grow
         found = both.join(here, on="source", how="semi").join(busy, on="source", how="anti")
         order = found.join(degree.rename({"source": "target"}), on="target", how="left").sort("ties", "target", descending=[True, False])
         new = [i for i in order["target"].unique(maintain_order=True).to_list() if i not in hop]
-        scenes, skipped = _scenes_of(facts, hop)
         if len(scenes):
-            seen = near(facts.reads, scenes, metres=how.metres, minutes=how.minutes, window=how.window)
             new += [v for v in _notable(seen, step, how) if v not in hop and v not in new]
         if step == 1:
-            new += [i for i in _scenes_near(facts, centres, how) if i not in hop and i not in new]
+            new += [i for i in picked if i not in hop and i not in new]
         room = how.max_nodes - len(hop)
         cut += max(0, len(new) - room)
         frontier = new[:room]
         hop |= dict.fromkeys(frontier, step)
-    scenes, skipped = _scenes_of(facts, hop)
-    if len(scenes):
-        seen = near(facts.reads, scenes, metres=how.metres, minutes=how.minutes, window=how.window)
+        if scenes.is_empty():
+            scenes = _core(facts, hop)
+            if len(scenes):
+                seen = near(facts.reads, scenes.head(_SCENES), metres=how.metres, minutes=how.minutes, window=how.window)
     ids = pl.DataFrame({"source": list(hop)}, schema={"source": pl.String()})
     kept = tied.join(ids, on="source", how="semi").join(ids.rename({"source": "target"}), on="target", how="semi")
-    return Grown(hop, hubs, kept, seen, cut, skipped)
+    return Grown(hop, hubs, kept, seen, cut, max(0, len(scenes) - _SCENES), bool(picked))
 
 
-def _scenes_of(facts: Facts, hop: dict[str, int]) -> tuple[pl.DataFrame, int]:
-    order = pl.DataFrame(
-        {"incident_id": [i[9:] for i in hop if i.startswith("incident:")], "_hop": [h for i, h in hop.items() if i.startswith("incident:")]},
-        schema={"incident_id": pl.String(), "_hop": pl.Int64()},
-    )
-    found = facts.incidents.join(order, on="incident_id", how="inner").sort("_hop", "started_at", "incident_id", descending=[False, True, False])
-    return found.head(_SCENES).drop("_hop"), max(0, len(found) - _SCENES)
+def _core(facts: Facts, hop: dict[str, int]) -> pl.DataFrame:
+    """The incidents fewest steps from the centre, the latest first."""
+    steps = {i: h for i, h in hop.items() if i.startswith("incident:")}
+    nearest = [i[9:] for i, h in steps.items() if h == min(steps.values())]
+    return facts.incidents.filter(pl.col("incident_id").is_in(nearest)).sort("started_at", "incident_id", descending=[True, False])
 
 
 def _notable(seen: Near, step: int, how: How) -> list[str]:
     """Plates to take in: near two or more scenes with less than one such plate expected by chance; on the first step also the least expected ones."""
-    strong = seen.odds.filter((pl.col("near") >= 2) & (pl.col("p") * seen.plates <= 1.0)).head(20)["plate"].to_list()
+    strong = seen.odds.filter((pl.col("near") >= 2) & (pl.col("by_chance") <= 1.0)).head(20)["plate"].to_list()
     few = seen.odds.head(how.plates)["plate"].to_list() if step == 1 else []
     return [f"vehicle:{p}" for p in dict.fromkeys([*strong, *few])]
 

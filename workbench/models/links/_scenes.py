@@ -1,6 +1,7 @@
 """Plates read near scenes, against how often each plate is there anyway.
 
-For a scene the plate's own habit is what it did at the same hours on the other days at the readers near it: with ``d`` of ``D`` such days
+For a scene the plate's own habit is what it did at the same hours on the other days at the readers near it, days of other scenes there left
+out: with ``d`` of ``D`` such days
 present, the chance to be there on the day itself is taken as ``(d + q) / (D + 1)``, ``q`` being the mean share of days over all plates seen
 there. Over several scenes the number near adds up to a Poisson-binomial count, whose tail says how surprising it is. Source of
 the count's distribution: W. Hoeffding, Annals of Mathematical Statistics 27, 1956, 713-721.
@@ -8,6 +9,7 @@ the count's distribution: W. Hoeffding, Annals of Mathematical Statistics 27, 19
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -32,7 +34,7 @@ NEAR = pl.Schema(
         "lat": pl.Float64(),
     }
 )
-ODDS = pl.Schema({"plate": pl.String(), "near": pl.Int64(), "expected": pl.Float64(), "p": pl.Float64(), "as_often": pl.Int64()})
+ODDS = pl.Schema({"plate": pl.String(), "near": pl.Int64(), "expected": pl.Float64(), "p": pl.Float64(), "as_often": pl.Int64(), "by_chance": pl.Float64()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +92,10 @@ def near(reads: pl.DataFrame, incidents: pl.DataFrame, *, metres: float, minutes
         rows = rows_of[s]
         day = np.floor((at[rows] - low[s]) / 86400).astype(np.int64)
         same = at[rows] - low[s] - day * 86400.0 <= high[s] - low[s]
+        same &= ~np.isin(day, _taken(s, low, high, distance <= metres))
         there, other = rows[same & (day == 0)], same & (day != 0)
         seen = np.unique(code[rows[other]] * 4096 + day[other] + 2048)
-        controls[c] = len(np.unique(day[day != 0]))
+        controls[c] = len(np.setdiff1d(day, [0, *_taken(s, low, high, distance <= metres)]))
         own[:, c] = np.bincount(seen // 4096, minlength=len(names))
         q[c] = len(seen) / max(controls[c], 1) / max(1, len(np.unique(code[rows])))
         hits[code[there], c] = True
@@ -114,6 +117,16 @@ def near(reads: pl.DataFrame, incidents: pl.DataFrame, *, metres: float, minutes
         .cast(NEAR)
     )
     return _scored(evidence, names, hits, p, usable["incident_id"].gather(covered), notes)
+
+
+def _taken(s: int, low: Any, high: Any, close: Any) -> list[int]:
+    """Days, counted from scene s, on which its hours overlap another scene's at the same readers: what was done there is no habit."""
+    out: list[int] = []
+    for t in range(len(low)):
+        if t != s and (close[:, s] & close[:, t]).any():
+            first, last = math.floor((low[t] - high[s]) / 86400) + 1, math.ceil((high[t] - low[s]) / 86400) - 1
+            out += range(first, last + 1)
+    return [d for d in out if d != 0]
 
 
 def _nothing(notes: tuple[str, ...]) -> Near:
@@ -154,10 +167,19 @@ def _close(located: pl.DataFrame, scenes: pl.DataFrame, metres: float) -> tuple[
 def _scored(evidence: pl.DataFrame, names: pl.Series, hits: Any, p: Any, scenes: pl.Series, notes: tuple[str, ...]) -> Near:
     count = hits.sum(axis=1)
     some = np.flatnonzero(count)
-    tail = chance.at_least(count[some], p[some]) if len(some) else np.empty(0)
+    tails = chance.tails(p)
+    tail = tails[some, count[some]]
     often = np.array([int((count >= k).sum()) for k in count[some]], dtype=np.int64)
     odds = pl.DataFrame(
-        {"plate": names.gather(some), "near": count[some].astype(np.int64), "expected": p[some].sum(axis=1), "p": tail, "as_often": often}, schema=ODDS
+        {
+            "plate": names.gather(some),
+            "near": count[some].astype(np.int64),
+            "expected": p[some].sum(axis=1),
+            "p": tail,
+            "as_often": often,
+            "by_chance": [float(np.where(tails <= t * (1 + 1e-9), tails, 0.0).max(axis=1).sum()) for t in tail],
+        },
+        schema=ODDS,
     ).sort("p", "plate")
     i, j = np.nonzero(hits)
     by_scene = pl.DataFrame({"plate": names.gather(i), "incident_id": scenes.gather(j), "p": p[i, j]}).sort("p", "plate", "incident_id")

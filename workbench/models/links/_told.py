@@ -69,6 +69,7 @@ def nodes(named: pl.DataFrame, tied: pl.DataFrame, facts: Facts, grown: Grown, c
             expected="expected",
             p="p",
             as_often="as_often",
+            by_chance="by_chance",
         )
     )
 
@@ -185,9 +186,15 @@ def headline(nodes: pl.DataFrame, table: pl.DataFrame, grown: Grown, centres: li
     parts = [several(count[k], other.get(k, k), many.get(k, "")) for k in ("person", "vehicle", "phone", "address", "incident") if k in count]
     said = f"{name}: {', '.join(parts[:-1])}{' and ' if len(parts) > 1 else ''}{parts[-1]} within {several(how.hops, 'step')}"
     odds = nodes.filter(pl.col("near").is_not_null()).sort("p", "id")
+    if grown.picked and len(odds.filter("centre")):
+        own = odds.filter("centre").row(0, named=True)
+        return (
+            f"{said}; {own['label']} was read near {own['near']} of {several(grown.near.scenes, 'incident')} shown, where its habits would give "
+            f"{own['expected']:.1g} (they are shown because it was near, so the number alone proves nothing)."
+        )
     if grown.near.scenes == 0 or grown.near.plates == 0:
         return f"{said}; no plate reader was near, so nothing can be told from reads."
-    if odds.is_empty() or odds["p"][0] * grown.near.plates > _STANDS_OUT:
+    if odds.is_empty() or odds["by_chance"][0] > _STANDS_OUT:
         return f"{said}; of {several(grown.near.plates, 'plate')} read thereabouts none stands out from chance at {several(grown.near.scenes, 'scene')}."
     best = odds.row(0, named=True)
     return (

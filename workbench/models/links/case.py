@@ -26,7 +26,7 @@ from workbench.results import Basis, Links, Ranking, origin_of
 __all__ = ["Facts", "around", "new_links", "timeline"]
 
 _SOURCE = "Xu and Chen 2005; chance of plates near scenes: own habits at the same hours (Poisson-binomial)"
-_OPTIONS: dict[str, Any] = {"hops": 2, "reads_window": "14d", "metres": 500.0, "minutes": 30.0, "plates": 5, "hub": 25, "max_nodes": 150}
+_OPTIONS: dict[str, Any] = {"hops": 2, "reads_window": "14d", "metres": 800.0, "minutes": 30.0, "plates": 5, "hub": 25, "max_nodes": 150}
 _NEWS = pl.Schema(
     {
         "case_number": pl.String(),
@@ -52,7 +52,7 @@ def around(
     hops: int = 2,
     reads_window: Span = "14d",
     asof: Moment | None = None,
-    metres: float = 500.0,
+    metres: float = 800.0,
     minutes: float = 30.0,
     plates: int = 5,
     hub: int = 25,
@@ -72,8 +72,9 @@ def around(
         max_nodes: nodes kept at most; the furthest, then the least tied, go first.
 
     Returns: Links. Node attributes: kind, label, detail, hop, centre, hub, ties (how many things it is tied to in the tables), lon, lat; vehicles near
-    incidents also near, scenes, expected, p, as_often. Edge attributes: kind, label, weight, evidence, base_rate. ``table``: one row an edge;
-    ``evidence``: one row an evidence row.
+    scenes also near, expected (by chance), p (of at least as many), as_often (plates near as many), by_chance (plates as surprising that chance would
+    give). Scenes are the incidents fewest steps from the centre. Edge attributes: kind, label, weight, evidence, base_rate. ``table``: one row an
+    edge; ``evidence``: one row an evidence row.
 
     Raises:
         NotFound: nothing is called so. BadInput: several records are, or an option is out of range.

@@ -16,8 +16,6 @@ import pytest
 import workbench as wb
 from workbench import workspace
 
-pytestmark = pytest.mark.xdist_group("together")
-
 
 def _split(file: Path, folder: Path, parts: int) -> list[Path]:
     with gzip.open(file, "rt", encoding="utf-8", newline="") as text:
@@ -57,7 +55,8 @@ def _kernel(path: Path, connection: Path) -> Any:
     return manager
 
 
-def test_two_loaders_an_app_and_a_kernel_work_on_one_workspace_at_once(tmp_path: Path, samples: Path, city_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_loaders_an_app_and_a_kernel_work_on_one_workspace_at_once(tmp_path: Path, city_path: Path, open_page: Any,
+                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR", "JUPYTER_CONFIG_DIR", "IPYTHONDIR"):
         monkeypatch.setenv(name, str(tmp_path / name))
     path = workspace.create(tmp_path / "city", sample=True).path
@@ -77,15 +76,12 @@ def test_two_loaders_an_app_and_a_kernel_work_on_one_workspace_at_once(tmp_path:
         client.wait_for_ready(timeout=60)
         loaders = [_start("load", "sample_incidents", *incidents, "-w", path), _start("load", "sample_calls", *calls, "-w", path)]
         asked = client.execute(KERNEL.format(path=str(path)))
-        sessions = 0
-        from bokeh.client import pull_session
-
-        while any(p.poll() is None for p in loaders) or sessions < 2:
-            session = pull_session(session_id=None, url=f"{url}/hotspots")
-            assert session.document.roots
-            session.close()
-            sessions += 1
-            assert sessions < 60
+        page, visits = open_page(), 0
+        while any(p.poll() is None for p in loaders) or visits < 2:
+            page.goto(f"{url}/hotspots", wait_until="load")
+            page.get_by_text("Expect about").first.wait_for(timeout=90_000)
+            visits += 1
+            assert visits < 60
         for p in loaders:
             said = p.communicate(timeout=120)[0]
             assert p.returncode == 0 and "Traceback" not in said, said
