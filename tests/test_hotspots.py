@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -450,3 +451,35 @@ def test_on_chicago_burglaries_of_2014_both_models_are_far_better_than_chance(re
     )
     pai = result.table.filter((pl.col("measure") == "pai") & (pl.col("share") == 0.02))
     assert len(pai) == 2 and (pai["lower"] > 6).all()
+
+
+def test_every_planted_hotspot_of_the_made_up_city_is_claimed(city: Any, samples: Path) -> None:
+    everything, grid = city.incidents(), city.grid(250)
+    for spot in json.loads((samples / "planted.json").read_text(encoding="utf-8"))["hotspots"]:
+        offence = everything.filter(pl.col("nibrs").is_in(spot["nibrs"]))
+        found = claims.claimed(offence, everything, grid, city.asof, draws=399).table
+        x, y = grid.plane.to_metres(found["lon"].to_numpy(), found["lat"].to_numpy())
+        px, py = grid.plane.to_metres(spot["lon"], spot["lat"])
+        assert len(found) and np.hypot(x - px, y - py).min() < spot["radius_metres"] + grid.cell, spot["name"]
+        assert len(found) <= 4, spot["name"]
+
+
+def test_on_the_made_up_city_with_offences_shuffled_nothing_is_claimed(city: Any) -> None:
+    everything, grid = city.incidents(), city.grid(250)
+    false = 0
+    for seed in range(6):
+        shuffled = everything.with_columns(pl.col("nibrs").shuffle(seed=seed))
+        false += len(claims.claimed(shuffled.filter(pl.col("nibrs") == "220"), shuffled, grid, city.asof, rate=0.02, draws=199).table) > 0
+    assert false <= 1  # P(over 1 of 6 at 2 %) = 0.006
+
+
+def test_on_the_made_up_city_the_next_week_lies_within_the_interval(city: Any) -> None:
+    everything, grid = city.incidents(), city.grid(250)
+    held = []
+    for weeks in range(1, 13):
+        origin = city.asof - timedelta(weeks=weeks)
+        came = grid.count(everything.filter(pl.col("started_at").is_between(origin, origin + timedelta(weeks=1), closed="left")))
+        surface = kde.surface(everything, grid, origin)
+        busy = surface.top(0.2)
+        held.append(np.mean((came >= surface.lower)[busy] & (came <= surface.upper)[busy]))  # type: ignore[operator]
+    assert np.mean(held) > 0.88

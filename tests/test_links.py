@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
@@ -323,6 +325,25 @@ def test_five_thousand_people_and_150_000_reads_take_under_a_second() -> None:
     start = time.process_time()
     around(city, "26-0", hops=2)
     assert time.process_time() - start < 2.0  # two cores shared with the rest of the tests; about 0.4 s alone
+
+
+def test_in_the_made_up_city_the_crews_cars_stand_out_at_the_scenes_of_its_series(city: Any, samples: Path) -> None:
+    series = json.loads((samples / "planted.json").read_text(encoding="utf-8"))["series"]
+    facts = city.facts()
+    for planted in series:
+        links = around(facts, [f"incident:{i}" for i in planted["incident_ids"]], asof=city.asof)
+        crew = planted.get("crew")
+        cars = {crew["van_plate"], crew["scout_plate"]} if crew else {planted["stakeout"]["plate"]}
+        standing = {n[8:] for n, d in links.graph.nodes(data=True) if d.get("by_chance", 1.0) <= 0.05}
+        assert cars <= standing and len(standing - cars) <= 1, (planted["name"], standing)
+
+
+def test_in_the_made_up_city_the_case_leads_to_the_crew_and_every_edge_has_its_rows(city: Any, samples: Path) -> None:
+    crew = json.loads((samples / "planted.json").read_text(encoding="utf-8"))["series"][0]["crew"]
+    links = around(city.facts(), city.casebook.subjects("2026-0142")["entity"].to_list(), hops=3, asof=city.asof)
+    assert {f"vehicle:{crew['van_plate']}", f"phone:{crew['shared_phone']}"} <= set(links.graph)
+    assert sum(f"person:{p}" in links.graph for p in crew["people"].values()) >= 2
+    assert all(data["evidence"] for _, _, data in links.graph.edges(data=True))
 
 
 def test_the_module_opens_with_its_question() -> None:

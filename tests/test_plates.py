@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,6 +138,16 @@ def test_reads_without_a_position_stay_in_the_table_and_off_the_map() -> None:
     frame = reads(("ABC123", "R1", 1.0), ("ABC123", "R2", 2.0)).with_columns(lon=pl.lit(None, dtype=pl.Float64))
     track = history(frame, "ABC123")
     assert len(track.table) == 2 and track.layers == () and track.table["kmh"].null_count() == 2
+
+
+def test_in_the_made_up_city_the_cloned_plate_is_flagged_and_others_are_not(city: Any, samples: Path) -> None:
+    clone = json.loads((samples / "planted.json").read_text(encoding="utf-8"))["clone"]
+    reads = city.reads("2026-06-01", "2026-07-01")
+    assert "it cannot be one vehicle" in history(reads, clone["plate"], zone="America/Chicago", fastest=120).headline
+    often = reads.group_by("plate").len().filter(pl.col("len") > 8)["plate"].sort()
+    others = [p for p in often.to_list()[::150] if p != clone["plate"]]
+    flagged = [p for p in others if history(reads, p).table["impossible"].any()]
+    assert len(others) > 10 and len(flagged) <= 1
 
 
 def test_the_module_opens_with_its_question() -> None:

@@ -95,7 +95,8 @@ def test_two_loaders_an_app_and_a_kernel_work_on_one_workspace_at_once(tmp_path:
         manager.shutdown_kernel(now=True)
         server.terminate()
         said = server.communicate(timeout=30)[0]
-    assert "Traceback" not in said, said
+    broken = [t for t in said.split("Traceback")[1:] if "WebSocketClosedError" not in t]  # that one only says that the browser went on to the next page
+    assert not broken, broken[0]
 
     together, alone = wb.open_workbench(path), wb.open_workbench(city_path)
     for table in ("incidents", "calls"):

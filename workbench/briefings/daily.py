@@ -279,8 +279,8 @@ def _together(answers: list[Ranking], days: int) -> Result:
     best = table.filter(~pl.col("kind").is_in(_UNPRINTED)).head(1).to_dicts()
     strongest = "" if not best else (f"; strongest ({best[0]['case_number']}): {best[0]['text'].rstrip('.')}"
                                      + (f" ({best[0]['base_rate']})" if best[0]["base_rate"] else ""))
-    headline = (f"{table.height} link{'s' if table.height > 1 else ''} on {len(tables)} of {cases} rest{'s' if table.height == 1 else ''} on evidence of the last {days} days"
-                f"{strongest}.")
+    links = f"{table.height} links" if table.height > 1 else "1 link"
+    headline = f"{links} on {len(tables)} of {cases} from evidence of the last {days} days{strongest}."
     return Result(headline=headline, table=table, layers=(), basis=basis)
 
 

@@ -63,8 +63,17 @@ def make(ground: Ground, streets: list[Street]) -> Blocks:
         points, side = at(street.line, d), np.where(np.arange(len(d)) % 2 == 0, 1.0, -1.0)
         around = np.column_stack([np.interp(d, along(street.line), n) for n in normals(street.line).T])
         spots.append(points + around * (side * (14.0 if street.face else 19.0))[:, None])
-        rows.append(pl.DataFrame({"street": np.full(len(d), k), "side": side, "main": np.full(len(d), street.face is None),
-                                  "beat": [beat_of[street.face] if street.face else ""] * len(d), "quarter": [quarter] * len(d)}))
+        rows.append(
+            pl.DataFrame(
+                {
+                    "street": np.full(len(d), k),
+                    "side": side,
+                    "main": np.full(len(d), street.face is None),
+                    "beat": [beat_of[street.face] if street.face else ""] * len(d),
+                    "quarter": [quarter] * len(d),
+                }
+            )
+        )
     xy, table = np.vstack(spots), pl.concat(rows)
     xy, table = _settle(ground, xy, table)
     return _addresses(streets, xy, table, rng)
@@ -83,7 +92,9 @@ def _settle(ground: Ground, xy: Floats, table: pl.DataFrame) -> tuple[Floats, pl
         keep &= ~inside(ring, xy)
     thin = {"fields": 3, "suburb": 2, "industrial": 2}
     keep[main] &= np.array([i % thin.get(str(quarter[m]), 1) == 0 for i, m in enumerate(main)])
-    return xy[keep], table.with_columns(beat=pl.Series(beat.tolist(), dtype=pl.String), quarter=pl.Series(quarter.tolist(), dtype=pl.String)).filter(pl.Series(keep))
+    return xy[keep], table.with_columns(beat=pl.Series(beat.tolist(), dtype=pl.String), quarter=pl.Series(quarter.tolist(), dtype=pl.String)).filter(
+        pl.Series(keep)
+    )
 
 
 def _addresses(streets: list[Street], xy: Floats, table: pl.DataFrame, rng: np.random.Generator) -> Blocks:
@@ -108,11 +119,22 @@ def _addresses(streets: list[Street], xy: Floats, table: pl.DataFrame, rng: np.r
         strong = near(kind, xy, reach_m) > np.where(rng.random(len(xy)) < 0.8, 0.37, 0.8)
         premise[strong] = becomes
     ll = degrees(xy)
-    frame = table.with_columns(
-        x=pl.Series(np.round(xy[:, 0], 1)), y=pl.Series(np.round(xy[:, 1], 1)), lon=pl.Series(ll[:, 0]), lat=pl.Series(ll[:, 1]), number=pl.Series(number),
-        street_name=pl.Series(text), prefix=pl.Series(prefix.tolist()), premise=pl.Series([_KINDS[p] for p in premise]), district=pl.col("beat").str.slice(0, 1),
-    ).with_columns(
-        full=pl.format("{} {} {}", "number", "prefix", "street_name"),
-        block=pl.format("{} BLOCK {} {}", pl.col("number") // 100 * 100, "prefix", "street_name"),
-    ).drop("side")
+    frame = (
+        table.with_columns(
+            x=pl.Series(np.round(xy[:, 0], 1)),
+            y=pl.Series(np.round(xy[:, 1], 1)),
+            lon=pl.Series(ll[:, 0]),
+            lat=pl.Series(ll[:, 1]),
+            number=pl.Series(number),
+            street_name=pl.Series(text),
+            prefix=pl.Series(prefix.tolist()),
+            premise=pl.Series([_KINDS[p] for p in premise]),
+            district=pl.col("beat").str.slice(0, 1),
+        )
+        .with_columns(
+            full=pl.format("{} {} {}", "number", "prefix", "street_name"),
+            block=pl.format("{} BLOCK {} {}", pl.col("number") // 100 * 100, "prefix", "street_name"),
+        )
+        .drop("side")
+    )
     return Blocks(xy, frame)

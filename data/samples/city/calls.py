@@ -31,14 +31,22 @@ class Kind:
 
 
 KINDS = (
-    Kind("TRAFFIC STOP", "TRAFFIC", "4", 4300, "evening", "roads", True, 11), Kind("DIRECTED PATROL", "PROACTIVE", "5", 900, "night", "robbery", True, 30),
-    Kind("BUILDING CHECK", "PROACTIVE", "5", 800, "small hours", "shops", True, 12), Kind("TRAFFIC CRASH", "TRAFFIC", "2", 1900, "evening", "roads", False, 48),
-    Kind("ALARM, BURGLAR", "PROPERTY", "2", 1500, "small hours", "shops", False, 14), Kind("WELFARE CHECK", "SERVICE", "3", 1500, "afternoon", "violence", False, 24),
-    Kind("SUSPICIOUS PERSON", "SUSPICION", "3", 1900, "night", "robbery", False, 18), Kind("NOISE", "DISORDER", "4", 1100, "night", "homes", False, 14),
-    Kind("DISTURBANCE", "DISORDER", "2", 1500, "night", "violence", False, 24), Kind("MEDICAL ASSIST", "SERVICE", "1", 1000, "afternoon", "homes", False, 28),
-    Kind("911 HANG UP", "SERVICE", "3", 800, "evening", "homes", False, 12), Kind("ANIMAL", "SERVICE", "5", 400, "afternoon", "homes", False, 22),
-    Kind("PARKING", "TRAFFIC", "5", 700, "shopping", "roads", False, 15), Kind("MISSING PERSON", "SERVICE", "2", 120, "evening", "homes", False, 75),
-    Kind("CIVIL MATTER", "SERVICE", "4", 500, "afternoon", "homes", False, 30), Kind("SHOTS HEARD", "VIOLENCE", "1", 350, "night", "violence", False, 20),
+    Kind("TRAFFIC STOP", "TRAFFIC", "4", 4300, "evening", "roads", True, 11),
+    Kind("DIRECTED PATROL", "PROACTIVE", "5", 900, "night", "robbery", True, 30),
+    Kind("BUILDING CHECK", "PROACTIVE", "5", 800, "small hours", "shops", True, 12),
+    Kind("TRAFFIC CRASH", "TRAFFIC", "2", 1900, "evening", "roads", False, 48),
+    Kind("ALARM, BURGLAR", "PROPERTY", "2", 1500, "small hours", "shops", False, 14),
+    Kind("WELFARE CHECK", "SERVICE", "3", 1500, "afternoon", "violence", False, 24),
+    Kind("SUSPICIOUS PERSON", "SUSPICION", "3", 1900, "night", "robbery", False, 18),
+    Kind("NOISE", "DISORDER", "4", 1100, "night", "homes", False, 14),
+    Kind("DISTURBANCE", "DISORDER", "2", 1500, "night", "violence", False, 24),
+    Kind("MEDICAL ASSIST", "SERVICE", "1", 1000, "afternoon", "homes", False, 28),
+    Kind("911 HANG UP", "SERVICE", "3", 800, "evening", "homes", False, 12),
+    Kind("ANIMAL", "SERVICE", "5", 400, "afternoon", "homes", False, 22),
+    Kind("PARKING", "TRAFFIC", "5", 700, "shopping", "roads", False, 15),
+    Kind("MISSING PERSON", "SERVICE", "2", 120, "evening", "homes", False, 75),
+    Kind("CIVIL MATTER", "SERVICE", "4", 500, "afternoon", "homes", False, 30),
+    Kind("SHOTS HEARD", "VIOLENCE", "1", 350, "night", "violence", False, 20),
 )
 #: Median seconds: until dispatch when a unit is free, and from dispatch to arrival, by priority.
 _ANSWER = {"1": 75, "2": 170, "3": 380, "4": 760, "5": 1150}
@@ -60,10 +68,17 @@ def _behind(incidents: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     called = incidents.filter("called").unique("report_number", keep="first", maintain_order=True)
     kinds = [BY_CODE[c] for c in called["code"].to_list()]
     own = np.array([k.call_type == "TRAFFIC STOP" or k.code in ("1510", "1810", "1820", "2110") for k in kinds]) & (rng.random(len(called)) < 0.6)
-    return called.select("lon", "lat", "block", "beat", "district", "report_number", "arrest", minute="told").with_columns(
-        call_type=pl.Series([k.call_type for k in kinds]), priority=pl.Series([k.priority for k in kinds]),
-        category=pl.Series([_CATEGORY[k.priority] for k in kinds]), own=pl.Series(own), busy=pl.Series(np.full(len(called), 46.0)),
-    ).select(sorted(("lon", "lat", "block", "beat", "district", "report_number", "arrest", "minute", "call_type", "priority", "category", "own", "busy")))
+    return (
+        called.select("lon", "lat", "block", "beat", "district", "report_number", "arrest", minute="told")
+        .with_columns(
+            call_type=pl.Series([k.call_type for k in kinds]),
+            priority=pl.Series([k.priority for k in kinds]),
+            category=pl.Series([_CATEGORY[k.priority] for k in kinds]),
+            own=pl.Series(own),
+            busy=pl.Series(np.full(len(called), 46.0)),
+        )
+        .select(sorted(("lon", "lat", "block", "beat", "district", "report_number", "arrest", "minute", "call_type", "priority", "category", "own", "busy")))
+    )
 
 
 def _others(blocks: Blocks, rng: np.random.Generator) -> pl.DataFrame:
@@ -72,10 +87,18 @@ def _others(blocks: Blocks, rng: np.random.Generator) -> pl.DataFrame:
     for kind in KINDS:
         at = pick(rng, maps[kind.family], kind.count)
         here = blocks.table[at].select("lon", "lat", "block", "beat", "district")
-        out.append(here.with_columns(
-            minute=pl.Series(moments(kind.clock, kind.family, kind.count, rng)), call_type=pl.lit(kind.name), priority=pl.lit(kind.priority), category=pl.lit(kind.category),
-            own=pl.lit(kind.own), busy=pl.lit(float(kind.minutes)), report_number=pl.lit(None, dtype=pl.String), arrest=pl.lit(False),
-        ))
+        out.append(
+            here.with_columns(
+                minute=pl.Series(moments(kind.clock, kind.family, kind.count, rng)),
+                call_type=pl.lit(kind.name),
+                priority=pl.lit(kind.priority),
+                category=pl.lit(kind.category),
+                own=pl.lit(kind.own),
+                busy=pl.lit(float(kind.minutes)),
+                report_number=pl.lit(None, dtype=pl.String),
+                arrest=pl.lit(False),
+            )
+        )
     frame = pl.concat(out)
     lost = pl.Series(rng.random(len(frame)) < 0.012)
     frame = frame.with_columns(lon=pl.when(lost).then(None).otherwise("lon"), lat=pl.when(lost).then(None).otherwise("lat"))
@@ -117,8 +140,9 @@ def _answered(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     columns = list(zip(*rows, strict=True))
     names = ("dispatched", "en_route", "arrived", "cleared", "units", "disposition")
     kinds = (pl.Float64, pl.Float64, pl.Float64, pl.Float64, pl.String, pl.String)
-    return frame.with_columns(pl.Series(m, c, dtype=k).round(0) if k == pl.Float64 else pl.Series(m, c, dtype=k) for m, c, k in zip(names, columns, kinds, strict=True)).with_columns(
-        call_number=pl.format("C{}", pl.int_range(pl.len()) + 2_400_001))
+    return frame.with_columns(
+        pl.Series(m, c, dtype=k).round(0) if k == pl.Float64 else pl.Series(m, c, dtype=k) for m, c, k in zip(names, columns, kinds, strict=True)
+    ).with_columns(call_number=pl.format("C{}", pl.int_range(pl.len()) + 2_400_001))
 
 
 def _chain(call: dict[str, object], sent: float, work: float, units: list[str], luck: Floats, normal: Floats) -> tuple[float | None, ...]:

@@ -14,9 +14,35 @@ from .series import Placed
 from .traffic import Demand, Trips
 
 #: Name -> row of the fleet (planted vehicles come first).
-ROLE = {name: row for row, name in enumerate((
-    "night lead", "night follower", "trio lead", "trio second", "trio third", "commute lead", "commute follower", "loose lead", "loose follower", "crew van", "crew scout",
-    "glass doors car", "cloned plate", "neighbour one", "neighbour two", "stolen 1", "stolen 2", "stolen 3", "stolen 4", "stolen 5", "stolen 6", "clone"))}
+ROLE = {
+    name: row
+    for row, name in enumerate(
+        (
+            "night lead",
+            "night follower",
+            "trio lead",
+            "trio second",
+            "trio third",
+            "commute lead",
+            "commute follower",
+            "loose lead",
+            "loose follower",
+            "crew van",
+            "crew scout",
+            "glass doors car",
+            "cloned plate",
+            "neighbour one",
+            "neighbour two",
+            "stolen 1",
+            "stolen 2",
+            "stolen 3",
+            "stolen 4",
+            "stolen 5",
+            "stolen 6",
+            "clone",
+        )
+    )
+}
 #: 1 June 2026 as a day number since 2024-07-01.
 JUNE = DAYS - 30
 #: A pass is given up when no reader stands this near to a scene (m).
@@ -39,8 +65,15 @@ class Convoy:
 CONVOYS = (
     Convoy("night run", ("night lead", "night follower"), (2, 4, 7, 9, 11, 14, 18, 21, 23, 25, 28), 1.2, 0.7, (6, 25), "two cars across town after midnight"),
     Convoy("three in the afternoon", ("trio lead", "trio second", "trio third"), (3, 5, 10, 12, 17, 19, 24, 26), 15.0, 0.6, (8, 30), "three cars twice a week"),
-    Convoy("rush hour", ("commute lead", "commute follower"), (1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 15, 16, 17, 18, 22, 23, 24, 25, 26, 29, 30), 7.6, 0.12, (7, 35),
-           "two cars in the thick of the morning traffic"),
+    Convoy(
+        "rush hour",
+        ("commute lead", "commute follower"),
+        (1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 15, 16, 17, 18, 22, 23, 24, 25, 26, 29, 30),
+        7.6,
+        0.12,
+        (7, 35),
+        "two cars in the thick of the morning traffic",
+    ),
     Convoy("loose tail", ("loose lead", "loose follower"), (6, 8, 13, 16, 20, 22, 27), 20.5, 0.9, (110, 230), "the second car two to four minutes behind"),
 )
 
@@ -96,15 +129,23 @@ def ends(want: Demand, rng: np.random.Generator) -> dict[str, tuple[int, int]]:
     """Where the convoys travel: between far nodes; the rush-hour one and the neighbours from a big quarter to a big workplace."""
     far = [int(e) for e in rng.permutation(want.edge)]
     homes, works = np.argsort(-want.homes, kind="stable"), np.argsort(-want.works, kind="stable")
-    return {"night run": (far[0], int(works[6])), "three in the afternoon": (int(homes[5]), far[1]), "rush hour": (int(homes[1]), int(works[1])),
-            "loose tail": (int(works[3]), far[2]), "neighbours": (int(homes[2]), int(works[1]))}
+    return {
+        "night run": (far[0], int(works[6])),
+        "three in the afternoon": (int(homes[5]), far[1]),
+        "rush hour": (int(homes[1]), int(works[1])),
+        "loose tail": (int(works[3]), far[2]),
+        "neighbours": (int(homes[2]), int(works[1])),
+    }
 
 
 def passes(placed: list[Placed], blocks: Blocks, readers: Floats, rng: np.random.Generator) -> tuple[list[Pass], dict[str, object]]:
     """Passes near the series' scenes, the cloned plate, and what to tell of them."""
     crew, glass = placed
     out, scenes = [], {}
-    for name, who, series, before, after in (("crew van", ("crew van",), crew, (4, 18), (6, 22)), ("glass doors car", ("glass doors car",), glass, (4, 22), None)):
+    for name, who, series, before, after in (
+        ("crew van", ("crew van",), crew, (4, 18), (6, 22)),
+        ("glass doors car", ("glass doors car",), glass, (4, 22), None),
+    ):
         near = []
         for k, minute in enumerate(series.minutes):
             if minute < JUNE * DAY:

@@ -135,7 +135,9 @@ def _more(blocks: Blocks, spot: Hotspot, weights: Floats, n: int, rng: np.random
     return pick(rng, inside, int(round(expected * (spot.times - 1))))
 
 
-def _offspring(blocks: Blocks, block: Ints, minute: Floats, branching: tuple[float, float, float], family: str, rng: np.random.Generator) -> tuple[Ints, Floats, Ints]:
+def _offspring(
+    blocks: Blocks, block: Ints, minute: Floats, branching: tuple[float, float, float], family: str, rng: np.random.Generator
+) -> tuple[Ints, Floats, Ints]:
     """Self-exciting: each offence has Poisson(mean) children, at exponential distance and delay, at the nearest fitting address."""
     mean, metres, days = branching
     fitting = risk(blocks)[family] > 0
@@ -175,12 +177,24 @@ def reported(happened: Happened, blocks: Blocks, mos: dict[int, str]) -> pl.Data
     planted = np.array([k in mos for k in range(n)])
     told = np.where(planted, np.floor(base + 20 + 40 * rng.random(n)), told)
     called = (rng.random(n) < np.array([o.called for o in kinds])) | planted
-    frame = blocks.table[happened.block].select("x", "y", "lon", "lat", "block", "full", "beat", "district", "premise", "quarter").with_columns(
-        code=pl.Series([o.code for o in kinds]), true_at=pl.Series(happened.minute), first=pl.Series(first), last=pl.Series(last), told=pl.Series(told),
-        called=pl.Series(called), arrest=pl.Series(rng.random(n) < np.array([o.arrest for o in kinds])) & ~pl.Series(planted),
-        domestic=pl.Series(rng.random(n) < np.array([o.domestic for o in kinds])), happened=pl.Series(np.arange(n)), parent=pl.Series(happened.parent),
-        mo=pl.Series([mos.get(k) or wording(o.code, rng) for k, o in enumerate(kinds)]),
-        at_block=pl.Series(happened.block), planted=pl.Series(planted),
+    frame = (
+        blocks.table[happened.block]
+        .select("x", "y", "lon", "lat", "block", "full", "beat", "district", "premise", "quarter")
+        .with_columns(
+            code=pl.Series([o.code for o in kinds]),
+            true_at=pl.Series(happened.minute),
+            first=pl.Series(first),
+            last=pl.Series(last),
+            told=pl.Series(told),
+            called=pl.Series(called),
+            arrest=pl.Series(rng.random(n) < np.array([o.arrest for o in kinds])) & ~pl.Series(planted),
+            domestic=pl.Series(rng.random(n) < np.array([o.domestic for o in kinds])),
+            happened=pl.Series(np.arange(n)),
+            parent=pl.Series(happened.parent),
+            mo=pl.Series([mos.get(k) or wording(o.code, rng) for k, o in enumerate(kinds)]),
+            at_block=pl.Series(happened.block),
+            planted=pl.Series(planted),
+        )
     )
     frame = _placed(frame, rng).filter(pl.col("told") < DAYS * DAY).sort("told", "happened")
     return _numbered(frame, rng)
@@ -221,7 +235,8 @@ def _placed(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     street = pl.Series(rng.random(n) < 0.35) & frame["code"].is_in(["0310", "0320", "0410", "0420", "0610", "0710", "1410", "1810", "2410"])
     hidden = missing | (frame["code"] == "0211")
     return frame.with_columns(
-        lon=pl.when(hidden).then(None).otherwise("lon"), lat=pl.when(hidden).then(None).otherwise("lat"),
+        lon=pl.when(hidden).then(None).otherwise("lon"),
+        lat=pl.when(hidden).then(None).otherwise("lat"),
         premise=pl.when((frame["code"] == "2110") | street).then(pl.lit("STREET")).otherwise("premise"),
     )
 

@@ -79,7 +79,9 @@ def place_readers(graph: Roads, streets: list[Street], ground: Ground, ways: lis
     chosen.sort(key=lambda e: (-middle[e, 1], middle[e, 0]))
     of_edge, metres_in, heading = np.full(len(graph.source), -1), np.zeros(len(graph.source)), np.zeros(len(graph.source))
     for number, e in enumerate(chosen):
-        back = next(int(b) for b in np.flatnonzero((graph.source == graph.target[e]) & (graph.target == graph.source[e])) if abs(graph.metres[b] - graph.metres[e]) < 1)
+        back = next(
+            int(b) for b in np.flatnonzero((graph.source == graph.target[e]) & (graph.target == graph.source[e])) if abs(graph.metres[b] - graph.metres[e]) < 1
+        )
         for edge in (e, back):
             line = graph.points[edge]
             d = graph.metres[edge] / 2
@@ -112,7 +114,10 @@ def prepare(graph: Roads, streets: list[Street], ground: Ground, blocks: Blocks,
     readers = place_readers(graph, streets, ground, ways, want)
     fleet = traffic.vehicles(want, scale, len(ROLE))
     fleet.plate[ROLE["clone"]] = fleet.plate[ROLE["cloned plate"]]
-    fleet.make[ROLE["clone"]], fleet.colour[ROLE["clone"]] = (fleet.make[ROLE["cloned plate"]] + 3) % len(MAKES), (fleet.colour[ROLE["cloned plate"]] + 1) % len(COLOURS)
+    fleet.make[ROLE["clone"]], fleet.colour[ROLE["clone"]] = (
+        (fleet.make[ROLE["cloned plate"]] + 3) % len(MAKES),
+        (fleet.colour[ROLE["cloned plate"]] + 1) % len(COLOURS),
+    )
     fleet.make[ROLE["crew van"]], fleet.model[ROLE["crew van"]], fleet.colour[ROLE["crew van"]] = 5, 1, 0
     ends = cast.ends(want, rng)
     for convoy in cast.CONVOYS:
@@ -158,7 +163,9 @@ def _reads(day: int, trips: Trips, through: int, scene: Scene, rng: np.random.Ge
     return _described(day, vehicle[order], reader[order], second[order], heading[order], planned[order], through, scene, rng)
 
 
-def _described(day: int, vehicle: Ints, reader: Ints, second: Floats, heading: Floats, planned: Ints, through: int, scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
+def _described(
+    day: int, vehicle: Ints, reader: Ints, second: Floats, heading: Floats, planned: Ints, through: int, scene: Scene, rng: np.random.Generator
+) -> pl.DataFrame:
     fleet, n = scene.fleet, len(vehicle)
     extra = plates(through, rng)
     plate = np.array([*fleet.plate, *extra])[vehicle]
@@ -175,12 +182,22 @@ def _described(day: int, vehicle: Ints, reader: Ints, second: Floats, heading: F
     nothing = rng.random((n, 2)) < 0.12
     ll = degrees(scene.readers.xy)
     stamp = np.datetime64("2026-06-01T00:00:00") + ((day - 1) * 86400 + np.floor(second)).astype("timedelta64[s]")
-    return pl.DataFrame({
-        "plate": shown.tolist(), "region": np.array(REGIONS)[region].tolist(), "reader": np.array(scene.readers.name)[reader].tolist(),
-        "place": np.array(scene.readers.place)[reader].tolist(), "read_at": np.datetime_as_string(stamp).tolist(), "confidence": np.round(np.minimum(sure, 0.99), 2),
-        "heading": heading.astype(int), "make": [None if b else MAKES[m][0] for m, b in zip(make, nothing[:, 0], strict=True)],
-        "colour": [None if b else COLOURS[c] for c, b in zip(colour, nothing[:, 1], strict=True)], "lat": ll[reader, 1], "lon": ll[reader, 0], "truth": plate.tolist(),
-    })
+    return pl.DataFrame(
+        {
+            "plate": shown.tolist(),
+            "region": np.array(REGIONS)[region].tolist(),
+            "reader": np.array(scene.readers.name)[reader].tolist(),
+            "place": np.array(scene.readers.place)[reader].tolist(),
+            "read_at": np.datetime_as_string(stamp).tolist(),
+            "confidence": np.round(np.minimum(sure, 0.99), 2),
+            "heading": heading.astype(int),
+            "make": [None if b else MAKES[m][0] for m, b in zip(make, nothing[:, 0], strict=True)],
+            "colour": [None if b else COLOURS[c] for c, b in zip(colour, nothing[:, 1], strict=True)],
+            "lat": ll[reader, 1],
+            "lon": ll[reader, 0],
+            "truth": plate.tolist(),
+        }
+    )
 
 
 def _misread(plate: str, rng: np.random.Generator) -> str:

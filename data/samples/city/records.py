@@ -22,8 +22,12 @@ from .traffic import COLOURS, MAKES, REGIONS, Vehicles
 
 PEOPLE, OFFENDERS, INVOLVED = 2900, 420, 4300
 #: The crew: role in it, surname, given name, born on, sex.
-CREW = (("leader", "Haskvane", "Tavric", date(1991, 3, 14), "M"), ("lookout", "Delquist", "Oren", date(1996, 7, 9), "M"), ("driver", "Mardesi", "Casen", date(1994, 11, 2), "M"),
-        ("van owner", "Wendstrom", "Lorika", date(1988, 5, 23), "F"))
+CREW = (
+    ("leader", "Haskvane", "Tavric", date(1991, 3, 14), "M"),
+    ("lookout", "Delquist", "Oren", date(1996, 7, 9), "M"),
+    ("driver", "Mardesi", "Casen", date(1994, 11, 2), "M"),
+    ("van owner", "Wendstrom", "Lorika", date(1988, 5, 23), "F"),
+)
 
 
 @dataclass
@@ -31,7 +35,9 @@ class Books:
     """The records, one list of dicts a kind, and the truth kept on the side."""
 
     rng: np.random.Generator
-    rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {k: [] for k in ("person", "vehicle", "phone", "address", "involvement", "association")})
+    rows: dict[str, list[dict[str, Any]]] = field(
+        default_factory=lambda: {k: [] for k in ("person", "vehicle", "phone", "address", "involvement", "association")}
+    )
     truth: dict[str, Any] = field(default_factory=dict)
 
     def add(self, record: str, /, **values: Any) -> str:
@@ -43,7 +49,14 @@ class Books:
 
     def tie(self, person: str, kind: str, entity: str, relation: str, since: date | None = None, until: date | None = None) -> str:
         """An association."""
-        return self.add("association", person=person, kind=kind, entity=entity, relation=relation, **{"from": since and since.isoformat(), "to": until and until.isoformat()})
+        return self.add(
+            "association",
+            person=person,
+            kind=kind,
+            entity=entity,
+            relation=relation,
+            **{"from": since and since.isoformat(), "to": until and until.isoformat()},
+        )
 
     def involve(self, incident: str, kind: str, entity: str, role: str) -> str:
         """An involvement."""
@@ -82,8 +95,15 @@ def _address(books: Books, blocks: Blocks, at: int) -> str:
 
 def _vehicle(books: Books, fleet: Vehicles, row: int) -> str:
     make, models = MAKES[fleet.make[row]]
-    return books.add("vehicle", tag=fleet.plate[row], state=REGIONS[fleet.region[row]], make=make, model=models[fleet.model[row]], color=COLOURS[fleet.colour[row]],
-                     year=int(fleet.year[row]))
+    return books.add(
+        "vehicle",
+        tag=fleet.plate[row],
+        state=REGIONS[fleet.region[row]],
+        make=make,
+        model=models[fleet.model[row]],
+        color=COLOURS[fleet.colour[row]],
+        year=int(fleet.year[row]),
+    )
 
 
 def _misspelt(name: str, rng: np.random.Generator) -> str:
@@ -173,7 +193,9 @@ def _part(books: Books, people: list[Person], incidents: pl.DataFrame) -> None:
             if rng.random() < 0.3 and victim.phone:
                 books.involve(incident, "phone", victim.phone, "contact")
             if rng.random() < 0.25:
-                books.involve(incident, "person", _record(people[int(others[rng.integers(len(others))])], rng), "reporting party" if rng.random() < 0.5 else "witness")
+                books.involve(
+                    incident, "person", _record(people[int(others[rng.integers(len(others))])], rng), "reporting party" if rng.random() < 0.5 else "witness"
+                )
         if row["arrest"] or rng.random() < 0.05:
             first = int(names.pick(rng, busy, 1)[0])
             group = [first] if rng.random() < 0.72 else [first, first // 4 * 4 + int(rng.integers(4))]
@@ -199,15 +221,27 @@ def _crew(books: Books, blocks: Blocks, fleet: Vehicles, incidents: pl.DataFrame
     shed = _address(books, blocks, int(np.flatnonzero((blocks.table["premise"] == "WAREHOUSE").to_numpy())[5]))
     burner, own = books.add("phone", no="(999) 555-0142"), books.add("phone", no="(999) 555-0187")
     van, scout = _vehicle(books, fleet, ROLE["crew van"]), _vehicle(books, fleet, ROLE["crew scout"])
-    ties = [(ids["van owner"], "vehicle", van, "owner"), (ids["leader"], "vehicle", van, "driver"), (ids["driver"], "vehicle", scout, "owner"), (ids["leader"], "phone", burner, "subscriber"),
-            (second["lookout"], "phone", burner, "subscriber"), (ids["van owner"], "phone", own, "subscriber"), (ids["lookout"], "address", flat, "resident"),
-            (second["driver"], "address", flat, "resident"), (ids["van owner"], "address", shed, "resident"), (ids["leader"], "person", ids["van owner"], "associate")]
+    ties = [
+        (ids["van owner"], "vehicle", van, "owner"),
+        (ids["leader"], "vehicle", van, "driver"),
+        (ids["driver"], "vehicle", scout, "owner"),
+        (ids["leader"], "phone", burner, "subscriber"),
+        (second["lookout"], "phone", burner, "subscriber"),
+        (ids["van owner"], "phone", own, "subscriber"),
+        (ids["lookout"], "address", flat, "resident"),
+        (second["driver"], "address", flat, "resident"),
+        (ids["van owner"], "address", shed, "resident"),
+        (ids["leader"], "person", ids["van owner"], "associate"),
+    ]
     for person, kind, entity, relation in ties:
         books.tie(person, kind, entity, relation, date(2025, 1 + int(rng.integers(9)), 5))
     scenes = dict(incidents.select("happened", "incident_id").iter_rows())
     of = [scenes[int(row)] for row in placed[0].rows]
-    rows = {"van plate noted by a neighbour": books.involve(of[8], "vehicle", van, "used"), "victim was called from the shared telephone": books.involve(of[13], "phone", burner, "contact"),
-            "witness": books.involve(of[8], "person", people[7].records[0], "witness")}
+    rows = {
+        "van plate noted by a neighbour": books.involve(of[8], "vehicle", van, "used"),
+        "victim was called from the shared telephone": books.involve(of[13], "phone", burner, "contact"),
+        "witness": books.involve(of[8], "person", people[7].records[0], "witness"),
+    }
     for k, row in enumerate(of):
         books.involve(row, "person", people[100 + 3 * k].records[0], "victim")
     old = incidents.filter(pl.col("code").is_in(["0510"]) & ~pl.col("planted") & pl.col("arrest"))["incident_id"].to_list()
@@ -217,8 +251,16 @@ def _crew(books: Books, blocks: Blocks, fleet: Vehicles, incidents: pl.DataFrame
     theft = incidents.filter((pl.col("code") == "0640") & ~pl.col("arrest"))["incident_id"].to_list()[-700]
     books.involve(theft, "person", second["driver"], "suspect")
     books.involve(theft, "vehicle", scout, "used")
-    books.truth["crew"] = {"people": ids, "second_records": second, "van": van, "scout": scout, "shared_phone": burner, "shared_address": flat, "clues": rows,
-                           "older_incidents": [old[len(old) // 2], old[-9], theft]}
+    books.truth["crew"] = {
+        "people": ids,
+        "second_records": second,
+        "van": van,
+        "scout": scout,
+        "shared_phone": burner,
+        "shared_address": flat,
+        "clues": rows,
+        "older_incidents": [old[len(old) // 2], old[-9], theft],
+    }
     books.truth["series_incidents"] = {p.series.name: [scenes[int(row)] for row in p.rows] for p in placed}
     glass = _vehicle(books, fleet, ROLE["glass doors car"])
     books.tie(people[211].records[0], "vehicle", glass, "owner", date(2025, 8, 9))

@@ -44,12 +44,38 @@ class Series:
 
 
 SERIES = (
-    Series("sliding doors", "2026-0142", "0510", "REAR SLIDING DOOR LIFTED OFF TRACK; JEWELRY AND CASH TAKEN; MASTER BEDROOM SEARCHED",
-           ("PILLOWCASE TAKEN", "GLOVE MARKS", "WHITE VAN SEEN IN ALLEY", "BACK GATE LEFT OPEN", "SHOE PRINT AT PATIO"),
-           20, 653, 3.55, (9.3, 14.2), True, (3480.0, 230.0), (-78.0, 44.0), 130.0, ("RESIDENCE",)),
-    Series("glass doors", "2026-0157", "0520", "FRONT GLASS DOOR SMASHED WITH ROCK; REGISTER FORCED; CIGARETTES TAKEN",
-           ("HOODED MALE ON CAMERA", "IN AND OUT UNDER THREE MINUTES", "ROCK LEFT AT SCENE", "LOTTERY TICKETS TAKEN"),
-           15, 676, 3.7, (1.6, 4.4), False, (1250.0, 560.0), (-205.0, 72.0), 120.0, ("RETAIL STORE", "CONVENIENCE STORE", "BAR/RESTAURANT", "OFFICE")),
+    Series(
+        "sliding doors",
+        "2026-0142",
+        "0510",
+        "REAR SLIDING DOOR LIFTED OFF TRACK; JEWELRY AND CASH TAKEN; MASTER BEDROOM SEARCHED",
+        ("PILLOWCASE TAKEN", "GLOVE MARKS", "WHITE VAN SEEN IN ALLEY", "BACK GATE LEFT OPEN", "SHOE PRINT AT PATIO"),
+        20,
+        653,
+        3.55,
+        (9.3, 14.2),
+        True,
+        (3480.0, 230.0),
+        (-78.0, 44.0),
+        130.0,
+        ("RESIDENCE",),
+    ),
+    Series(
+        "glass doors",
+        "2026-0157",
+        "0520",
+        "FRONT GLASS DOOR SMASHED WITH ROCK; REGISTER FORCED; CIGARETTES TAKEN",
+        ("HOODED MALE ON CAMERA", "IN AND OUT UNDER THREE MINUTES", "ROCK LEFT AT SCENE", "LOTTERY TICKETS TAKEN"),
+        15,
+        676,
+        3.7,
+        (1.6, 4.4),
+        False,
+        (1250.0, 560.0),
+        (-205.0, 72.0),
+        120.0,
+        ("RETAIL STORE", "CONVENIENCE STORE", "BAR/RESTAURANT", "OFFICE"),
+    ),
 )
 
 
@@ -79,8 +105,13 @@ def add(happened: Happened, blocks: Blocks) -> tuple[Happened, list[Placed], dic
             used[spot] = True
             spots.append(spot)
         rows = np.arange(len(happened.code), len(happened.code) + series.n)
-        happened = replace(happened, code=np.append(happened.code, [code[series.code]] * series.n), block=np.append(happened.block, spots),
-                           minute=np.append(happened.minute, minutes), parent=np.append(happened.parent, [-1] * series.n))
+        happened = replace(
+            happened,
+            code=np.append(happened.code, [code[series.code]] * series.n),
+            block=np.append(happened.block, spots),
+            minute=np.append(happened.minute, minutes),
+            parent=np.append(happened.parent, [-1] * series.n),
+        )
         for row in rows:
             mos[int(row)] = f"{series.mo}; {rng.choice(series.extras)}"
         placed.append(Placed(series, rows, minutes, np.array(spots), centres))

@@ -17,8 +17,12 @@ from .plane import Bools, Floats, Ints, along, at, band, beside, inside, sampled
 
 #: Quarter -> spacing of its streets along and across (m), turn (degrees; None = as the mesh lies), share of streets left out, waviness (m).
 _STYLE = {
-    "downtown": (118, 150, -20.0, 0.0, 0.0), "old": (112, 165, -20.0, 0.03, 0.0), "inner": (140, 215, None, 0.05, 0.0),
-    "industrial": (330, 420, None, 0.1, 0.0), "suburb": (175, 300, None, 0.12, 28.0), "fields": (560, 640, 0.0, 0.28, 18.0),
+    "downtown": (118, 150, -20.0, 0.0, 0.0),
+    "old": (112, 165, -20.0, 0.03, 0.0),
+    "inner": (140, 215, None, 0.05, 0.0),
+    "industrial": (330, 420, None, 0.1, 0.0),
+    "suburb": (175, 300, None, 0.12, 28.0),
+    "fields": (560, 640, 0.0, 0.28, 18.0),
 }
 _RANK = {"motorway": 0, "primary": 1, "secondary": 2, "residential": 3}
 

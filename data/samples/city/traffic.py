@@ -22,8 +22,15 @@ from .streets import Roads
 FLEET = {"commuter": 310, "errands": 4600, "bus": 8, "van": 15}
 THROUGH_A_DAY = 260
 #: Made-up makes, each with models and a kind of body.
-MAKES = (("CALDERA", ("PIKE", "TARN", "ROAM")), ("HALDEN", ("ARROW", "FINCH", "HAULER")), ("NORVELL", ("SIX", "METRO", "RANGE")), ("ORIOLE", ("CITY", "TRAIL", "ESTATE")),
-         ("SABLEY", ("NOVA", "CREST", "VANTAGE")), ("TREMAINE", ("COUPE", "CARGO", "UTILITY")), ("WESTRY", ("MINOR", "MAJOR", "WORKMAN")))
+MAKES = (
+    ("CALDERA", ("PIKE", "TARN", "ROAM")),
+    ("HALDEN", ("ARROW", "FINCH", "HAULER")),
+    ("NORVELL", ("SIX", "METRO", "RANGE")),
+    ("ORIOLE", ("CITY", "TRAIL", "ESTATE")),
+    ("SABLEY", ("NOVA", "CREST", "VANTAGE")),
+    ("TREMAINE", ("COUPE", "CARGO", "UTILITY")),
+    ("WESTRY", ("MINOR", "MAJOR", "WORKMAN")),
+)
 COLOURS = ("WHITE", "BLACK", "SILVER", "GRAY", "BLUE", "RED", "GREEN", "TAN")
 _COLOUR_SHARES = (0.25, 0.2, 0.16, 0.15, 0.1, 0.08, 0.03, 0.03)
 #: NCIC codes of neighbouring states and how often their plates are met.
@@ -133,8 +140,19 @@ def vehicles(want: Demand, scale: int, extra: int) -> Vehicles:
     region = np.where(is_bus | is_van, 0, pick(rng, _REGION_SHARES, n))
     region[:extra] = 0
     early = rng.random(n) < 0.8
-    return Vehicles(plates(n, rng), region, make, rng.integers(0, 3, n), np.where(is_bus, 4, np.where(is_van, 0, pick(rng, _COLOUR_SHARES, n))), rng.integers(2004, 2027, n), kind,
-                    home, work, np.where(early, rng.normal(445, 38, n), rng.normal(870, 120, n)), rng.normal(525, 40, n))
+    return Vehicles(
+        plates(n, rng),
+        region,
+        make,
+        rng.integers(0, 3, n),
+        np.where(is_bus, 4, np.where(is_van, 0, pick(rng, _COLOUR_SHARES, n))),
+        rng.integers(2004, 2027, n),
+        kind,
+        home,
+        work,
+        np.where(early, rng.normal(445, 38, n), rng.normal(870, 120, n)),
+        rng.normal(525, 40, n),
+    )
 
 
 def day(number: int, fleet: Vehicles, want: Demand, scale: int) -> tuple[Trips, int]:
@@ -142,8 +160,12 @@ def day(number: int, fleet: Vehicles, want: Demand, scale: int) -> tuple[Trips, 
     rng = np.random.default_rng([20260601, number])
     weekend = (number - 1) % 7 >= 5
     kind = np.array(fleet.kind)
-    parts = [_commute(np.flatnonzero(kind == "commuter"), fleet, want, weekend, rng), _errands(np.flatnonzero(kind == "errands"), fleet, want, weekend, rng),
-             _buses(np.flatnonzero(kind == "bus"), want, weekend, rng), _vans(np.flatnonzero(kind == "van"), fleet, want, weekend, rng)]
+    parts = [
+        _commute(np.flatnonzero(kind == "commuter"), fleet, want, weekend, rng),
+        _errands(np.flatnonzero(kind == "errands"), fleet, want, weekend, rng),
+        _buses(np.flatnonzero(kind == "bus"), want, weekend, rng),
+        _vans(np.flatnonzero(kind == "van"), fleet, want, weekend, rng),
+    ]
     through = THROUGH_A_DAY * scale
     ends = want.edge[rng.integers(0, len(want.edge), (through, 2))]
     parts.append(Trips(len(fleet.plate) + np.arange(through), ends[:, 0], ends[:, 1], _at("afternoon", through, rng), rng.normal(1, 0.06, through)))
@@ -157,10 +179,16 @@ def _at(clock: str, n: int, rng: np.random.Generator) -> Floats:
 def _commute(who: Ints, fleet: Vehicles, want: Demand, weekend: bool, rng: np.random.Generator) -> Trips:
     goes = who[rng.random(len(who)) < (0.3 if weekend else 0.88)]
     target = pick(rng, want.works, len(goes)) if weekend else fleet.work[goes]
-    out = (_at("shopping", len(goes), rng) if weekend else 60 * (fleet.leaves[goes] + rng.normal(0, 7, len(goes))))
+    out = _at("shopping", len(goes), rng) if weekend else 60 * (fleet.leaves[goes] + rng.normal(0, 7, len(goes)))
     back = out + 60 * (rng.normal(95, 30, len(goes)) if weekend else fleet.span[goes] + rng.normal(0, 16, len(goes)))
     pace = rng.normal(1, 0.07, 2 * len(goes))
-    return Trips(np.tile(goes, 2), np.concatenate([fleet.home[goes], target]), np.concatenate([target, fleet.home[goes]]), np.concatenate([out, np.maximum(back, out + 900)]), pace)
+    return Trips(
+        np.tile(goes, 2),
+        np.concatenate([fleet.home[goes], target]),
+        np.concatenate([target, fleet.home[goes]]),
+        np.concatenate([out, np.maximum(back, out + 900)]),
+        pace,
+    )
 
 
 def _errands(who: Ints, fleet: Vehicles, want: Demand, weekend: bool, rng: np.random.Generator) -> Trips:
@@ -169,8 +197,13 @@ def _errands(who: Ints, fleet: Vehicles, want: Demand, weekend: bool, rng: np.ra
     out = _at("afternoon", len(goes), rng)
     back = out + 60 * np.maximum(12, rng.normal(70, 40, len(goes)))
     home = rng.random(len(goes)) < 0.75
-    return Trips(np.concatenate([goes, goes[home]]), np.concatenate([fleet.home[goes], target[home]]), np.concatenate([target, fleet.home[goes][home]]),
-                 np.concatenate([out, back[home]]), rng.normal(1, 0.08, len(goes) + int(home.sum())))
+    return Trips(
+        np.concatenate([goes, goes[home]]),
+        np.concatenate([fleet.home[goes], target[home]]),
+        np.concatenate([target, fleet.home[goes][home]]),
+        np.concatenate([out, back[home]]),
+        rng.normal(1, 0.08, len(goes) + int(home.sum())),
+    )
 
 
 def _buses(who: Ints, want: Demand, weekend: bool, rng: np.random.Generator) -> Trips:

@@ -42,17 +42,32 @@ def incidents(path: Path, frame: pl.DataFrame) -> Count:
     kinds = [BY_CODE[c] for c in frame["code"].to_list()]
     first, told = clock(frame["first"]), clock(frame["told"])
     out = frame.select(
-        pl.col("incident_id").alias("Incident ID"), pl.col("report_number").alias("Report Number"),
-        first.dt.strftime(INCIDENT_TIME).alias("Occurred From"), clock(frame["last"]).dt.strftime(INCIDENT_TIME).alias("Occurred To"),
-        told.dt.strftime(INCIDENT_TIME).alias("Reported"), pl.col("code").alias("UCR"), pl.Series("Offense", [k.offence for k in kinds]),
-        pl.Series("Offense Description", [k.detail.replace(",", " -") for k in kinds]), pl.col("mo").str.replace_all(",", "").replace("", None).alias("MO"), pl.col("premise").alias("Premise"),
-        pl.col("block").alias("Address"), pl.col("beat").alias("Beat"), pl.col("district").alias("District"), pl.col("lon").alias("Longitude"), pl.col("lat").alias("Latitude"),
-        pl.when("arrest").then(pl.lit("Y")).otherwise(pl.lit("N")).alias("Arrest"), pl.when("domestic").then(pl.lit("Y")).otherwise(pl.lit("N")).alias("Domestic"),
+        pl.col("incident_id").alias("Incident ID"),
+        pl.col("report_number").alias("Report Number"),
+        first.dt.strftime(INCIDENT_TIME).alias("Occurred From"),
+        clock(frame["last"]).dt.strftime(INCIDENT_TIME).alias("Occurred To"),
+        told.dt.strftime(INCIDENT_TIME).alias("Reported"),
+        pl.col("code").alias("UCR"),
+        pl.Series("Offense", [k.offence for k in kinds]),
+        pl.Series("Offense Description", [k.detail.replace(",", " -") for k in kinds]),
+        pl.col("mo").str.replace_all(",", "").replace("", None).alias("MO"),
+        pl.col("premise").alias("Premise"),
+        pl.col("block").alias("Address"),
+        pl.col("beat").alias("Beat"),
+        pl.col("district").alias("District"),
+        pl.col("lon").alias("Longitude"),
+        pl.col("lat").alias("Latitude"),
+        pl.when("arrest").then(pl.lit("Y")).otherwise(pl.lit("N")).alias("Arrest"),
+        pl.when("domestic").then(pl.lit("Y")).otherwise(pl.lit("N")).alias("Domestic"),
         (told + pl.duration(hours=30)).dt.strftime(INCIDENT_TIME).alias("Last Modified"),
     )
     soiler = Soiler(out.columns, [])
-    soiler.spoils = [(3100, dirt.same, "duplicate"), (4300, soiler.put("Occurred From", "13/45/2025 25:61", "Incident ID"), "rejected"), (5200, dirt.torn, "rejected"),
-                     (6100, soiler.put("Occurred From", "", "Incident ID"), "rejected")]
+    soiler.spoils = [
+        (3100, dirt.same, "duplicate"),
+        (4300, soiler.put("Occurred From", "13/45/2025 25:61", "Incident ID"), "rejected"),
+        (5200, dirt.torn, "rejected"),
+        (6100, soiler.put("Occurred From", "", "Incident ID"), "rejected"),
+    ]
     body = _nowhere(lines(out), out.columns, ("Longitude", "Latitude"), (901, 5333, 9017, 13501), soiler.count)
     soiler.count.without_place += int(frame["lon"].null_count())
     text = [*soiler.rows(body), *_revised(body, out.columns, soiler.count)]
@@ -93,14 +108,28 @@ def calls(path: Path, frame: pl.DataFrame) -> Count:
     received = clock(frame["minute"] + frame["second"] / 60)
     moments = {n: later(received, frame[n]).dt.strftime(CALL_TIME).alias(n.replace("_", " ").title()) for n in ("dispatched", "en_route", "arrived", "cleared")}
     out = frame.select(
-        pl.col("call_number").alias("Call Number"), pl.col("call_type").str.replace(", ", " - ").alias("Problem"), pl.col("category").alias("Category"),
-        pl.col("priority").alias("Priority"), pl.when("own").then(pl.lit("OFFICER")).when(pl.col("priority") == "1").then(pl.lit("911")).otherwise(pl.lit("PHONE")).alias("Origin"),
-        received.dt.strftime(CALL_TIME).alias("Received"), *moments.values(), pl.col("units").alias("Units"), pl.col("disposition").alias("Disposition"),
-        pl.col("report_number").alias("Report Number"), pl.col("block").alias("Address"), pl.col("beat").alias("Beat"), pl.col("district").alias("District"),
-        pl.col("lat").alias("Latitude"), pl.col("lon").alias("Longitude"),
+        pl.col("call_number").alias("Call Number"),
+        pl.col("call_type").str.replace(", ", " - ").alias("Problem"),
+        pl.col("category").alias("Category"),
+        pl.col("priority").alias("Priority"),
+        pl.when("own").then(pl.lit("OFFICER")).when(pl.col("priority") == "1").then(pl.lit("911")).otherwise(pl.lit("PHONE")).alias("Origin"),
+        received.dt.strftime(CALL_TIME).alias("Received"),
+        *moments.values(),
+        pl.col("units").alias("Units"),
+        pl.col("disposition").alias("Disposition"),
+        pl.col("report_number").alias("Report Number"),
+        pl.col("block").alias("Address"),
+        pl.col("beat").alias("Beat"),
+        pl.col("district").alias("District"),
+        pl.col("lat").alias("Latitude"),
+        pl.col("lon").alias("Longitude"),
     )
     soiler = Soiler(out.columns, [])
-    soiler.spoils = [(5200, dirt.same, "duplicate"), (7000, soiler.put("Received", "2025-02-30 10:00:00", "Call Number"), "rejected"), (12500, dirt.torn, "rejected")]
+    soiler.spoils = [
+        (5200, dirt.same, "duplicate"),
+        (7000, soiler.put("Received", "2025-02-30 10:00:00", "Call Number"), "rejected"),
+        (12500, dirt.torn, "rejected"),
+    ]
     body = _nowhere(lines(out), out.columns, ("Longitude", "Latitude"), range(700, 25000, 4700), soiler.count)
     soiler.count.without_place += int(frame["lon"].null_count())
     packed(path, ["\n".join([",".join(out.columns), *soiler.rows(body)]) + "\n"])
@@ -111,14 +140,20 @@ def reads(path: Path, days: Iterable[pl.DataFrame], level: int) -> tuple[Count, 
     """The read export, a day at a time; gives also (read id, true plate) of the misreads."""
     header = ["Read ID", "Plate", "State", "Camera", "Location", "Read Time", "Confidence", "Heading", "Make", "Color", "Latitude", "Longitude"]
     soiler, misread = Soiler(header, []), []
-    soiler.spoils = [(5000, dirt.same, "duplicate"), (12000, soiler.put("Read Time", "2026-06-31T25:00:00-05:00", "Read ID"), "rejected"),
-                     (10500, soiler.put("Plate", "", "Read ID"), "rejected"), (26000, dirt.torn, "rejected")]
+    soiler.spoils = [
+        (5000, dirt.same, "duplicate"),
+        (12000, soiler.put("Read Time", "2026-06-31T25:00:00-05:00", "Read ID"), "rejected"),
+        (10500, soiler.put("Plate", "", "Read ID"), "rejected"),
+        (26000, dirt.torn, "rejected"),
+    ]
 
     def pieces() -> Iterator[str]:
         yield ",".join(header) + "\n"
         for frame in days:
             misread.extend([list(r) for r in frame.filter(pl.col("plate") != pl.col("truth")).select("read_id", "truth").iter_rows()])
-            out = frame.select("read_id", "plate", "region", "reader", "place", pl.col("read_at") + "-05:00", "confidence", "heading", "make", "colour", "lat", "lon")
+            out = frame.select(
+                "read_id", "plate", "region", "reader", "place", pl.col("read_at") + "-05:00", "confidence", "heading", "make", "colour", "lat", "lon"
+            )
             body = _nowhere(lines(out), header, ("Longitude", "Latitude"), range(1000, len(out), 40000), soiler.count)
             yield "\n".join(soiler.rows(body)) + "\n"
 
@@ -131,7 +166,11 @@ def hotlist(path: Path, entries: list[dict[str, Any]]) -> Count:
     frame = pl.DataFrame(entries, infer_schema_length=None).with_columns(pl.col(pl.String).replace("", None))
     header = frame.columns
     soiler = Soiler(header, [])
-    soiler.spoils = [(36, dirt.same, "duplicate"), (30, soiler.put("Entered", "00/00/0000", "Entry"), "rejected"), (22, soiler.put("Plate", "", "Entry"), "rejected")]
+    soiler.spoils = [
+        (36, dirt.same, "duplicate"),
+        (30, soiler.put("Entered", "00/00/0000", "Entry"), "rejected"),
+        (22, soiler.put("Plate", "", "Entry"), "rejected"),
+    ]
     path.write_text("\n".join([",".join(header), *soiler.rows(lines(frame))]) + "\n", encoding="utf-8")
     return soiler.count
 
@@ -169,8 +208,10 @@ def maps(folder: Path, ground: Ground, streets: list[Street]) -> None:
     beats = [_feature("Polygon", np.vstack([r, r[:1]]), beat=b, district=b[0], district_name=DISTRICTS[b[0]], faces=len(BEATS[b])) for b, r in rings]
     _geojson(folder / "beats.geojson", beats)
     river = simplify(ground.river_ring[:-1], 1.5)
-    _geojson(folder / "water.geojson", [_feature("Polygon", np.vstack([river, river[:1]]), name="Sorrel River", kind="river"),
-                                        _feature("Polygon", ground.lake, name="Lakeside", kind="lake")])
+    _geojson(
+        folder / "water.geojson",
+        [_feature("Polygon", np.vstack([river, river[:1]]), name="Sorrel River", kind="river"), _feature("Polygon", ground.lake, name="Lakeside", kind="lake")],
+    )
     spots = [_feature("Point", np.array([[p.x, p.y]]), name=p.name, kind=p.kind) for p in PLACES]
     _geojson(folder / "places.geojson", [*[_feature("Polygon", ring, name=name, kind="park") for name, ring in ground.parks.items()], *spots])
 
@@ -182,6 +223,7 @@ def blocks_where(blocks: Blocks, rows: Iterable[int]) -> list[list[float]]:
 
 def say(path: Path, value: Any) -> None:
     """A JSON file for people to read: two levels indented, the rest in one line each."""
+
     def text(v: Any, depth: int) -> str:
         if isinstance(v, dict) and v and depth < 3:
             inner = ",\n".join("  " * (depth + 1) + json.dumps(k) + ": " + text(x, depth + 1) for k, x in v.items())
@@ -189,4 +231,5 @@ def say(path: Path, value: Any) -> None:
         if isinstance(v, list) and v and isinstance(v[0], dict) and depth < 3:
             return "[\n" + ",\n".join("  " * (depth + 1) + text(x, depth + 3) for x in v) + "\n" + "  " * depth + "]"
         return json.dumps(v, ensure_ascii=False, default=str)
+
     path.write_text(text(value, 0) + "\n", encoding="utf-8")

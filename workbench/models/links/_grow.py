@@ -67,7 +67,7 @@ def grow(facts: Facts, tied: pl.DataFrame, centres: list[str], how: How) -> Grow
         order = found.join(degree.rename({"source": "target"}), on="target", how="left").sort("ties", "target", descending=[True, False])
         new = [i for i in order["target"].unique(maintain_order=True).to_list() if i not in hop]
         if len(scenes):
-            new += [v for v in _notable(seen, step, how) if v not in hop and v not in new]
+            new += [v for v in _notable(seen, degree, step, how) if v not in hop and v not in new]
         if step == 1:
             new += [i for i in picked if i not in hop and i not in new]
         room = how.max_nodes - len(hop)
@@ -90,10 +90,14 @@ def _core(facts: Facts, hop: dict[str, int]) -> pl.DataFrame:
     return facts.incidents.filter(pl.col("incident_id").is_in(nearest)).sort("started_at", "incident_id", descending=[True, False])
 
 
-def _notable(seen: Near, step: int, how: How) -> list[str]:
-    """Plates to take in: near two or more scenes with less than one such plate expected by chance; on the first step also the least expected ones."""
-    strong = seen.odds.filter((pl.col("near") >= 2) & (pl.col("by_chance") <= 1.0)).head(20)["plate"].to_list()
-    few = seen.odds.head(how.plates)["plate"].to_list() if step == 1 else []
+def _notable(seen: Near, known: pl.DataFrame, step: int, how: How) -> list[str]:
+    """Plates to take in: near two or more scenes, with at most one as surprising expected by chance; on the first step also the least expected that are
+    on record or were near two or more.
+    """
+    several = pl.col("near") >= 2
+    strong = seen.odds.filter(several & (pl.col("by_chance") <= 1.0)).head(20)["plate"].to_list()
+    on_record = pl.format("vehicle:{}", "plate").is_in(known["source"].implode())
+    few = seen.odds.filter(several | on_record).head(how.plates)["plate"].to_list() if step == 1 else []
     return [f"vehicle:{p}" for p in dict.fromkeys([*strong, *few])]
 
 

@@ -1,10 +1,11 @@
 """Plates read near scenes, against how often each plate is there anyway.
 
 For a scene the plate's own habit is what it did at the same hours on the other days at the readers near it, days of other scenes there left
-out: with ``d`` of ``D`` such days
-present, the chance to be there on the day itself is taken as ``(d + q) / (D + 1)``, ``q`` being the mean share of days over all plates seen
-there. Over several scenes the number near adds up to a Poisson-binomial count, whose tail says how surprising it is. Source of
-the count's distribution: W. Hoeffding, Annals of Mathematical Statistics 27, 1956, 713-721.
+out: seen on ``d`` of ``D`` such days, its chance to be there on the day itself is taken as ``(d + q) / (D + 1)``, ``q`` being the mean
+share of days over the plates seen there. For plates never seen there (d = 0) it is the share of them that one day brings: plates seen on just
+one day, over days and plates not seen (I. J. Good, Biometrika 40, 1953, 237-264). Over several scenes the number near adds up to a
+Poisson-binomial count (W. Hoeffding, Annals of Mathematical Statistics 27, 1956, 713-721), whose tail says how surprising it is;
+``by_chance`` is how many plates as surprising chance would give among all that were compared.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from workbench.geo import Plane, positions
+from workbench.geo import Floats, Plane, positions
 from workbench.models import chance
 
 _LONGEST = 12 * 3600.0  # a scene whose time is not known to within this many seconds is left out
@@ -103,7 +104,8 @@ def near(reads: pl.DataFrame, incidents: pl.DataFrame, *, metres: float, minutes
     unknown = controls == 0
     if unknown.any():
         notes = (*notes, f"For {int(unknown.sum())} scenes there are no reads of other days to say what is usual; being near them is not taken as a surprise.")
-    p = np.where(unknown, 1.0, (own + q) / (controls + 1)).clip(1e-9, 1.0)
+    fresh = (own == 1).sum(axis=0) / np.maximum(controls, 1) / np.maximum((own == 0).sum(axis=0), 1)
+    p = np.where(unknown, 1.0, np.where(own == 0, np.maximum(fresh, q / (controls + 1)), (own + q) / (controls + 1))).clip(1e-9, 1.0)
     there, scene = np.concatenate([t for t, _ in found]), np.concatenate([np.full(len(t), s) for t, s in found])
     seconds = np.where(at[there] < start[scene], at[there] - start[scene], np.maximum(0.0, at[there] - end[scene]))
     evidence = (
@@ -164,6 +166,15 @@ def _close(located: pl.DataFrame, scenes: pl.DataFrame, metres: float) -> tuple[
     return inside, distance, inside["_place"].to_numpy().astype(np.int64)
 
 
+def _as_surprising(tails: Floats, observed: Floats) -> Floats:
+    """How many plates chance would give with a tail as small as each observed one: the sum over plates of their largest tail that is no larger."""
+    steps = tails - np.concatenate([tails[:, 1:], np.zeros((len(tails), 1))], axis=1)
+    order = np.argsort(tails, axis=None)
+    total = np.concatenate([[0.0], np.cumsum(steps.ravel()[order])])
+    out: Floats = total[np.searchsorted(tails.ravel()[order], observed * (1 + 1e-9), side="right")]
+    return out
+
+
 def _scored(evidence: pl.DataFrame, names: pl.Series, hits: Any, p: Any, scenes: pl.Series, notes: tuple[str, ...]) -> Near:
     count = hits.sum(axis=1)
     some = np.flatnonzero(count)
@@ -177,7 +188,7 @@ def _scored(evidence: pl.DataFrame, names: pl.Series, hits: Any, p: Any, scenes:
             "expected": p[some].sum(axis=1),
             "p": tail,
             "as_often": often,
-            "by_chance": [float(np.where(tails <= t * (1 + 1e-9), tails, 0.0).max(axis=1).sum()) for t in tail],
+            "by_chance": _as_surprising(tails, tail),
         },
         schema=ODDS,
     ).sort("p", "plate")

@@ -67,7 +67,8 @@ def around(
         reads_window: reads this long before and after an incident tell a plate's habits there, against which being near is judged.
         asof: only what had happened strictly before.
         metres, minutes: a plate is near an incident when read within both of its place and time span.
-        plates: how many plates near the centre's own incidents are taken in even if nothing sets them apart (least expected first).
+        plates: how many plates near the centre's own incidents are taken in even if nothing sets them apart: those near two or more of them, or on
+            record, the least expected first.
         hub: a thing tied to more than this many others is shown but not followed, unless it is the centre.
         max_nodes: nodes kept at most; the furthest, then the least tied, go first.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import cast
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -187,7 +188,8 @@ def _usual(own: pl.DataFrame, zone: str) -> str:
 def _never(frame: pl.DataFrame, wanted: str, alike: pl.DataFrame, zone: str) -> str:
     low, high = (cast(datetime, each) for each in (frame["read_at"].min(), frame["read_at"].max()))
     up = frame["read_at"].dt.convert_time_zone(zone).dt.date().n_unique()
-    days = (high.date() - low.date()).days + 1
+    there = ZoneInfo(zone)
+    days = (high.astimezone(there).date() - low.astimezone(there).date()).days + 1
     near = f" Look-alikes read: {', '.join(alike['plate'].head(4).to_list())}." if len(alike) else ""
     if not near:
         hint = did_you_mean(wanted, frame.filter(pl.col("plate").str.starts_with(wanted[:2]))["plate"].unique().sort().head(2000).to_list())
