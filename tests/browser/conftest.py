@@ -45,13 +45,13 @@ class Recorder:
     errors: list[str] = field(default_factory=list)
     console: list[str] = field(default_factory=list)
 
-    def attach(self, context: Any) -> None:
-        """Listen to every page of a context, also those opened later, and to their web sockets."""
-        context.on("request", lambda r: self.requests.append(r.url))
-        context.on("response", lambda r: self.failures.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-        context.on("weberror", lambda e: self.errors.append(str(e.error)))
-        context.on("console", lambda m: self.console.append(f"{m.type}: {m.text}") if m.type == "error" else None)
-        context.on("page", lambda p: p.on("websocket", lambda s: self.requests.append(s.url)))
+    def attach(self, page: Any) -> None:
+        """Listen to a page, its web sockets and its errors."""
+        page.on("request", lambda r: self.requests.append(r.url))
+        page.on("websocket", lambda s: self.requests.append(s.url))
+        page.on("response", lambda r: self.failures.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+        page.on("pageerror", lambda e: self.errors.append(str(e)))
+        page.on("console", lambda m: self.console.append(f"{m.type}: {m.text}") if m.type == "error" else None)
 
     def away(self) -> list[str]:
         """Requests that left, or would have left, the machine."""
@@ -75,28 +75,35 @@ def browser(chromium: str) -> Iterator[Any]:
         instance.close()
 
 
-@pytest.fixture
-def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
-    """``open_page(url="", width=1440, height=900)`` gives a fresh page; at the end every page's recorder is checked (``page.recorder``)."""
-    contexts: list[tuple[Any, Recorder]] = []
+@pytest.fixture(scope="session")
+def context(browser: Any) -> Iterator[Any]:
+    """One browser context for all pages, so that scripts are fetched once."""
+    made = browser.new_context()
+    yield made
+    made.close()
 
-    def opened(url: str = "", *, width: int = 1440, height: int = 900, scheme: str = "light") -> Any:
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-        recorder = Recorder()
-        recorder.attach(context)
-        contexts.append((context, recorder))
+
+@pytest.fixture
+def open_page(context: Any) -> Iterator[Callable[..., Any]]:
+    """``open_page(url="", width=1440, height=900)`` gives a fresh page; at the end every page's recorder is checked (``page.recorder``)."""
+    pages: list[Any] = []
+
+    def opened(url: str = "", *, width: int = 1440, height: int = 900) -> Any:
         page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.recorder = recorder
+        page.recorder = Recorder()
+        page.recorder.attach(page)
+        pages.append(page)
+        page.set_viewport_size({"width": width, "height": height})
+        page.set_default_timeout(30_000)
         if url:
             page.goto(url, wait_until="load")
         return page
 
     yield opened
-    for context, _ in contexts:
-        context.close()
-    for _, recorder in contexts:
-        recorder.check()
+    for page in pages:
+        page.close()
+    for page in pages:
+        page.recorder.check()
 
 
 @pytest.fixture
@@ -124,7 +131,8 @@ def serve_here() -> Iterator[Callable[[Callable[[], Any]], str]]:
 
     def started(app: Callable[[], Any]) -> str:
         port = free_port()
-        thread = pn.serve({"/": app}, port=port, address="127.0.0.1", websocket_origin=[f"127.0.0.1:{port}"], show=False, threaded=True, admin=False, verbose=False)
+        thread = pn.serve({"/": app}, port=port, address="127.0.0.1", websocket_origin=[f"127.0.0.1:{port}"], show=False, threaded=True, admin=False,
+                          verbose=False)
         servers.append(thread)
         url = f"http://127.0.0.1:{port}/"
         wait_for(url)

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from workbench.apps import find, listed, names, server as serving_room
+from workbench.apps import find, listed, names
+from workbench.apps import server as serving_room
 from workbench.session import open_workbench
 
 SIZES = [(1440, 900), (1024, 768)]
@@ -99,14 +100,11 @@ def test_a_click_on_a_map_cell_shows_what_is_behind_it(page: Any, server: Any) -
     table = page.get_by_role("table", name="Cells by expected incidents")
     second = table.locator("tbody tr").nth(1)
     cell = int(second.get_attribute("data-id"))
+    lon, lat = (float(v[cell]) for v in open_workbench(server.workspace).grid(250).centres())
     x, y = page.locator(".wb-map").evaluate(
-        """(e, cell) => { const c = e.chart, l = c.layers.find(l => l.type === 'cells'), v = c.map.getContainer().getBoundingClientRect();
-           const lat = l => Math.atan(Math.sinh(Math.PI * (1 - 2 * l))) * 180 / Math.PI;
-           c.model.set('selected', []); return [v.x, v.y] }""", cell)
-    where = open_workbench(server.workspace).grid(250)
-    lon, lat = where.centres()
-    dx, dy = page.locator(".wb-map").evaluate("(e, at) => { const p = e.chart.map.latLngToContainerPoint(at); return [p.x, p.y] }", [float(lat[cell]), float(lon[cell])])
-    page.mouse.click(x + dx, y + dy)
+        "(e, at) => { const p = e.chart.map.latLngToContainerPoint(at), b = e.chart.map.getContainer().getBoundingClientRect(); return [b.x + p.x, b.y + p.y] }",
+        [lat, lon])
+    page.mouse.click(x, y)
     expect(page.get_by_text(f"cell {cell})")).to_be_visible()
     expect(second).to_have_attribute("aria-selected", "true")
     expect(page.get_by_role("table", name="Incidents in the cell").locator("tbody tr").first).to_be_visible()

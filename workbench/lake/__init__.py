@@ -150,7 +150,7 @@ class Lake:
         con = self.connect()
         try:
             sql = f"select {columns} from {self.relation_sql(table, pinned)}" + (f" where {where}" if where else "")
-            return pl.DataFrame(con.sql(sql, params=list(params)) if params else con.sql(sql))
+            return (con.sql(sql, params=list(params)) if params else con.sql(sql)).pl()
         finally:
             con.close()
 

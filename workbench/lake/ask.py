@@ -36,7 +36,7 @@ def _answer(con: duckdb.DuckDBPyConnection, sql: str, params: Sequence[Any] | Ma
         relation = con.sql(sql, params=given) if given else con.sql(sql)
         if relation is None:
             raise BadInput("The SQL gives no rows; one SELECT is needed.")
-        return pl.DataFrame(relation)
+        return relation.pl()
     except duckdb.CatalogException as error:
         raise NotFound(_first(error)) from error
     except duckdb.Error as error:

@@ -115,7 +115,7 @@ def _addresses(streets: list[Street], xy: Floats, table: pl.DataFrame, rng: np.r
             here = (quarter == name) & (main == bool(on_main))
             premise[here] = np.searchsorted(np.cumsum(mix) / sum(mix), draw[here], side="right")
     premise = np.minimum(premise, len(_KINDS) - 1)
-    for kind, becomes, reach_m in (("mall", 2, 190.0), ("school", 7, 90.0), ("hospital", 8, 120.0), ("warehouse", 6, 120.0), ("stadium", 9, 330.0)):
+    for kind, becomes, reach_m in (("mall", 2, 190.0), ("school", 7, 90.0), ("hospital", 8, 120.0), ("warehouse", 6, 120.0), ("stadium", 9, 150.0)):
         strong = near(kind, xy, reach_m) > np.where(rng.random(len(xy)) < 0.8, 0.37, 0.8)
         premise[strong] = becomes
     ll = degrees(xy)

@@ -42,7 +42,7 @@ HOTSPOTS = (
     Hotspot("robbery, Assembly Street bars", ("0310", "0320"), 640, 330, 230, 6.0),
     Hotspot("theft from vehicles, Mercy River Hospital", ("0610",), -1480, 1540, 260, 7.0),
     Hotspot("vehicle theft, Larkspur apartments", ("0710",), 3350, -420, 300, 7.0),
-    Hotspot("assault, Southbank", ("0410", "0420", "0810"), -1150, -640, 240, 5.0),
+    Hotspot("assault, Southbank", ("0410", "0420", "0810"), -1150, -640, 240, 6.0),
     Hotspot("vandalism, Stonemill School (new since October 2025)", ("1410",), 2850, 120, 280, 9.0, 457),
 )
 #: Near repeats: code group -> expected children a burglary or theft, mean distance (m), mean delay (days).
@@ -76,7 +76,7 @@ def risk(blocks: Blocks) -> dict[str, Floats]:
     suburbs = hills((-1500, 2300, 1300, 0.7), (2900, -300, 1200, 0.8), (-900, -1500, 1100, 0.6), (-3900, 2900, 900, 0.3))
     return {
         "violence": centre * by(residence=0.6, apartment=1.5, bar=3.0, convenience=2.2, parking=1.2, other=0.6) * main,
-        "robbery": centre**1.3 * by(residence=0.25, apartment=0.6, bar=2.2, convenience=2.6, retail=1.6, parking=1.8, other=0.4) * main,
+        "robbery": centre * by(residence=0.4, apartment=0.8, bar=1.7, convenience=1.8, retail=1.2, parking=1.0, other=0.5) * main,
         "homes": suburbs * by(residence=1.0, apartment=1.1, other=0.0),
         "shops": centre * by(retail=2.0, bar=1.4, convenience=2.2, office=1.2, warehouse=1.2, other=0.02),
         "shoplifting": hills((3050, 2560, 350, 6.0), (-2500, -960, 300, 4.0), (300, 800, 700, 1.5)) * by(retail=2.2, convenience=1.4, other=0.0),
