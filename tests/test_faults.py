@@ -207,6 +207,7 @@ def test_a_load_killed_at_twenty_random_moments_is_never_half_visible_and_the_ne
         server.load(path, later, after=moment)
         there.append(reopened(path, later, 1, whole))
         shutil.rmtree(path)
+    print(f"\nkilled at {', '.join(f'{m:.2f}' for m in sorted(moments))} of {seconds:.2f} s; whole {there.count(True)}, absent {there.count(False)}")
     assert there.count(False) >= 3, "the kills came too late to mean anything"
 
 
@@ -277,6 +278,28 @@ def test_the_same_file_by_two_loaders_at_once_is_one_batch(tmp_path: Path) -> No
     said = sorted(load.communicate(timeout=60)[0].strip() for load in loads)
     assert said == ["0 4000 True", "4000 0 False"]
     assert agree(Lake(tmp_path / "lake")) == 1
+
+
+@pytest.mark.parametrize("failing", ["incidents", "rejects", "batches"])
+def test_a_load_that_fails_while_it_commits_takes_out_what_it_had_moved_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    from workbench.lake import tables
+
+    first, later = two_exports(tmp_path, 1000)
+    lake, source, append = Lake(tmp_path / "lake"), loaders.find("chicago_crimes"), tables.append
+    lake.load(source, first)
+
+    def full(root: Path, table: str, files: list[Any], remove: Any = ()) -> None:
+        if table == failing and files:
+            raise OSError(28, "No space left on device")
+        append(root, table, files, remove)
+
+    monkeypatch.setattr(tables, "append", full)
+    with pytest.raises(OSError, match="No space left"):
+        lake.load(source, later)
+    assert agree(lake) == 1
+    swept(lake)
+    monkeypatch.undo()
+    assert not lake.load(source, later).already and agree(lake) == 2
 
 
 def test_many_small_batches_keep_the_ledger_in_few_files_and_old_pins_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

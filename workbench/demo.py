@@ -39,10 +39,11 @@ def run(folder: Path, *, serve: bool = True, port: int = 5006, progress: Callabl
     step(2, "loaded, every record accounted for")
 
     burglaries, grid, asof = city.incidents(offence="burglary"), city.grid(250), city.asof
-    risk = kde.surface(burglaries, grid, asof)
-    score = backtest.rolling(burglaries, grid, {"kde": partial(kde.surface), "counts": partial(counts.surface)}, start=asof - timedelta(days=182), end=asof)
-    subject = city.casebook.subjects(number)["entity"].to_list()[0]
-    links = links_case.around(city.facts(), subject)
+    zone = city.agency.zone
+    risk = kde.surface(burglaries, grid, asof, zone=zone)
+    models = {"kde": partial(kde.surface, zone=zone), "counts": partial(counts.surface, zone=zone)}
+    score = backtest.rolling(burglaries, grid, models, start=asof - timedelta(days=182), end=asof, zone=zone)
+    links = links_case.around(city.facts(), city.casebook.subjects(number)["entity"].to_list())
     for result in (risk, score, links):
         print(f"      {result.headline}", flush=True)
     step(3, "models asked")

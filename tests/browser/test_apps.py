@@ -129,7 +129,7 @@ def test_a_click_on_a_node_narrows_map_timeline_and_evidence(page: Any, server: 
     before = rows.count()
     x, y, name = node_at(page, "vehicle")
     page.mouse.click(x, y)
-    expect(page.get_by_text(re.compile(r": \d+ of \d+ evidence rows"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r": [\d,]+ of [\d,]+ evidence rows"))).to_be_visible()
     expect(rows).not_to_have_count(before)
     assert name.removeprefix("vehicle:") in rows.first.inner_text()
     assert page.locator(".wb-map").evaluate("e => e.chart.model.get('selected').length") > 0
@@ -141,7 +141,7 @@ def test_an_evidence_row_lights_up_its_line_in_the_chart_and_its_place_on_the_ma
     demo(page, server)
     row = page.get_by_role("table", name="Evidence").locator("tbody tr", has_text="read by").first
     row.click()
-    expect(page.get_by_text("1 of")).to_be_visible()
+    expect(page.get_by_text(re.compile(r": 1 of [\d,]+ evidence rows"))).to_be_visible()
     chart, where = page.locator(".wb-chart"), page.locator(".wb-map")
     until(lambda: chart.evaluate("e => e.chart.cy.$('edge:selected').length") == 1, what="the line selected")
     until(lambda: any(s.startswith("read:") for s in where.evaluate("e => [...e.chart.model.get('selected')]")), what="the read on the map")
@@ -150,7 +150,7 @@ def test_an_evidence_row_lights_up_its_line_in_the_chart_and_its_place_on_the_ma
 
 def test_a_mark_of_the_timeline_and_a_point_of_the_map_choose_their_evidence(page: Any, server: Any) -> None:
     demo(page, server)
-    chosen = page.get_by_text(re.compile(r": \d+ of \d+ evidence rows"))
+    chosen = page.get_by_text(re.compile(r": [\d,]+ of [\d,]+ evidence rows"))
     drawing = page.locator(".vega-embed canvas, .vega-embed svg").first
     drawing.scroll_into_view_if_needed()
     box = drawing.bounding_box()

@@ -180,7 +180,7 @@ class _Hotspots:
         held = float(surface.expected[top].sum()) / max(float(surface.expected.sum()), 1e-12)
         self.sentence.object = f"<p class=sentence>{text(surface.headline)}</p>"
         size = f"{100 * self.share.value:g} % of the area ({len(top) * surface.grid.cell**2 / 1e6:.2g} km²)"
-        more = (f"<p class=lead>The {len(top):,} outlined cells cover {size} and should hold about {held:.0%} of them.</p>") if self.share.value != _SAID else ""
+        more = f"<p class=lead>The {len(top):,} outlined cells cover {size} and should hold about {held:.0%} of them.</p>" if self.share.value != _SAID else ""
         self.foot.object = more + page.basis_markup(surface.basis.lines())
         self.map.show(self._layers(surface, top))
         ranked = self._ranked(surface, top)

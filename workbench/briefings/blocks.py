@@ -71,7 +71,8 @@ def cards(items: Sequence[Mapping[str, Any]], *, caption: str = "") -> Block:
 
 
 def table(frame: pl.DataFrame, columns: Mapping[str, str], *, caption: str = "", empty: str = "Nothing to show.", rows: int = 15,
-          places: Mapping[str, int] | None = None, zone: str = "UTC", marked: Sequence[int] = (), muted: Mapping[str, str] | None = None) -> Block:
+          places: Mapping[str, int] | None = None, zone: str = "UTC", marked: Sequence[int] = (), muted: Mapping[str, str] | None = None,
+          more: str = "") -> Block:
     """A table as people read it: numbers right-aligned with separators, times in local wall time, missing values as a dash.
 
     Args:
@@ -83,6 +84,7 @@ def table(frame: pl.DataFrame, columns: Mapping[str, str], *, caption: str = "",
         zone: for times.
         marked: row numbers set in bold.
         muted: column -> boolean column of the frame; where that is true the value is printed grey.
+        more: a sentence printed beneath.
 
     Raises:
         BadInput: a column is not in the frame.
@@ -93,9 +95,9 @@ def table(frame: pl.DataFrame, columns: Mapping[str, str], *, caption: str = "",
     shown = frame.head(rows)
     cells = [[_said(row[c], (places or {}).get(c, 1), zone) for c in columns] for row in shown.iter_rows(named=True)]
     grey = [[bool(row[muted[c]]) if muted and c in muted else False for c in columns] for row in shown.iter_rows(named=True)]
-    more = f"{frame.height - rows:,} more are not printed." if frame.height > rows else ""
+    left = f"{frame.height - rows:,} more are not printed. " if frame.height > rows else ""
     heads = [{"text": text, "right": frame.schema[c].is_numeric()} for c, text in columns.items()]
-    return Block("table", {"caption": caption, "heads": heads, "rows": cells, "grey": grey, "marked": [int(m) for m in marked], "more": more,
+    return Block("table", {"caption": caption, "heads": heads, "rows": cells, "grey": grey, "marked": [int(m) for m in marked], "more": (left + more).strip(),
                            "empty": "" if cells else empty})
 
 

@@ -155,7 +155,7 @@ def exceptions(by_beat: Result) -> Block:
     return blocks.table(shown, columns, caption=caption, places={"change": 0, "q": 3}, muted={"change": "small_base"}, rows=10)
 
 
-def latest(incidents: pl.DataFrame, city: Workbench, until: datetime, *, hours: int = 24, rows: int = 8) -> Block:
+def latest(incidents: pl.DataFrame, city: Workbench, until: datetime, *, hours: int = 24, rows: int = 5) -> Block:
     """The gravest incidents known of the last hours: time, offence, place, beat, report number."""
     groups = [g for g in (*_SERIOUS, *city.agency.offence_groups) if g in city.agency.offence_groups]
     rank = {g: i for i, g in reversed(list(enumerate(groups)))}
@@ -165,7 +165,10 @@ def latest(incidents: pl.DataFrame, city: Workbench, until: datetime, *, hours: 
         what=pl.coalesce("offence_detail", "offence").str.to_titlecase(), group=pl.col("offence_group").map_elements(_capital, return_dtype=pl.String))
     shown = window.sort("rank", "started_at", descending=[False, True])
     columns = {"started_at": "Started", "group": "Offence", "what": "As recorded", "address": "Place", "beat": "Beat", "report_number": "Report"}
+    late = ("These records do not say when an incident was reported." if incidents["reported_at"].null_count() == incidents.height else
+            "Each span before counts only what had been reported by its own end.")
     return blocks.table(shown, columns, caption=f"Reported in the last {hours} hours, gravest first", zone=city.agency.zone, rows=rows,
+                        more=f"The latest counts still grow as late reports come in. {late}",
                         empty=f"No incident was reported in the {hours} hours before {until.astimezone(city.agency.tz):%Y-%m-%d %H:%M}.")
 
 
@@ -298,7 +301,7 @@ def leads(found: Result, city: Workbench, *, days: int, each: int = 3) -> Block:
         thing = pl.when(kind="read near").then("source").otherwise(pl.concat_str("source", "target"))
         grouped = rows.group_by(thing.alias("thing"), maintain_order=True).agg(pl.all().sort_by("at").last(), pl.len().alias("times"))
         lines = [{"text": f"{_capital(r['new'])}, {r['at'].astimezone(city.agency.tz):%a %d %b %H:%M}: {_capital(r['text']).rstrip('.')}"
-                          + (f", and near {r['times'] - 1} other scene{'s' if r['times'] > 2 else ''} in these {days} days." if r["times"] > 1 else "."),
+                          + (f", and {r['times'] - 1} other scene{'s' if r['times'] > 2 else ''}." if r["times"] > 1 else "."),
                   "rate": _capital(r["base_rate"] or "no base rate is known")} for r in grouped.head(each).iter_rows(named=True)]
         left, unprinted = grouped.height - len(lines), every.height - rows.height
         parts = [f"{left} weaker" if left else "", f"{unprinted} of victims, witnesses or callers" if unprinted else ""]
@@ -307,8 +310,8 @@ def leads(found: Result, city: Workbench, *, days: int, each: int = 3) -> Block:
     return blocks.leads(items, empty=empty)
 
 
-def staleness(incidents: pl.DataFrame, city: Workbench, until: datetime) -> Block:
-    """A warning when the newest incident lies well before ``until``; otherwise how complete the latest day is."""
+def staleness(incidents: pl.DataFrame, city: Workbench, until: datetime) -> Block | None:
+    """A warning when there is no incident or the newest lies well before ``until``; nothing otherwise."""
     newest = incidents["started_at"].max()
     if not isinstance(newest, datetime):
         return blocks.note("There is no incident in this area and period.", tone="warn")
@@ -316,9 +319,7 @@ def staleness(incidents: pl.DataFrame, city: Workbench, until: datetime) -> Bloc
     if late > timedelta(days=2):
         return blocks.note(f"The newest incident is of {newest.astimezone(city.agency.tz):%Y-%m-%d %H:%M}, {late.days} days before this briefing's time: "
                            "the latest counts are not complete and must not be read as a fall.", tone="warn")
-    if incidents["reported_at"].null_count() == incidents.height:
-        return blocks.note("These records do not say when an incident was reported, so the latest counts still grow as late reports come in.")
-    return blocks.note("The latest counts still grow as late reports come in; each span before counts only what had been reported by its own end.")
+    return None
 
 
 def week(when: Result, *, offence: str) -> Block:

@@ -68,7 +68,7 @@ class Load:
             known = self._known(con)
             if known is not None:
                 return known
-            with sweep.working(self.root, self.batch_id) as work:
+            with sweep.working(self.root, self.view, self.batch_id) as work:
                 ready = files.Ready(self.source, self.file, self.source.form(self.file))
                 staged = self._stage(con, ready, work)
                 after = self.file.stat()

@@ -23,18 +23,20 @@ def folder(root: Path, batch_id: str) -> Path:
 
 
 @contextmanager
-def working(root: Path, batch_id: str) -> Iterator[Path]:
-    """The folder of one load, held alive; gone afterwards."""
+def working(root: Path, view: View, batch_id: str) -> Iterator[Path]:
+    """The folder of one load, held alive; gone afterwards. What a load that failed has moved in already is taken out again."""
     home = folder(root, batch_id)
     with tables.locked(root, _WORK):
         home.mkdir(parents=True)
         alive = (home / "alive").open("a")
         fcntl.flock(alive, fcntl.LOCK_EX)
-    try:
-        yield home
-    finally:
+    with alive:
+        try:
+            yield home
+        except BaseException:
+            _clear(root, view, home)
+            raise
         shutil.rmtree(home, ignore_errors=True)
-        alive.close()
 
 
 def sweep(root: Path, view: View) -> list[str]:
@@ -43,11 +45,8 @@ def sweep(root: Path, view: View) -> list[str]:
         return []
     with tables.locked(root, _WORK):
         dead = [home for home in sorted((root / _WORK).iterdir()) if _dead(home)]
-        visible = view.visible(view.versions()) if dead else {}
         for home in dead:
-            if home.name not in visible:
-                _remove(root, home.name)
-            shutil.rmtree(home, ignore_errors=True)
+            _clear(root, view, home)
     return [home.name for home in dead]
 
 
@@ -61,6 +60,13 @@ def _dead(home: Path) -> bool:
         except BlockingIOError:
             return False
         return True
+
+
+def _clear(root: Path, view: View, home: Path) -> None:
+    """Take a batch out of the tables unless it is visible; its folder, which tells of it, goes last."""
+    if home.name not in view.visible(view.versions()):
+        _remove(root, home.name)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def _remove(root: Path, batch: str) -> None:

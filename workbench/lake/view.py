@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -16,6 +17,8 @@ from workbench import schema
 from workbench.engines.duckdb import literal, name
 from workbench.lake import tables
 
+#: Listings that one open lake remembers.
+_REMEMBERED = 64
 _ORDER = ("recorded_at desc", "line desc")
 
 
@@ -46,7 +49,7 @@ class View:
             if version not in self._visible:
                 paths = [self._root / "batches" / f for f in self._list("batches", version)[0]]
                 rows = pl.read_parquet(paths, columns=["recorded_at", "batch_id"]).sort("recorded_at", "batch_id")["batch_id"].to_list() if paths else []
-                self._visible[version] = {batch: place for place, batch in enumerate(rows)}
+                _keep(self._visible, version, {batch: place for place, batch in enumerate(rows)})
             return self._visible[version]
 
     def files(self, table: str, versions: Mapping[str, int]) -> list[Path]:
@@ -86,8 +89,15 @@ class View:
 
     def _list(self, table: str, version: int) -> tuple[list[str], frozenset[str]]:
         if (table, version) not in self._listed:
-            self._listed[table, version] = tables.listing(self._root, table, version)
+            _keep(self._listed, (table, version), tables.listing(self._root, table, version))
         return self._listed[table, version]
+
+
+def _keep(store: dict[Any, Any], key: Any, value: Any) -> None:
+    """Remember a value, and forget the oldest when there are too many: an app refreshes for days."""
+    store[key] = value
+    while len(store) > _REMEMBERED:
+        store.pop(next(iter(store)))
 
 
 def _parquet(files: list[str]) -> str:

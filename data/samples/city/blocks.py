@@ -9,7 +9,7 @@ import polars as pl
 
 from .ground import BEATS, QUARTER, Ground
 from .places import near
-from .plane import Floats, along, at, degrees, inside, normals, stream
+from .plane import Floats, Ints, along, at, degrees, inside, normals, stream
 from .streets import Street
 
 _SHORT = {"Street": "ST", "Avenue": "AVE", "Road": "RD", "Drive": "DR", "Lane": "LN", "Court": "CT", "Place": "PL", "Way": "WAY", "Bypass": "BYP"}
@@ -37,7 +37,7 @@ class Blocks:
     def __len__(self) -> int:
         return len(self.xy)
 
-    def nearest(self, xy: Floats, allowed: object = None) -> np.ndarray:  # type: ignore[type-arg]
+    def nearest(self, xy: Floats, allowed: object = None) -> Ints:
         """Row of the nearest address point for each position, among ``allowed`` rows."""
         rows = np.arange(len(self)) if allowed is None else np.flatnonzero(np.asarray(allowed))
         spots = self.xy[rows]

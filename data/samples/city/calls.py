@@ -6,6 +6,7 @@ A call's moments are seconds after it was received, so that daylight saving cann
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -113,11 +114,11 @@ def _fleet() -> dict[str, list[str]]:
 def _answered(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     """Send free units, nearest district first; calls wait when none is free."""
     n = len(frame)
-    fleet, free = _fleet(), {}
+    fleet = _fleet()
     free = {unit: -1e9 for units in fleet.values() for unit in units}
     luck = rng.random((n, 6))
     normal = rng.normal(0, 1, (n, 4))
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for i, call in enumerate(frame.select("minute", "second", "district", "priority", "own", "busy", "report_number", "arrest").iter_rows(named=True)):
         now = call["minute"] * 60 + call["second"]
         shift = "ABC"[int(((call["minute"] - 420) % 1440) // 480)]
@@ -145,16 +146,16 @@ def _answered(frame: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
     ).with_columns(call_number=pl.format("C{}", pl.int_range(pl.len()) + 2_400_001))
 
 
-def _chain(call: dict[str, object], sent: float, work: float, units: list[str], luck: Floats, normal: Floats) -> tuple[float | None, ...]:
+def _chain(call: dict[str, object], sent: float, work: float, units: list[str], luck: Floats, normal: Floats) -> tuple[Any, ...]:
     """Moments of a call that was sent out: the usual chain, or cancelled under way, or a unit already there."""
     text = ";".join(units)
     under_way = sent + 12 + 45 * luck[1]
     there = under_way + _TRAVEL[str(call["priority"])] * float(np.exp(0.42 * normal[2]))
     if luck[2] < 0.035 and not call["report_number"]:
-        return sent, under_way if luck[3] < 0.7 else None, None, under_way + 60 + 500 * luck[4], text, "CANCELLED"  # type: ignore[return-value]
+        return sent, under_way if luck[3] < 0.7 else None, None, under_way + 60 + 500 * luck[4], text, "CANCELLED"
     if luck[2] > 0.993:
-        return sent, None, max(5.0, sent - 20 - 70 * luck[4]), sent + work, text, _ending(call, False, luck)  # type: ignore[return-value]
-    return sent, under_way, there, there + work, text, _ending(call, False, luck)  # type: ignore[return-value]
+        return sent, None, max(5.0, sent - 20 - 70 * luck[4]), sent + work, text, _ending(call, False, luck)
+    return sent, under_way, there, there + work, text, _ending(call, False, luck)
 
 
 def _ending(call: dict[str, object], own: bool, luck: Floats) -> str:

@@ -113,9 +113,9 @@ def own_trips(day: int, want: Demand, homes: Ints, rng: np.random.Generator) -> 
     for row in ROLE.values():
         if row in (ROLE["clone"], *(ROLE[f"stolen {k}"] for k in range(1, 7))):
             continue
-        for _ in range(int(rng.random() < 0.3) + int(rng.random() < 0.1)):
-            to = int(pick(rng, want.works, 1)[0])
-            rows.append((row, int(homes[row]), to, 3600 * rng.uniform(8, 21), rng.normal(1, 0.07)))
+        if rng.random() < 0.35:
+            to, home, leaves = int(pick(rng, want.works, 1)[0]), int(homes[row]), 3600 * rng.uniform(9.5, 12.5)
+            rows += [(row, home, to, leaves, rng.normal(1, 0.07)), (row, to, home, leaves + 60 * rng.uniform(40, 120), rng.normal(1, 0.07))]
     return trips(rows)
 
 
@@ -138,15 +138,16 @@ def ends(want: Demand, rng: np.random.Generator) -> dict[str, tuple[int, int]]:
     }
 
 
-def passes(placed: list[Placed], blocks: Blocks, readers: Floats, rng: np.random.Generator) -> tuple[list[Pass], dict[str, object]]:
+def passes(placed: list[Placed], blocks: Blocks, readers: Floats, rng: np.random.Generator) -> tuple[list[Pass], dict[str, list[dict[str, int]]]]:
     """Passes near the series' scenes, the cloned plate, and what to tell of them."""
     crew, glass = placed
-    out, scenes = [], {}
+    out: list[Pass] = []
+    scenes: dict[str, list[dict[str, int]]] = {}
     for name, who, series, before, after in (
         ("crew van", ("crew van",), crew, (4, 18), (6, 22)),
         ("glass doors car", ("glass doors car",), glass, (4, 22), None),
     ):
-        near = []
+        near: list[dict[str, int]] = []
         for k, minute in enumerate(series.minutes):
             if minute < JUNE * DAY:
                 continue
@@ -174,5 +175,5 @@ def _clone(readers: Floats, rng: np.random.Generator) -> list[Pass]:
     for day in (3, 8, 12, 17, 22, 27):
         a, b = pairs[int(rng.integers(len(pairs)))]
         second = (day - 1) * 86400 + 3600 * rng.uniform(9, 19)
-        out += [Pass(ROLE["cloned plate"], int(a), second, "the owner"), Pass(ROLE["clone"], int(b), second + 60 * rng.uniform(1.6, 4.0), "the copy")]
+        out += [Pass(ROLE["cloned plate"], int(a), second, "the owner"), Pass(ROLE["clone"], int(b), second + 60 * rng.uniform(1.1, 2.3), "the copy")]
     return out

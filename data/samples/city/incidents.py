@@ -66,7 +66,8 @@ def risk(blocks: Blocks) -> dict[str, Floats]:
     main = np.where(t["main"].to_numpy(), 1.5, 1.0)
 
     def hills(*spots: tuple[float, float, float, float]) -> Floats:
-        return 0.3 + sum(a * np.exp(-((xy[:, 0] - x) ** 2 + (xy[:, 1] - y) ** 2) / (2 * s * s)) for x, y, s, a in spots)
+        rise = [a * np.exp(-((xy[:, 0] - x) ** 2 + (xy[:, 1] - y) ** 2) / (2 * s * s)) for x, y, s, a in spots]
+        return np.asarray(0.3 + np.sum(rise, axis=0))
 
     def by(**weights: float) -> Floats:
         other = weights.pop("other", 0.3)

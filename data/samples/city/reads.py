@@ -38,12 +38,13 @@ class Readers:
 
 @dataclass(frozen=True)
 class Routes:
-    """For each pair of nodes the readers passed: flat arrays and where each pair's stretch starts."""
+    """For each pair of nodes the readers passed: flat arrays and where each pair's stretch starts; ``whole`` is the pair's time in seconds."""
 
     start: Ints
     reader: Ints
     seconds: Floats
     heading: Floats
+    whole: Floats
     nodes: int
 
 
@@ -56,7 +57,7 @@ class Scene:
     fleet: Vehicles
     want: Demand
     passes: list[Pass]
-    near_scenes: dict[str, object]
+    near_scenes: dict[str, list[dict[str, int]]]
     ends: dict[str, tuple[int, int]]
     scale: int
 
@@ -93,7 +94,7 @@ def place_readers(graph: Roads, streets: list[Street], ground: Ground, ways: lis
 
 def routes(graph: Roads, readers: Readers, ways: list[list[list[int]]]) -> Routes:
     """Readers passed on the quickest way between every two nodes, with seconds after departure."""
-    start, reader, seconds, heading = [0], [], [], []
+    start, reader, seconds, heading, whole = [0], [], [], [], []
     for row in ways:
         for way in row:
             clock = 0.0
@@ -104,7 +105,8 @@ def routes(graph: Roads, readers: Readers, ways: list[list[list[int]]]) -> Route
                     heading.append(float(readers.heading[e]))
                 clock += float(graph.seconds[e])
             start.append(len(reader))
-    return Routes(np.array(start), np.array(reader), np.array(seconds), np.array(heading), len(graph.nodes))
+            whole.append(clock)
+    return Routes(np.array(start), np.array(reader), np.array(seconds), np.array(heading), np.array(whole), len(graph.nodes))
 
 
 def prepare(graph: Roads, streets: list[Street], ground: Ground, blocks: Blocks, placed: list[Placed], scale: int) -> Scene:
@@ -138,10 +140,27 @@ def days(scene: Scene) -> Iterator[pl.DataFrame]:
     for day in range(1, 31):
         rng = np.random.default_rng([20260602, day])
         trips, through = traffic.day(day, scene.fleet, scene.want, scene.scale)
-        planted = Trips.join([cast.convoy_trips(day, scene.ends, rng), cast.own_trips(day, scene.want, scene.fleet.home, rng)])
-        frame = _reads(day, Trips.join([trips, planted]), through, scene, rng)
+        passing = {p.vehicle for p in scene.passes if (day - 1) * 86400 <= p.second < day * 86400}
+        own = cast.own_trips(day, scene.want, scene.fleet.home, rng)
+        own = own.only(~np.isin(own.vehicle, list(passing)))
+        free = _possible(Trips.join([trips, own]), scene.routes)
+        frame = _reads(day, Trips.join([free, cast.convoy_trips(day, scene.ends, rng)]), through, scene, rng)
         yield frame.with_columns(read_id=pl.format("R{}", pl.int_range(pl.len()) + number + 10_000_001))
         number += len(frame)
+
+
+def _possible(trips: Trips, routes: Routes) -> Trips:
+    """Without the trips that would begin before the vehicle can have come to where they begin."""
+    for _ in range(3):
+        order = np.lexsort((trips.depart, trips.vehicle))
+        trips = trips.only(order)
+        here = np.flatnonzero(trips.vehicle[1:] == trips.vehicle[:-1])
+        there = here + 1
+        arrive = trips.depart[here] + 1.1 * np.maximum(trips.pace[here], 1) * routes.whole[trips.source[here] * routes.nodes + trips.target[here]]
+        move = 1.3 * routes.whole[trips.target[here] * routes.nodes + trips.source[there]]
+        late = there[trips.depart[there] < arrive + move + 60]
+        trips = trips.only(np.setdiff1d(np.arange(len(trips.vehicle)), late))
+    return trips
 
 
 def _reads(day: int, trips: Trips, through: int, scene: Scene, rng: np.random.Generator) -> pl.DataFrame:
@@ -151,7 +170,7 @@ def _reads(day: int, trips: Trips, through: int, scene: Scene, rng: np.random.Ge
     spot = np.arange(len(trip)) - np.repeat(np.cumsum(many) - many, many) + scene.routes.start[pair][trip]
     second = trips.depart[trip] + scene.routes.seconds[spot] * np.maximum(trips.pace[trip], 0.75) + rng.normal(0, 1.5, len(trip))
     vehicle, reader, heading = trips.vehicle[trip], scene.routes.reader[spot], scene.routes.heading[spot]
-    keep = rng.random(len(trip)) < SEEN
+    keep = (rng.random(len(trip)) < SEEN) & ((day < 30) | (second < 86400))
     today = [p for p in scene.passes if (day - 1) * 86400 <= p.second < day * 86400]
     vehicle = np.concatenate([vehicle[keep], np.array([p.vehicle for p in today], dtype=int)])
     reader = np.concatenate([reader[keep], np.array([p.reader for p in today], dtype=int)])

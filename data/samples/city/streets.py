@@ -271,5 +271,5 @@ def roads(streets: list[Street]) -> Roads:
             metres = float(along(part)[-1])
             seconds = metres / speed[streets[i].kind] + (4.0 if streets[i].kind != "motorway" else 0.0)
             rows += [(u, v, metres, seconds, i, part), (v, u, metres, seconds, i, part[::-1])]
-    u, v, m, t, s, points = zip(*rows, strict=True)
-    return Roads(np.array(list(number)), np.array(u), np.array(v), np.array(m), np.array(t), np.array(s), list(points))
+    sources, targets, lengths, times, ways, points = zip(*rows, strict=True)
+    return Roads(np.array(list(number)), np.array(sources), np.array(targets), np.array(lengths), np.array(times), np.array(ways), list(points))

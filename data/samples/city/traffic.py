@@ -15,7 +15,7 @@ from .ground import Ground
 from .names import pick, plates
 from .offences import hours
 from .places import PLACES
-from .plane import Floats, Ints, inside, stream
+from .plane import Bools, Floats, Ints, inside, stream
 from .streets import Roads
 
 #: Vehicles for scale 1.
@@ -63,6 +63,10 @@ class Trips:
     target: Ints
     depart: Floats
     pace: Floats
+
+    def only(self, rows: Ints | Bools) -> Trips:
+        """Some of the trips, by row numbers or a mask."""
+        return Trips(self.vehicle[rows], self.source[rows], self.target[rows], self.depart[rows], self.pace[rows])
 
     @classmethod
     def join(cls, parts: list[Trips]) -> Trips:

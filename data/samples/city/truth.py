@@ -10,6 +10,7 @@ import polars as pl
 from .blocks import Blocks
 from .cast import CONVOYS, JUNE, ROLE
 from .incidents import BY_CODE, DAY, HOTSPOTS, NEAR_REPEATS, START, within
+from .places import PLACES
 from .plane import SEED, degrees
 from .reads import LOOK_ALIKES, Scene
 from .records import Books
@@ -49,7 +50,12 @@ def _places(incidents: pl.DataFrame) -> dict[str, Any]:
     ids = dict(incidents.select("happened", "incident_id").iter_rows())
     pairs = [[ids[p], ids[h]] for h, p in incidents.select("happened", "parent").iter_rows() if p in ids]
     told = [{"codes": list(k), "children_per_offence": v[0], "mean_metres": v[1], "mean_days": v[2]} for k, v in NEAR_REPEATS.items()]
-    return {"hotspots": spots, "near_repeats": {"settings": told, "pairs": len(pairs), "parent_child": pairs}}
+    attract = [
+        {"name": p.name, **_lonlat(p.x, p.y), "codes": ["0620"], "note": "shops draw shoplifters: a concentration, but none that was planted"}
+        for p in PLACES
+        if p.kind == "mall"
+    ]
+    return {"hotspots": spots, "near_repeats": {"settings": told, "pairs": len(pairs), "parent_child": pairs}, "attractors": attract}
 
 
 def _series(placed: list[Placed], blocks: Blocks, books: Books, scene: Scene) -> list[dict[str, Any]]:
@@ -87,7 +93,7 @@ def _series(placed: list[Placed], blocks: Blocks, books: Books, scene: Scene) ->
         "june_scenes": glass,
         "read_near": sum(n["read"] for n in glass),
         "of": len(glass),
-    }  # type: ignore[attr-defined]
+    }
     return out
 
 
@@ -169,7 +175,8 @@ def hotlist(books: Books, scene: Scene, incidents: pl.DataFrame) -> list[dict[st
     rng = books.rng
     report = dict(incidents.select("incident_id", "report_number").iter_rows())
     told = dict(incidents.select("incident_id", "told").iter_rows())
-    fleet, out = scene.fleet, []
+    fleet = scene.fleet
+    out: list[dict[str, Any]] = []
 
     def entry(plate: str, name: str, reason: str, since: float, days: int, case: str = "", row: int | None = None, make: str = "") -> None:
         a, b = _times([since])[0], _times([since + days * DAY])[0]

@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 
 from . import dirt
-from .blocks import Blocks
 from .dirt import Count, Soiler
 from .ground import BEATS, DISTRICTS, Ground
 from .incidents import BY_CODE
@@ -214,11 +213,6 @@ def maps(folder: Path, ground: Ground, streets: list[Street]) -> None:
     )
     spots = [_feature("Point", np.array([[p.x, p.y]]), name=p.name, kind=p.kind) for p in PLACES]
     _geojson(folder / "places.geojson", [*[_feature("Polygon", ring, name=name, kind="park") for name, ring in ground.parks.items()], *spots])
-
-
-def blocks_where(blocks: Blocks, rows: Iterable[int]) -> list[list[float]]:
-    """(lon, lat) of address points, for planted.json."""
-    return [[float(v) for v in blocks.table.select("lon", "lat").row(int(r))] for r in rows]
 
 
 def say(path: Path, value: Any) -> None:
