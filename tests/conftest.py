@@ -70,14 +70,20 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
 
 
 @pytest.fixture(scope="session")
-def city_path(made_once: Callable[[str, Callable[[Path], Any]], Path]) -> Path:
-    """The workspace of the made-up city with every sample loaded; not to be written to."""
+def untouched_city(made_once: Callable[[str, Callable[[Path], Any]], Path]) -> Path:
+    """The workspace of the made-up city with every sample loaded, never opened, so that it can be copied while other tests run."""
     from workbench import cli
 
     def make(folder: Path) -> None:
         assert cli.main(["init", str(folder), "--sample"]) in (0, None)
 
-    return made_once("city", make)
+    return made_once("untouched", make)
+
+
+@pytest.fixture(scope="session")
+def city_path(made_once: Callable[[str, Callable[[Path], Any]], Path], untouched_city: Path) -> Path:
+    """The workspace of the made-up city with every sample loaded; tests open it, and change nothing but its audit."""
+    return made_once("city", lambda folder: shutil.copytree(untouched_city, folder))
 
 
 @pytest.fixture
@@ -89,9 +95,9 @@ def city(city_path: Path) -> Any:
 
 
 @pytest.fixture
-def own_city(city_path: Path, tmp_path: Path) -> Path:
+def own_city(untouched_city: Path, tmp_path: Path) -> Path:
     """A copy of the made-up city's workspace that the test may change."""
-    return Path(shutil.copytree(city_path, tmp_path / "city", symlinks=True))
+    return Path(shutil.copytree(untouched_city, tmp_path / "city"))
 
 
 @pytest.fixture(scope="session")

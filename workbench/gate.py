@@ -40,7 +40,9 @@ def offence_group(groups: Mapping[str, Sequence[str]]) -> pl.Expr:
     return out.alias("offence_group")
 
 
-def _group_sql(groups: Mapping[str, Sequence[str]]) -> str:
+def offence_group_sql(groups: Mapping[str, Sequence[str]]) -> str:
+    """The same column as SQL, to be put behind SELECT."""
+
     def texts(values: Sequence[str]) -> str:
         return "[" + ", ".join("'" + v.replace("'", "''") + "'" for v in values) + "]::varchar[]"
 
@@ -50,7 +52,7 @@ def _group_sql(groups: Mapping[str, Sequence[str]]) -> str:
         nibrs = [c for c in codes if not c.startswith(_WORDING)]
         label = name.replace("'", "''")
         whens.append(f"when list_contains({texts(nibrs)}, nibrs) or list_contains({texts(wordings)}, upper(coalesce(offence, ''))) then '{label}'")
-    return f"case {' '.join(whens)} else 'other' end" if whens else "'other'"
+    return (f"case {' '.join(whens)} else 'other' end" if whens else "'other'") + " as offence_group"
 
 
 def tables_in(query: str) -> list[str]:
@@ -84,27 +86,6 @@ def tables_in(query: str) -> list[str]:
 
     walk(tree)
     return sorted(names)
-
-
-def run(lake: Lake, versions: dict[str, int], query: str, params: Sequence[Any], names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> pl.DataFrame:
-    """Run one checked SELECT on a connection that can read the files of the named tables and nothing else.
-
-    Raises:
-        BadInput: DuckDB refuses it; its first line is given.
-    """
-    with lake.connect() as db:
-        files: list[str] = []
-        for name in names:
-            extra = f", {_group_sql(groups)} as offence_group" if name == "incidents" else ""
-            db.execute(f'create view "{name}" as select *{extra} from ({lake.relation_sql(name, versions)})')
-            files += lake.files(name, versions)
-        listed = ", ".join("'" + f.replace("'", "''") + "'" for f in files)
-        for setting in (f"allowed_paths = [{listed}]", "python_enable_replacements = false", "enable_external_access = false", "lock_configuration = true"):
-            db.execute(f"set {setting}")
-        try:
-            return db.sql(query, params=list(params) or None).pl()
-        except duckdb.Error as e:
-            raise BadInput(f"DuckDB cannot run this: {_first_line(e)} Tables: {', '.join(TABLES)}, batches, rejects.") from None
 
 
 def _first_line(error: Exception) -> str:
@@ -180,6 +161,6 @@ def find(lake: Lake, versions: dict[str, int], casebook: Casebook, text: str, *,
     found = lake.query(query, params, versions=versions)
     known = casebook.cases()
     hits = known.filter(pl.any_horizontal(pl.col("case_number", "title").str.to_lowercase().str.contains(low, literal=True)))
-    label = pl.col("case_number") + ", " + pl.col("title")
-    cases = hits.select(kind=pl.lit("case"), id=pl.lit("case:") + pl.col("case_number"), label=label, rank=pl.lit(0, dtype=pl.Int32))
+    titled = pl.col("case_number") + ", " + pl.col("title")
+    cases = hits.select(kind=pl.lit("case"), id=pl.lit("case:") + pl.col("case_number"), label=titled, rank=pl.lit(0, dtype=pl.Int32))
     return pl.concat([cases, found.with_columns(pl.col("rank").cast(pl.Int32))]).sort("rank", maintain_order=True).head(most).select("kind", "id", "label")

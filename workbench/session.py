@@ -266,12 +266,14 @@ class Workbench:
 
         Raises:
             AccessRefused: the query touches plates or persons and no case and purpose are bound.
-            BadInput: not one SELECT, or DuckDB cannot run it (its message is given).
+            BadInput: not one SELECT, or DuckDB cannot run it (its message is given). NotFound: no such table or column.
         """
         with self.deed("sql", "lake", query=query) as outcome:
             names = gate.tables_in(query)
             self._need(names)
-            frame = gate.run(self.lake, self.versions, query, params, [n for n in (*TABLES, "batches", "rejects") if n in names], self.agency.offence_groups)
+            allowed = [n for n in (*TABLES, "batches", "rejects") if n in names]
+            derived = {"incidents": gate.offence_group_sql(self.agency.offence_groups)}
+            frame = self.lake.query(query, params, versions=self.versions, tables=allowed, derived=derived)
             outcome["rows"] = frame.height
         return remember(frame, self._origin())
 

@@ -111,7 +111,7 @@ class Lake:
         return connect(memory=MEMORY)
 
     def query(self, sql: str, params: Sequence[Any] | Mapping[str, Any] = (), *, versions: Mapping[str, int],
-              tables: Iterable[str] | None = None) -> pl.DataFrame:
+              tables: Iterable[str] | None = None, derived: Mapping[str, str] | None = None) -> pl.DataFrame:
         """Ask in SQL over the canonical tables, ``batches`` and ``rejects`` at pinned versions.
 
         The query can read those tables and nothing else: no other file, no network, no setting.
@@ -121,6 +121,7 @@ class Lake:
             params: their values.
             versions: as ``versions()`` gave them.
             tables: the tables that may be seen; None = all.
+            derived: table -> SQL of further columns over its own, e.g. {"calls": "hour(received_at) as hour"}.
 
         Raises:
             NotFound: it names a table or column that is not there.
@@ -129,7 +130,7 @@ class Lake:
         from workbench.lake.ask import ask
 
         allowed = list(SHAPES) if tables is None else [_known(t) for t in tables]
-        return ask(self, sql, params, versions, allowed)
+        return ask(self, sql, params, versions, allowed, derived or {})
 
     def tables_in(self, sql: str) -> list[str]:
         """The tables whose names occur as a word in some SQL; what the query may see is never more."""

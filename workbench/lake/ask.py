@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from workbench.lake import Lake
 
 
-def ask(lake: Lake, sql: str, params: Sequence[Any] | Mapping[str, Any], versions: Mapping[str, int], allowed: Sequence[str]) -> pl.DataFrame:
+def ask(lake: Lake, sql: str, params: Sequence[Any] | Mapping[str, Any], versions: Mapping[str, int], allowed: Sequence[str],
+        derived: Mapping[str, str]) -> pl.DataFrame:
     """Run one SELECT over views of the allowed tables; see ``Lake.query``."""
     con = lake.connect()
     try:
         shown = [t for t in lake.tables_in(sql) if t in allowed]
         files = [f for t in shown for f in lake.files(t, versions)]
         for table in shown:
-            con.execute(f"create view {name(table)} as select * from {lake.relation_sql(table, versions)}")
+            further = f", {derived[table]}" if table in derived else ""
+            con.execute(f"create view {name(table)} as select *{further} from {lake.relation_sql(table, versions)}")
         paths = ", ".join(literal(f) for f in files)
-        con.execute(f"set allowed_paths = [{paths}]; set enable_external_access = false; set lock_configuration = true")
+        con.execute(f"set allowed_paths = [{paths}]; set python_enable_replacements = false; set enable_external_access = false; set lock_configuration = true")
         return _answer(con, sql, params)
     finally:
         con.close()
