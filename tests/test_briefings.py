@@ -92,12 +92,12 @@ def test_a_wrong_parameter_is_refused_before_anything_runs(city: Any, tmp_path: 
 
 
 @pytest.fixture(scope="module")
-def made(city_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def made(untouched_city: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One run by the command line, in a home of its own."""
     base = tmp_path_factory.mktemp("briefing")
     home, workspace = base / "home", base / "city"
     home.mkdir()
-    shutil.copytree(city_path, workspace, symlinks=True)
+    shutil.copytree(untouched_city, workspace)
     env = {**os.environ, "HOME": str(home), "PYTHONPATH": str(Path(wb.__file__).parents[1])}
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "XDG_CACHE_HOME"):
         env.pop(name, None)

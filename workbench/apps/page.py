@@ -16,6 +16,8 @@ from typing import Any
 import panel as pn
 import panel_material_ui as pmui
 
+from panel.util import edit_readonly
+
 from workbench.apps import listed
 from workbench.errors import WorkbenchError
 from workbench.session import Workbench
@@ -82,11 +84,14 @@ def shell(workbench: Workbench, title: str, main: Sequence[Any], *, here: str = 
         width: pixels the main column takes at most, centred; None = the whole window.
     """
     header = pn.pane.HTML(heading(workbench, here), stylesheets=[_HEADER], sizing_mode="stretch_width", margin=0)
-    return pmui.Page(
+    made = pmui.Page(
         title="Workbench", meta_title=f"{title} · {workbench.agency.name}", header=[header], main=list(main), sidebar=list(sidebar),
         sidebar_width=248, main_width=width, app_bar_width="100%", sidebar_resizable=False, theme_config=look(), sx=_PAGE_SX,
-        busy_indicator="linear", favicon=_HERE / "icon.svg", site_url="./",
+        busy_indicator=None, favicon=_HERE / "icon.svg", site_url="./",
     )
+    with edit_readonly(made):
+        made.busy = False  # parts it from a flag of the whole process, which would hold every closed page for ever and show one person's waiting to all
+    return made
 
 
 def heading(workbench: Workbench, here: str) -> str:
