@@ -15,7 +15,6 @@ from typing import Any
 
 import panel as pn
 import panel_material_ui as pmui
-
 from panel.util import edit_readonly
 
 from workbench.apps import listed
@@ -90,7 +89,8 @@ def shell(workbench: Workbench, title: str, main: Sequence[Any], *, here: str = 
         busy_indicator=None, favicon=_HERE / "icon.svg", site_url="./",
     )
     with edit_readonly(made):
-        made.busy = False  # parts it from a flag of the whole process, which would hold every closed page for ever and show one person's waiting to all
+        # Material's page follows a flag of the whole process, which would hold every closed page for ever and show one person's waiting to all.
+        made.busy = made.param.loading
     return made
 
 
