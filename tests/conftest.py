@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CASE = {"case": "2026-0142", "purpose": "investigation", "reason": "tests of the workbench"}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what rests on real data, so that `-m "not real"` leaves it out."""
     for item in items:

@@ -16,7 +16,8 @@ import polars as pl
 import pytest
 
 import workbench as wb
-from workbench import apps, loaders, results, workspace
+from workbench import apps, loaders, models, results, workspace
+from workbench.errors import BadInput
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -41,6 +42,14 @@ def test_the_notebook_lines_of_the_readme_run_as_they_stand(root: Path, in_demo:
     assert isinstance(names["risk"], results.Surface) and isinstance(names["links"], results.Links)
     assert "<svg" in names["risk"]._repr_html_()
     assert names["links"].graph.number_of_edges() > 0
+
+
+def test_every_function_in_the_readmes_table_of_questions_exists(root: Path) -> None:
+    lines = (root / "README.md").read_text(encoding="utf-8").splitlines()
+    shown = re.findall(r"`(\w+\.\w+)\.(\w+)`", "\n".join(lines[lines.index("| question | function | page |") :]))
+    assert {name for name, _ in shown} == set(models.names())
+    for name, function in shown:
+        assert callable(getattr(models.find(name), function)), f"{name}.{function}"
 
 
 def transcripts(root: Path) -> list[tuple[str, str]]:
@@ -94,16 +103,21 @@ def test_the_source_of_the_how_to_loads_and_rejects_as_it_says(root: Path, tmp_p
     assert "received_at" in reasons[0] and "a test of the alarm desk" in reasons[1]
 
 
-def test_the_model_of_the_how_to_answers_on_the_made_up_city(root: Path, city: Any) -> None:
-    names: dict[str, Any] = {}
-    exec(compile(beginning(root / "docs" / "how-to.md", "Which beats"), "how-to.md", "exec"), names)
+def test_the_model_of_the_how_to_is_found_and_answers_on_the_made_up_city(root: Path, own_city: Path) -> None:
+    folder = own_city / "plugins" / "models"
+    (folder / "risen_beats.py").write_text(beginning(root / "docs" / "how-to.md", "Which beats"), encoding="utf-8")
+    assert "risen_beats" in models.names(folder) and "hotspots.kde" in models.names(folder) and "risen_beats" not in models.names()
+    city = wb.open_workbench(own_city)
     incidents = city.incidents()
-    answer = names["ranking"](incidents, city.asof)
+    answer = models.find("risen_beats", folder).ranking(incidents, city.asof)
     assert isinstance(answer, results.Ranking) and answer.headline.startswith("Beat ")
     assert set(answer.table["beat"]) == set(incidents["beat"])
     four_weeks = pl.col("started_at").is_between(city.asof - timedelta(days=28), city.asof, closed="left")
     assert answer.table["now"].sum() == incidents.filter(four_weeks).height > 0
     assert answer.basis.versions["incidents"] == city.versions["incidents"]
+    (folder / "broken.py").write_text("import nothing_of_that_name\n", encoding="utf-8")
+    with pytest.raises(BadInput, match="'broken' in .* cannot be used: ModuleNotFoundError: No module named 'nothing_of_that_name'"):
+        models.find("broken", folder)
 
 
 def test_the_app_of_the_how_to_is_found_and_shows_its_table(root: Path, own_city: Path) -> None:

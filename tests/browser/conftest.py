@@ -28,6 +28,7 @@ ARGS = [
 AT_HOME = ("127.0.0.1", "localhost")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One worker has the browser and the server; the rest of the suite runs beside it."""
     for item in items:

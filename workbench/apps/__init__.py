@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from workbench import plugins as plugin_files
 from workbench.errors import NotFound, did_you_mean
 
 if TYPE_CHECKING:
@@ -38,12 +38,7 @@ class Entry:
     def _module(self) -> ModuleType:
         if not self.plugin:
             return importlib.import_module(f"{__name__}.{self.name}")
-        spec = importlib.util.spec_from_file_location(f"workbench_plugin_app_{self.name}", self.file)
-        if spec is None or spec.loader is None:
-            raise NotFound(f"The app {self.name!r} in {self.file} cannot be read as Python.")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+        return plugin_files.load("app", self.name, self.file)
 
 
 def listed(plugins: Path | None = None) -> list[Entry]:

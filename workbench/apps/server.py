@@ -124,6 +124,8 @@ def _listen(workbench: Workbench, port: int, address: str, loop: IOLoop, keep_se
         unused_session_lifetime_milliseconds=int(keep_session * 1000), check_unused_sessions_milliseconds=int(max(0.2, keep_session / 3) * 1000),
     )
     server.start()
+    # Panel starts one task for the whole process within the first session that is busy, and that task would hold this session's document for ever.
+    loop.add_callback(pn.state._schedule_busy_cleanup)
     return Served(f"http://{host}:{chosen}/", chosen, chosen != port, server, loop)
 
 

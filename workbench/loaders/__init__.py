@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import json
 import pkgutil
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from types import ModuleType
 from workbench import schema
 from workbench.errors import BadInput, NotFound, did_you_mean
 from workbench.loaders.expressions import Reading
+from workbench.plugins import files, load
 
 #: Modules of this folder that are not sources.
 _NOT_SOURCES = frozenset({"expressions"})
@@ -122,7 +122,7 @@ class Source:
 def names(plugins: Path | None = None) -> list[str]:
     """The sources there are, sorted; with ``plugins`` also those of an agency's own folder. Nothing is imported."""
     own = {m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NOT_SOURCES and not m.name.startswith("_")}
-    return sorted(own | set(_plugged(plugins)))
+    return sorted(own | set(files(plugins)))
 
 
 def find(name: str, plugins: Path | None = None) -> Source:
@@ -132,30 +132,12 @@ def find(name: str, plugins: Path | None = None) -> Source:
         NotFound: there is none; the message names the nearest.
         BadInput: its module cannot be used; the message says why.
     """
-    plugged = _plugged(plugins)
+    plugged = files(plugins)
     if name in plugged:
-        return _import(name, plugged[name])
+        return _source(load("source", name, plugged[name]), str(plugged[name]))
     if name not in names():
         raise NotFound(f"There is no source {name!r}.{did_you_mean(name, names(plugins))}")
     return _source(importlib.import_module(f"{__name__}.{name}"), name)
-
-
-def _plugged(plugins: Path | None) -> dict[str, Path]:
-    if plugins is None or not plugins.is_dir():
-        return {}
-    return {p.stem: p for p in plugins.glob("*.py") if not p.stem.startswith("_")}
-
-
-def _import(name: str, path: Path) -> Source:
-    spec = importlib.util.spec_from_file_location(f"workbench_plugin_loaders_{name}", path)
-    if spec is None or spec.loader is None:
-        raise BadInput(f"{path} cannot be read as a Python module.")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise BadInput(f"The source {name!r} in {path} cannot be used: {type(error).__name__}: {error}") from error
-    return _source(module, str(path))
 
 
 def _source(module: ModuleType, where: str) -> Source:

@@ -12,22 +12,32 @@ from pathlib import Path
 from types import ModuleType
 
 from workbench.errors import NotFound, did_you_mean
+from workbench.plugins import files, load
 
 
-def names() -> list[str]:
-    """Every model as "subject.question", e.g. "hotspots.kde", sorted; found in the folders, nothing is imported."""
+def names(plugins: Path | None = None) -> list[str]:
+    """Every model as "subject.question", e.g. "hotspots.kde", sorted; found in the folders, nothing is imported.
+
+    Args:
+        plugins: a workspace's folder ``plugins/models``; its files come behind, by their own name.
+    """
     here = Path(__file__).parent
     subjects = [m.name for m in pkgutil.iter_modules([str(here)]) if m.ispkg]
-    return sorted(f"{s}.{m.name}" for s in subjects for m in pkgutil.iter_modules([str(here / s)]) if not m.ispkg and not m.name.startswith("_"))
+    own = sorted(f"{s}.{m.name}" for s in subjects for m in pkgutil.iter_modules([str(here / s)]) if not m.ispkg and not m.name.startswith("_"))
+    return own + sorted(files(plugins))
 
 
-def find(name: str) -> ModuleType:
+def find(name: str, plugins: Path | None = None) -> ModuleType:
     """The module of that name, imported now.
 
     Raises:
         NotFound: there is none; the message names the nearest.
+        BadInput: a file of ``plugins`` cannot be imported; the message says why.
     """
-    known = names()
+    plugged = files(plugins)
+    if name in plugged:
+        return load("model", name, plugged[name])
+    known = names(plugins)
     if name not in known:
         raise NotFound(f"There is no model {name!r}.{did_you_mean(name, known)}")
     return importlib.import_module(f"{__name__}.{name}")

@@ -18,6 +18,8 @@ from workbench.models.window import Moment, Span, past, span
 from workbench.models.wording import said
 from workbench.results import Surface
 
+TITLE = "Recent counts"
+
 
 def surface(
     incidents: pl.DataFrame, grid: Grid, asof: Moment, *, window: Span = "365d", half_life: Span | None = "90d", horizon: Span = "7d", zone: str = "UTC"

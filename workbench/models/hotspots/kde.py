@@ -21,6 +21,8 @@ from workbench.models import forecast
 from workbench.models.window import Moment, Span, past, span
 from workbench.results import Surface
 
+TITLE = "Kernel density"
+
 _REACH = 5.5  # bandwidths after which the kernel is cut: 4e-8 of its mass lies beyond
 _NODES = 4_000_000  # at most this many nodes between the cells
 _BLOCK = 64
