@@ -104,6 +104,7 @@ def test_case_link_shows_chart_map_timeline_and_evidence_with_base_rates(open_pa
 def test_a_click_on_a_map_cell_shows_what_is_behind_it(page: Any, server: Any) -> None:
     page.goto(f"{server.url}hotspots")
     expect(page.get_by_text(re.compile(r"rank 1 of"))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Over \d+ forecasts"))).to_be_visible()
     table = page.get_by_role("table", name="Cells by expected incidents")
     second = table.locator("tbody tr").nth(1)
     cell = int(second.get_attribute("data-id"))

@@ -14,6 +14,8 @@ from typing import Any
 import panel as pn
 from panel.io.server import get_server
 from tornado.ioloop import IOLoop
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError
 
 from workbench import apps
 from workbench.apps import hub, page
@@ -116,6 +118,8 @@ def _listen(workbench: Workbench, port: int, address: str, loop: IOLoop, keep_se
     chosen = _port(port, address)
     host = f"[{address}]" if ":" in address else address
     pn.extension("vega", nthreads=THREADS)
+    for name in ("asyncio", "bokeh.server.views.ws"):
+        logging.getLogger(name).addFilter(_is_news)  # the same function is added once only
     entries = apps.listed(workbench.path / "plugins")
     titles = {"/": workbench.agency.name} | {f"/{e.name}": f"{e.title} · {workbench.agency.name}" for e in entries}
     server = get_server(
@@ -127,6 +131,12 @@ def _listen(workbench: Workbench, port: int, address: str, loop: IOLoop, keep_se
     # Panel starts one task for the whole process within the first session that is busy, and that task would hold this session's document for ever.
     loop.add_callback(pn.state._schedule_busy_cleanup)
     return Served(f"http://{host}:{chosen}/", chosen, chosen != port, server, loop)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """A page left while its answer was under way is no fault; everything else is logged."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, (WebSocketClosedError, StreamClosedError)) and "connection was closed" not in record.getMessage()
 
 
 def _routes(workbench: Workbench, entries: list[apps.Entry]) -> dict[str, Any]:
