@@ -44,6 +44,7 @@ class Chart {
     cy.on("mouseout", "node, edge", e => { e.target.removeClass("over"); this.stage.style.cursor = ""; this.tip.hide(); });
     cy.on("mousemove", "node, edge", e => this.tip.show(e.target.data("tip"), e.renderedPosition.x, e.renderedPosition.y));
     cy.on("pan zoom grab", () => this.tip.hide());
+    cy.on("zoom", () => this.legible());
     this.box.addEventListener("keydown", this.keys = e => {
       const step = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] }[e.key];
       if (step) cy.panBy({ x: step[0], y: step[1] });
@@ -54,6 +55,14 @@ class Chart {
       else return;
       e.preventDefault();
     });
+  }
+
+  /** Keeps names readable when the whole of a large chart is shown: as the chart shrinks, its letters shrink less. */
+  legible() {
+    const { cy } = this, grow = Math.min(2.2, Math.max(1, 0.85 / cy.zoom()));
+    if (cy.nodes().length > MANY || Math.abs(grow - (this.grown || 1)) < 0.08) return;
+    this.grown = grow;
+    cy.batch(() => { for (const n of cy.nodes()) if (grow > 1) n.style("font-size", (n.data("centre") ? 14 : 13) * grow); else n.removeStyle("font-size"); });
   }
 
   zoom(factor) { this.cy.zoom({ level: this.cy.zoom() * factor, renderedPosition: { x: this.box.clientWidth / 2, y: this.box.clientHeight / 2 } }); }
@@ -83,6 +92,8 @@ class Chart {
   arrange(afresh, before = new Map()) {
     const { cy } = this, kept = afresh ? [] : cy.nodes().filter(n => before.has(n.id()));
     if (!cy.nodes().length) return;
+    this.grown = 1;
+    cy.nodes().removeStyle("font-size");
     const some = kept.length > 0 && kept.length >= cy.nodes().length * 0.2;
     if (!some || kept.length < cy.nodes().length) {
       if (some) for (const n of cy.nodes()) if (!before.has(n.id())) this.near(n, before);
