@@ -28,15 +28,6 @@ ARGS = [
 AT_HOME = ("127.0.0.1", "localhost")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker has the browser and the server; the rest of the suite runs beside it."""
-    for item in items:
-        if Path(__file__).parent in Path(str(item.fspath)).parents:
-            item.add_marker(pytest.mark.xdist_group("browser"))
-            item.add_marker(pytest.mark.browser)
-
-
 @dataclass
 class Recorder:
     """What a browser context asked for and what went wrong in it."""

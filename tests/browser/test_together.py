@@ -34,6 +34,8 @@ def _start(*args: object) -> subprocess.Popen[str]:
 
 KERNEL = """
 import workbench as wb
+
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.browser]  # one worker has the browser; the others go on beside it
 city = wb.open_workbench({path!r}, case="2026-0142", purpose="investigation", reason="test")
 seen = []
 for _ in range(8):

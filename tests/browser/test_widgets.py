@@ -20,6 +20,8 @@ from workbench.views import linkchart, webmap
 from workbench.views.linkchart import LinkChart
 from workbench.views.webmap import WebMap
 
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.browser]  # one worker has the browser; the others go on beside it
+
 PLANE = Plane.local(41.6, -90.9)
 HOSTILE = '<img src=x onerror="window.evil=1"><script>window.evil=1</script>'
 GRID = Grid(PLANE, -5000, -2500, 100, 50, 100)
