@@ -38,7 +38,7 @@ lab: env
 	@$(BIN)/workbench lab -w $(DEMO) -- $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
 test: env-test
-	@CHROMIUM="$$(.ci/environment chromium)" $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not soak" --durations=15 $(ARGS)
+	@CHROMIUM="$$(.ci/environment chromium)" $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not soak" --durations=15 $(ARGS)
 
 soak: env-test
 	@CHROMIUM="$$(.ci/environment chromium)" $(BIN)/python -m pytest -m soak --durations=15 $(ARGS)

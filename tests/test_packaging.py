@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("packaging")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

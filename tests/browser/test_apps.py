@@ -18,7 +18,7 @@ from workbench.apps import find, listed, names
 from workbench.apps import server as serving_room
 from workbench.session import open_workbench
 
-pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.browser]  # one worker has the browser; the others go on beside it
+pytestmark = pytest.mark.browser
 
 SIZES = [(1440, 900), (1024, 768)]
 

@@ -35,7 +35,7 @@ def _start(*args: object) -> subprocess.Popen[str]:
 KERNEL = """
 import workbench as wb
 
-pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.browser]  # one worker has the browser; the others go on beside it
+pytestmark = pytest.mark.browser
 city = wb.open_workbench({path!r}, case="2026-0142", purpose="investigation", reason="test")
 seen = []
 for _ in range(8):

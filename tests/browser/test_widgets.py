@@ -20,7 +20,7 @@ from workbench.views import linkchart, webmap
 from workbench.views.linkchart import LinkChart
 from workbench.views.webmap import WebMap
 
-pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.browser]  # one worker has the browser; the others go on beside it
+pytestmark = pytest.mark.browser
 
 PLANE = Plane.local(41.6, -90.9)
 HOSTILE = '<img src=x onerror="window.evil=1"><script>window.evil=1</script>'
