@@ -196,11 +196,13 @@ def scene(tmp_path_factory: pytest.TempPathFactory, server: Server) -> tuple[Pat
     return home / "base", later, content(whole), seconds, steps
 
 
-def test_a_load_killed_at_twenty_random_moments_is_never_half_visible_and_the_next_completes_it(
-        scene: tuple[Path, Path, tuple[pl.DataFrame, pl.DataFrame], float, int], server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kills", "seed"), [pytest.param(20, 20, id="twenty"), pytest.param(200, 7, id="two-hundred", marks=pytest.mark.soak)])
+def test_a_load_killed_at_random_moments_is_never_half_visible_and_the_next_completes_it(
+        scene: tuple[Path, Path, tuple[pl.DataFrame, pl.DataFrame], float, int], server: Server, tmp_path: Path, kills: int, seed: int) -> None:
     base, later, whole, seconds, _ = scene
-    chance = random.Random(20)
-    moments = [chance.uniform(0.0, seconds) for _ in range(9)] + [chance.uniform(0.6 * seconds, 1.05 * seconds) for _ in range(11)]
+    chance = random.Random(seed)
+    early = kills * 9 // 20
+    moments = [chance.uniform(0.0, seconds) for _ in range(early)] + [chance.uniform(0.6 * seconds, 1.05 * seconds) for _ in range(kills - early)]
     there = []
     for n, moment in enumerate(moments):
         path = Path(shutil.copytree(base, tmp_path / str(n)))
