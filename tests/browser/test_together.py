@@ -16,6 +16,8 @@ import pytest
 import workbench as wb
 from workbench import workspace
 
+pytestmark = pytest.mark.browser
+
 
 def _split(file: Path, folder: Path, parts: int) -> list[Path]:
     with gzip.open(file, "rt", encoding="utf-8", newline="") as text:
@@ -34,8 +36,6 @@ def _start(*args: object) -> subprocess.Popen[str]:
 
 KERNEL = """
 import workbench as wb
-
-pytestmark = pytest.mark.browser
 city = wb.open_workbench({path!r}, case="2026-0142", purpose="investigation", reason="test")
 seen = []
 for _ in range(8):
