@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,15 +80,25 @@ def _sample(path: Path) -> None:
     Casebook(path / "casebook.db").fill(samples / "cases.json", user=current_user())
 
 
-def load(folder: Path, source: Source, file: Path, *, user: str | None = None, progress: Callable[[str, float], None] | None = None) -> LoadReport:
-    """Load one file into a workspace's lake, written down in its audit.
+def source(folder: Path, name: str) -> Source:
+    """A source by name as this workspace has it: its own (plugins/loaders/NAME.py or NAME.toml) before a built-in one.
+
+    Raises:
+        NotFound: there is none. BadInput: its file cannot be used.
+    """
+    return find(name, plugins=folder / "plugins" / "loaders")
+
+
+def load(folder: Path, source: Source, file: Path, *, user: str | None = None, progress: Callable[[str, float], None] | None = None,
+         zone: str | None = None, said: Mapping[str, str] | None = None) -> LoadReport:
+    """Load one file into a workspace's lake, written down in its audit; ``zone`` and ``said`` as for ``Lake.load``.
 
     Raises:
         BadInput: the file is missing, empty, or not one of this source.
     """
     person = Person(user or current_user())
     with Audit(folder / "audit.db").deed(person, "load", source.name, file=file.name) as outcome:
-        report = Lake(folder / "lake").load(source, file, user=person.user, progress=progress)
+        report = Lake(folder / "lake").load(source, file, user=person.user, progress=progress, zone=zone, said=said)
         outcome.update(batch_id=report.batch_id, **{k: v for k, v in report.to_json().items() if k not in ("source", "file", "seconds")})
     return report
 

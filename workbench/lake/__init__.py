@@ -40,7 +40,7 @@ class Lake:
         self._view = View(self.path)
 
     def load(self, source: Source, file: Path, *, zone: str | None = None, user: str = "", progress: Progress | None = None,
-             memory: str = LOAD_MEMORY) -> LoadReport:
+             memory: str = LOAD_MEMORY, said: Mapping[str, str] | None = None) -> LoadReport:
         """Take one file in as one batch.
 
         Args:
@@ -50,6 +50,7 @@ class Lake:
             user: who loads, for the ledger.
             progress: called with a phase (checking, reading, comparing, writing) and its share done, 0 to 1.
             memory: bound for mapping and comparing; larger work spills to the lake's own disk.
+            said: what the source asks for and is not in the file (``Source.asks``), e.g. {"case_number": "2026-0142"}.
 
         Returns:
             The counts; they always balance. The same bytes with the same mapping again add nothing.
@@ -64,7 +65,7 @@ class Lake:
         if coded:
             raise BadInput(f"The lake's folder {self.path} has {coded[0]!r} in its path, which Delta tables take for a coded character; rename that folder.")
         self.path.mkdir(parents=True, exist_ok=True)
-        return Load(self.path, self._view, source, Path(file), zone or source.zone, user, memory, progress or _quiet).run()
+        return Load(self.path, self._view, source, Path(file), zone or source.zone, user, memory, progress or _quiet, said or {}).run()
 
     def sweep(self) -> list[str]:
         """Clear away what killed loads left; gives their batches. Every load does this first."""

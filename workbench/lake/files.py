@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import json
 import queue
+import re
 import threading
 import zipfile
 import zlib
@@ -239,15 +240,22 @@ def _line(record: int, line: int, reason: str, raw: str) -> str:
 
 
 def _columns(ready: Ready, found: list[str]) -> None:
-    """Find the source's raw columns among those of the file, exactly or but for case, and note them as the file spells them."""
-    folded = {c.casefold(): c for c in reversed(found)}
-    spelt = {c: c if c in found else folded.get(c.casefold(), "") for c in (*ready.source.columns, *ready.source.optional)}
+    """Find the source's raw columns among those of the file, exactly or but for case and punctuation, and note them as the file spells them."""
+    folded = {_folded(c): c for c in reversed(found)}
+    spelt = {}
+    for c in (*ready.source.columns, *ready.source.optional):
+        names = (c, *ready.source.also.get(c, ()))
+        spelt[c] = next((n for n in names if n in found), "") or next((folded[_folded(n)] for n in names if _folded(n) in folded), "")
     lacking = [c for c in ready.source.columns if not spelt[c]]
     if lacking:
         shown = ", ".join(repr(c) for c in lacking[:8]) + (f" and {len(lacking) - 8} more" if len(lacking) > 8 else "")
         hint = did_you_mean(lacking[0], found)
         raise BadInput(f"{ready.file.name} is not a file of {ready.source.name}: it has no column {shown}.{hint} Nothing was loaded.")
     ready.columns = tuple(spelt.values())
+
+
+def _folded(column: str) -> str:
+    return re.sub(r"[\W_]+", "", column.casefold()) or column
 
 
 def _raw(ready: Ready, piece: Path) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,9 +22,10 @@ import duckdb
 from workbench.engines.duckdb import connect, literal
 from workbench.errors import BadInput, WorkbenchError
 from workbench.lake import compare, files, mapping, rejects, sweep, tables
+from workbench.lake.filling import Filling
 from workbench.lake.report import LoadReport
 from workbench.lake.view import View
-from workbench.loaders import Source
+from workbench.loaders import Source, functions
 
 Progress = Callable[[str, float], None]
 #: Files of the ledger above which they are folded into one; pinned versions keep theirs.
@@ -43,12 +44,14 @@ class Load:
     user: str
     memory: str
     progress: Progress
+    said: Mapping[str, str] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
     batch_id: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}")
     recorded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     sha256: str = ""
     size: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
+    fill: Filling = field(init=False)
 
     def run(self) -> LoadReport:
         """Do it.
@@ -58,6 +61,8 @@ class Load:
         """
         files.check(self.file)
         _zone(self.zone)
+        self.said = self.source.saying(self.said)
+        self.fill = Filling(self.source, self.file, self.zone, self.said, self.root)
         self.source.form(self.file)
         before = self.file.stat()
         self.size = before.st_size
@@ -80,6 +85,7 @@ class Load:
     @contextmanager
     def _engine(self) -> Iterator[duckdb.DuckDBPyConnection]:
         con = connect(memory=self.memory, spill=sweep.folder(self.root, self.batch_id) / "spill")
+        functions.register(con)
         try:
             yield con
         finally:
@@ -93,7 +99,7 @@ class Load:
         row = con.execute(
             f"select batch_id, read, rejected, strftime(recorded_at, '%Y-%m-%d %H:%M') from ({self.view.current('batches', versions)}) "
             "where sha256 = ? and source = ? and mapping_version = ? order by recorded_at limit 1",
-            [self.sha256, self.source.name, self.source.mapping_version(self.zone)]).fetchone()
+            [self.sha256, self.source.name, self.source.mapping_version(self.zone, self.said)]).fetchone()
         if row is None:
             return None
         return LoadReport(source=self.source.name, file=str(self.file), read=row[1], added=0, updated=0, duplicate=row[1] - row[2], rejected=row[2],
@@ -110,12 +116,12 @@ class Load:
                 sound = 0
                 for place, part in enumerate(self.source.parts):
                     path = work / f"{self.batch_id}-new-{number}p{place}.parquet"
-                    rows = self._copy(con, mapping.sound_rows(self.source, part, piece.raw, self.zone, provenance), path)
+                    rows = self._copy(con, mapping.sound_rows(self.source, part, piece.raw, self.fill, provenance), path)
                     sound += rows
                     if rows:
                         staged[part.table].append(tables.DataFile(path, rows))
                 if sound != piece.records:
-                    rejects.collect(con, self.source, piece, self.zone)
+                    rejects.collect(con, self.source, piece, self.fill)
             done = piece.share
         return staged
 
@@ -196,7 +202,8 @@ class Load:
             moment = self._moment(con, versions)
             seconds = round(time.monotonic() - self.began, 3)
             row = {
-                "batch_id": literal(self.batch_id), "source": literal(self.source.name), "mapping_version": literal(self.source.mapping_version(self.zone)),
+                "batch_id": literal(self.batch_id), "source": literal(self.source.name),
+                "mapping_version": literal(self.source.mapping_version(self.zone, self.said)),
                 "file": literal(self.file.name), "sha256": literal(self.sha256), "bytes": str(self.size), "read": str(ready.read),
                 "added": str(counts["added"]), "updated": str(counts["updated"]), "duplicate": str(counts["duplicate"]),
                 "rejected": str(sum(self.rejected.values())), "tables": f"[{', '.join(literal(t) for t in filled)}]",

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from workbench import schema
 from workbench.engines.duckdb import literal, name
+from workbench.lake.filling import Filling
 from workbench.lake.records import NUMBER
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import ZONE, Reading, Stepped
+from workbench.loaders.expressions import Reading, Stepped
 
 _NO_PART = "not of a kind that this source knows"
 
@@ -26,32 +27,28 @@ class Provenance:
     recorded_at: str
 
 
-def sound_rows(source: Source, part: Part, raw: str, zone: str, provenance: Provenance) -> str:
+def sound_rows(source: Source, part: Part, raw: str, fill: Filling, provenance: Provenance) -> str:
     """SQL of the part's rows that can be used: canonical columns, then provenance."""
     columns = [f"{name('@' + c)} as {name(c)}" for c in schema.table(part.table).columns]
     columns += [f"{literal(provenance.source)} as source", f"{literal(provenance.batch_id)} as batch_id", f"{name(NUMBER)} as line"]
     columns.append(f"timestamptz {literal(provenance.recorded_at)} as recorded_at")
     unsound = " or ".join(f"coalesce({condition}, false)" for condition, _ in _reasons(part))
-    return _zoned(f"select {', '.join(columns)} from ({_mapped(source, part, raw)}) where not ({unsound})", zone)
+    return fill(f"select {', '.join(columns)} from ({_mapped(source, part, raw)}) where not ({unsound})")
 
 
-def unsound_rows(source: Source, part: Part, raw: str, zone: str) -> str:
+def unsound_rows(source: Source, part: Part, raw: str, fill: Filling) -> str:
     """SQL of the part's records that cannot be used: record, reason."""
     cases = " ".join(f"when {condition} then {literal(reason)}" for condition, reason in _reasons(part))
-    return _zoned(f"select record, reason from (select {name(NUMBER)} as record, case {cases} end as reason from ({_mapped(source, part, raw)})) "
-                  "where reason is not null", zone)
+    return fill(f"select record, reason from (select {name(NUMBER)} as record, case {cases} end as reason from ({_mapped(source, part, raw)})) "
+                  "where reason is not null")
 
 
-def strange_rows(source: Source, raw: str, zone: str) -> str:
+def strange_rows(source: Source, raw: str, fill: Filling) -> str:
     """SQL of the records that no part takes: record, reason; "" when a part takes all."""
     if any(part.where == "true" for part in source.parts):
         return ""
     taken = " or ".join(f"coalesce({part.where}, false)" for part in source.parts)
-    return _zoned(f"select {name(NUMBER)} as record, {literal(_NO_PART)} as reason from ({raw}) where not ({taken})", zone)
-
-
-def _zoned(sql: str, zone: str) -> str:
-    return sql.replace(ZONE, zone.replace("'", "''"))
+    return fill(f"select {name(NUMBER)} as record, {literal(_NO_PART)} as reason from ({raw}) where not ({taken})")
 
 
 def _mapped(source: Source, part: Part, raw: str) -> str:

@@ -10,6 +10,7 @@ import duckdb
 
 from workbench.engines.duckdb import literal
 from workbench.lake import files, mapping, tables
+from workbench.lake.filling import Filling
 from workbench.loaders import Source
 
 _OLDER = "older edition than the one held (revised_at)"
@@ -20,11 +21,11 @@ def begin(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("create or replace temp table refused (record bigint, reason varchar)")
 
 
-def collect(con: duckdb.DuckDBPyConnection, source: Source, piece: files.Piece, zone: str) -> None:
+def collect(con: duckdb.DuckDBPyConnection, source: Source, piece: files.Piece, fill: Filling) -> None:
     """Take the records of a piece that the mapping cannot use into ``refused``; a second pass over it, only made when there are any."""
     for part in source.parts:
-        con.execute(f"insert into refused {mapping.unsound_rows(source, part, piece.raw, zone)}")
-    strange = mapping.strange_rows(source, piece.raw, zone)
+        con.execute(f"insert into refused {mapping.unsound_rows(source, part, piece.raw, fill)}")
+    strange = mapping.strange_rows(source, piece.raw, fill)
     if strange:
         con.execute(f"insert into refused {strange}")
 

@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import json
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -21,11 +22,19 @@ from workbench.loaders.expressions import Reading
 from workbench.plugins import files, load
 
 #: Modules of this folder that are not sources.
-_NOT_SOURCES = frozenset({"expressions"})
+_NOT_SOURCES = frozenset({"expressions", "functions", "mapped"})
+#: What a packed file's name ends in, behind the suffix of its form.
+PACKED = ("", ".gz", ".zip", ".zst")
 FORMATS: dict[str, tuple[str, ...]] = {
-    "csv": (".csv", ".csv.gz", ".csv.zip", ".txt", ".txt.gz", ".tsv", ".tsv.gz", ".tab", ".tab.gz"),
-    "parquet": (".parquet",),
-    "ndjson": (".ndjson", ".ndjson.gz", ".jsonl", ".jsonl.gz"),
+    "csv": (".csv", ".txt", ".tsv", ".tab", ".psv"),
+    "parquet": (".parquet", ".pq"),
+    "ndjson": (".ndjson", ".jsonl"),
+    "json": (".json",),
+    "xml": (".xml",),
+    "excel": (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"),
+    "geojson": (".geojson", ".json"),
+    "shapefile": (".shp", ".shp.zip"),
+    "osm": (".osm.pbf",),
 }
 
 
@@ -64,12 +73,19 @@ class Source:
         name: as in ``workbench load NAME FILE``; the module's name.
         title: what it is, in a few words.
         parts: the tables it fills.
-        columns: raw columns the expressions use; a file that lacks one is not of this source and is refused.
+        columns: raw columns the expressions use; a file that lacks one is not of this source and is refused. A file's own spelling may
+            differ in case, blanks and punctuation ("Case Number" is also case_number).
         optional: raw columns that a file may lack; they are null then.
+        also: raw column -> other names that it has in some editions of the export.
         zone: time zone of its wall-clock times (IANA name).
-        formats: forms it comes in, out of "csv", "parquet", "ndjson"; the file's suffix tells which.
-        delimiter: of the CSV form.
-        encoding: of the text forms; a record with bytes that are not in it is rejected.
+        formats: forms it comes in, keys of FORMATS; the file's suffix tells which. Each may be packed (gz, zip, zst).
+        delimiter: of the CSV form; "" = told from the header.
+        encoding: of the text forms; a record with bytes that are not in it is rejected. "" = UTF-8 where the whole file is that, else Windows-1252.
+        records: where the records lie: member path of a JSON document ("data.results"; "" = the list it is), tag of an XML element, sheet of an
+            Excel book ("" = the first).
+        asks: what must be said with a load and is not in the file: name -> what it is (``expressions.said``).
+        takes: the same, but may be left out; null then.
+        beside: code lists that lie beside the file: name -> file name pattern (``expressions.listed``); without the file codes stay without a wording.
         notes: quirks that are handled, one sentence each.
     """
 
@@ -82,6 +98,11 @@ class Source:
     formats: tuple[str, ...] = ("csv",)
     delimiter: str = ","
     encoding: str = "utf-8"
+    records: str = ""
+    also: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    asks: Mapping[str, str] = field(default_factory=dict, hash=False)
+    takes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    beside: Mapping[str, str] = field(default_factory=dict, hash=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
@@ -97,13 +118,13 @@ class Source:
         """The tables it fills."""
         return tuple(part.table for part in self.parts)
 
-    def mapping_version(self, zone: str | None = None) -> str:
-        """12 hex digits that change when the mapping, the zone or a table's columns change; the ledger keeps it with each batch."""
-        said = asdict(self)
-        said.pop("notes"), said.pop("title")
+    def mapping_version(self, zone: str | None = None, said: Mapping[str, str] | None = None) -> str:
+        """12 hex digits that change when the mapping, the zone, what was said or a table's columns change; the ledger keeps it with each batch."""
+        about = asdict(self)
+        about.pop("notes"), about.pop("title")
         given = [[e.given for e in part.columns.values() if isinstance(e, Reading)] for part in self.parts]
         shapes = {t: {n: c.type for n, c in schema.table(t).columns.items()} for t in self.tables}
-        return hashlib.sha256(json.dumps([said, given, shapes, zone or self.zone], sort_keys=True).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps([about, given, shapes, zone or self.zone, dict(said or {})], sort_keys=True).encode()).hexdigest()[:12]
 
     def form(self, file: Path) -> str:
         """Which of the source's forms a file has, told by its suffix.
@@ -113,10 +134,24 @@ class Source:
         """
         name = file.name.lower()
         for form in self.formats:
-            if name.endswith(FORMATS[form]):
+            if any(name.endswith(suffix + packed) for suffix in FORMATS[form] for packed in PACKED):
                 return form
         shown = ", ".join(s for form in self.formats for s in FORMATS[form])
-        raise BadInput(f"{file.name} is not of a form that {self.name} reads; its files end in {shown}.")
+        raise BadInput(f"{file.name} is not of a form that {self.name} reads; its files end in {shown}, plain or packed (.gz, .zip, .zst).")
+
+    def saying(self, said: Mapping[str, str]) -> dict[str, str]:
+        """What was said with a load, checked.
+
+        Raises:
+            BadInput: something that must be said was not, or something said is not asked for.
+        """
+        for name in said:
+            if name not in self.asks and name not in self.takes:
+                raise BadInput(f"{self.name} does not ask for {name!r}.{did_you_mean(name, [*self.asks, *self.takes])}")
+        for name, help in self.asks.items():
+            if not said.get(name, "").strip():
+                raise BadInput(f"{self.name} needs {name}: {help}. Say it with: --set {name}=...")
+        return {n: v.strip() for n, v in said.items() if v.strip()}
 
 
 def names(plugins: Path | None = None) -> list[str]:

@@ -18,6 +18,8 @@ from workbench.errors import BadInput
 
 #: Stands for the source's time zone; the lake puts in the zone that the load was given.
 ZONE = "{zone}"
+#: Stands for the lake's own secret, so that hashes of one lake say nothing in another.
+SALT = "{salt}"
 #: Texts that mean "nothing here".
 BLANKS = ("", "NA", "N/A", "NULL", "null")
 
@@ -159,6 +161,50 @@ def place(lon: str, lat: str, nowhere: Sequence[tuple[float, float]] = ()) -> di
         "lon": Reading.of(sound(x, y, x), text(lon), steps, sound(a, b, a), probe=a),
         "lat": Reading.of(sound(x, y, y), text(lat), steps, sound(a, b, b), probe=b),
     }
+
+
+def planar_place(x: str, y: str, crs: str, nowhere: Sequence[tuple[float, float]] = ()) -> dict[str, str]:
+    """Columns ``lon`` and ``lat`` out of coordinates in a projected CRS ("ESRI:102696": feet or metres as the CRS has them).
+
+    There is no position where one is missing or zero, or within one unit of one of ``nowhere`` (x, y). Only a coordinate that is no
+    number at all counts as not readable.
+    """
+    a, b = f"try_cast({x} as double)", f"try_cast({y} as double)"
+    steps = ((_step(a), a), (_step(b), b))
+
+    def point(a: str, b: str) -> str:
+        tests = [f"isfinite({a})", f"isfinite({b})", f"{a} <> 0", f"{b} <> 0"]
+        tests += [f"not (abs({a} - ({u})) < 1 and abs({b} - ({v})) < 1)" for u, v in nowhere]
+        return f"(case when {' and '.join(tests)} then planar_degrees({quoted(crs)}, {a}, {b}) end)"
+
+    whole = point(a, b)
+    step = _step(whole)
+    steps = (*steps, (step, whole))
+    return {
+        "lon": Reading.of(f"({whole})[1]", text(x), steps, f"({_ref(step)})[1]", probe=_ref(steps[0][0])),
+        "lat": Reading.of(f"({whole})[2]", text(y), steps, f"({_ref(step)})[2]", probe=_ref(steps[1][0])),
+    }
+
+
+def member(expr: str, path: str) -> str:
+    """A member of a raw column that holds JSON, as text: ``member(column("vehicle"), "$.color[0].name")``. Null where it is not there."""
+    return f"json_extract_string(try_cast({expr} as json), {quoted(path)})"
+
+
+def said(name: str) -> str:
+    """What was said with the load under that name (``Source.asks``, ``Source.takes``); null where it was not."""
+    return f"{{said:{name}}}"
+
+
+def listed(name: str, key: str, value: str, expr: str) -> str:
+    """The wording that the code list ``name`` (``Source.beside``) has for a text: its column ``value`` where its column ``key`` equals
+    ``expr``; null where it has none or the list is not there."""
+    return f"({{beside:{name}:{key}:{value}}})[trim({expr})]"
+
+
+def keyed_hash(expr: str) -> str:
+    """32 hex digits of a text and this lake's own secret: the same text is the same hash in this lake, and nobody can try out texts elsewhere."""
+    return f"(case when {expr} is not null then left(sha256({quoted(SALT)} || chr(31) || {expr}), 32) end)"
 
 
 def split(expr: str, separator: str = ";") -> str:

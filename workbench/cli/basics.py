@@ -1,4 +1,4 @@
-"""The command line: parse, one call, one line. ``workbench --help`` lists the commands."""
+"""The commands everybody begins with: make a workspace, load, look, brief, serve, lab, audit, demo."""
 
 from __future__ import annotations
 
@@ -6,42 +6,14 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
+from workbench.cli.common import Add, bar, pair
 from workbench.errors import BadInput, WorkbenchError
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 a clear error said on stderr, 2 the command line is wrong."""
-    args = _parser().parse_args(argv)
-    try:
-        return int(args.run(args) or 0)
-    except WorkbenchError as e:
-        print(f"workbench: {e}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nworkbench: stopped.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    about = "Investigative analytics for real-time crime centres: load exports, ask models, brief commanders."
-    parser = argparse.ArgumentParser(prog="workbench", description=about)
-    parser.add_argument("--version", action="version", version=f"workbench {_version()}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    def add(name: str, run: Callable[[argparse.Namespace], Any], help: str, *, workspace: bool = True) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=help, description=help)
-        if workspace:
-            sub.add_argument("-w", "--workspace", metavar="DIR", help="workspace folder (default: nearest parent that holds agency.toml)")
-        sub.set_defaults(run=run)
-        return sub
-
+def commands(add: Add) -> None:
+    """Declare them."""
     init = add("init", _init, "make a workspace folder", workspace=False)
     init.add_argument("folder", metavar="DIR", nargs="?", help="where")
     init.add_argument("-w", "--workspace", metavar="DIR", help="the same as DIR")
@@ -54,6 +26,8 @@ def _parser() -> argparse.ArgumentParser:
     load = add("load", _load, "load export files into the lake")
     load.add_argument("source", metavar="SOURCE", help="a source; see: workbench sources")
     load.add_argument("files", metavar="FILE", nargs="+", type=Path, help="the export files")
+    load.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="something the source asks for, e.g. case_number=2026-0142")
+    load.add_argument("--zone", help="time zone of the file's wall clocks, where it is not the source's own")
     load.add_argument("--json", action="store_true", help="print one JSON object a file")
 
     sources = add("sources", _sources, "list the sources that can be loaded")
@@ -85,16 +59,6 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("-w", "--workspace", metavar="DIR", help="the same as DIR")
     demo.add_argument("--no-serve", action="store_true", help="stop after the files")
     demo.add_argument("--port", type=int, default=5006, help="port on 127.0.0.1")
-    return parser
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("workbench")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 def _folder(args: argparse.Namespace, default: str | None = None) -> str:
@@ -113,20 +77,20 @@ def _init(args: argparse.Namespace) -> None:
     made = workspace.create(folder, sample=args.sample, name=args.name, zone=args.zone, bounds=tuple(args.bounds) if args.bounds else None, beats=args.beats)
     print(f"{'Made' if made.new else 'Completed'} the workspace {folder}.")
     if args.sample:
-        for report in workspace.load_sample(made.path, progress=_bar()):
+        for report in workspace.load_sample(made.path, progress=bar()):
             print(report.sentence())
     print(f"Next: workbench {'serve' if args.sample else 'sources'} -w {folder}")
 
 
 def _load(args: argparse.Namespace) -> None:
     from workbench import workspace
-    from workbench.loaders import find
     from workbench.session import find_workspace
 
     folder = find_workspace(args.workspace)
-    source = find(args.source, plugins=folder / "plugins" / "loaders")
+    source = workspace.source(folder, args.source)
+    said = dict(pair(p, "--set", "case_number=2026-0142") for p in args.set)
     for file in args.files:
-        report = workspace.load(folder, source, file, progress=None if args.json else _bar())
+        report = workspace.load(folder, source, file, progress=None if args.json else bar(), zone=args.zone, said=said)
         print(json.dumps(report.to_json()) if args.json else report.sentence(), flush=True)
 
 
@@ -187,12 +151,10 @@ def _brief(args: argparse.Namespace) -> None:
                 print(f"  {p.name:16} {p.type:10} default {p.default!r:22} {p.help}")
         return
     given: dict[str, str] = {}
-    for pair in args.parameter:
-        name, eq, value = pair.partition("=")
-        if not eq:
-            raise BadInput(f"-p {pair!r} is not NAME=VALUE, e.g. -p asof=2026-07-01")
-        given[name.strip()] = value
-    files = briefings.run(city, args.template, given, args.out, progress=_bar())
+    for text in args.parameter:
+        name, value = pair(text, "-p", "asof=2026-07-01")
+        given[name] = value
+    files = briefings.run(city, args.template, given, args.out, progress=bar())
     for path in (files.ipynb, files.html, files.pdf):
         print(path)
 
@@ -237,28 +199,4 @@ def _audit(args: argparse.Namespace) -> int:
 def _demo(args: argparse.Namespace) -> None:
     from workbench import demo
 
-    demo.run(Path(_folder(args, "workbench-demo")), serve=not args.no_serve, port=args.port, progress=_bar())
-
-
-def _bar() -> Callable[[str, float], None] | None:
-    """A progress bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        return None
-    from tqdm import tqdm
-
-    bar: list[Any] = []
-
-    def show(phase: str, fraction: float) -> None:
-        if not bar:
-            bar.append(tqdm(total=100, bar_format="{desc:32} {bar} {n:3.0f} %", leave=False, file=sys.stderr))
-        bar[0].set_description_str(phase[:32], refresh=False)
-        bar[0].n = min(100, round(100 * fraction))
-        bar[0].refresh()
-        if fraction >= 1:
-            bar.pop().close()
-
-    return show
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    demo.run(Path(_folder(args, "workbench-demo")), serve=not args.no_serve, port=args.port, progress=bar())

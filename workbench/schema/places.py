@@ -1,0 +1,72 @@
+"""Tables of where things are: cameras, units, boundaries, streets and the rooms of buildings."""
+
+from __future__ import annotations
+
+from workbench.schema.shape import PLACE, Column, Table
+
+PLACES = (
+    Table("cameras", "one camera: fixed, worn by an officer, or in a vehicle", ("camera_id",), {
+        "camera_id": Column("VARCHAR", "id of the camera", True),
+        "kind": Column("VARCHAR", "street, red light, speed, plate reader, private, body, vehicle", True),
+        "name": Column("VARCHAR", "what people call it"),
+        **PLACE,
+        "bearing": Column("DOUBLE", "where it looks, degrees clockwise of north"),
+        "field_of_view": Column("DOUBLE", "width of what it sees, degrees"),
+        "range_m": Column("DOUBLE", "how far it is of use, metres"),
+        "height_m": Column("DOUBLE", "metres above ground"),
+        "approaches": Column("VARCHAR[]", "directions of traffic it watches, e.g. NB, SB"),
+        "retention_days": Column("DOUBLE", "how long it keeps its film"),
+        "live": Column("BOOLEAN", "can be watched live"),
+        "owner_kind": Column("VARCHAR", "police, city, transport, business, resident"),
+        "owner": Column("VARCHAR", "who to ask; no resident's name"),
+        "consent": Column("VARCHAR", "what the owner agreed to: registry only, on request, live"),
+        "unit": Column("VARCHAR", "the unit that wears or carries it (body, vehicle)"),
+        "active_from": Column("TIMESTAMPTZ", "works since"),
+        "active_to": Column("TIMESTAMPTZ", "worked until; null = still"),
+    }, time=""),
+    Table("units", "where one patrol unit was at one time (vehicle location, AVL)", ("unit", "seen_at"), {
+        "unit": Column("VARCHAR", "the unit", True),
+        "seen_at": Column("TIMESTAMPTZ", "when", True),
+        "lon": Column("DOUBLE", "WGS84 degrees"),
+        "lat": Column("DOUBLE", "WGS84 degrees"),
+        "speed": Column("DOUBLE", "metres a second"),
+        "direction": Column("DOUBLE", "travel, degrees clockwise of north"),
+        "status": Column("VARCHAR", "available, dispatched, en route, on scene, busy, off duty, or as recorded"),
+        "call_id": Column("VARCHAR", "the call it is on"),
+    }, time="seen_at"),
+    Table("boundaries", "one area on one map: a beat, district, neighbourhood; valid for a span of days", ("kind", "name", "valid_from"), {
+        "kind": Column("VARCHAR", "beat, district, neighbourhood, city, or the agency's word", True),
+        "name": Column("VARCHAR", "name of the area", True),
+        "valid_from": Column("DATE", "first day of this map; 0001-01-01 where nobody said", True),
+        "valid_to": Column("DATE", "last day of this map; null = still"),
+        "parent": Column("VARCHAR", "the larger area it belongs to"),
+        "area_km2": Column("DOUBLE", "square kilometres"),
+        "geometry": Column("VARCHAR", "GeoJSON Polygon or MultiPolygon, WGS84", True),
+    }),
+    Table("streets", "one piece of street between two corners", ("street_id",), {
+        "street_id": Column("VARCHAR", "id of the piece", True),
+        "name": Column("VARCHAR", "name of the street"),
+        "aliases": Column("VARCHAR[]", "its other names and numbers"),
+        "class": Column("VARCHAR", "motorway, trunk, primary, secondary, tertiary, residential, service, ..."),
+        "one_way": Column("VARCHAR", "forward, backward (along the geometry); null = both ways"),
+        "speed_limit": Column("DOUBLE", "metres a second, where signed"),
+        "lanes": Column("BIGINT", "lanes, both ways together"),
+        "from_node": Column("VARCHAR", "corner at its begin"),
+        "to_node": Column("VARCHAR", "corner at its end"),
+        "length_m": Column("DOUBLE", "metres"),
+        "left_from": Column("BIGINT", "house number at its begin, left side"),
+        "left_to": Column("BIGINT", "at its end, left side"),
+        "right_from": Column("BIGINT", "at its begin, right side"),
+        "right_to": Column("BIGINT", "at its end, right side"),
+        "geometry": Column("VARCHAR", "GeoJSON LineString, WGS84", True),
+    }),
+    Table("rooms", "one room, door, stair or corridor on a building's floor plan", ("room_id",), {
+        "room_id": Column("VARCHAR", "id of the piece", True),
+        "building": Column("VARCHAR", "the building", True),
+        "floor": Column("VARCHAR", "floor, e.g. 0, 1, B1", True),
+        "kind": Column("VARCHAR", "room, corridor, stair, lift, door, exit, window", True),
+        "name": Column("VARCHAR", "what it is called"),
+        "connects": Column("VARCHAR[]", "pieces that it leads to (doors, stairs)"),
+        "geometry": Column("VARCHAR", "GeoJSON geometry, WGS84", True),
+    }),
+)
