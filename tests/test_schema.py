@@ -11,9 +11,9 @@ import pytest
 
 from workbench import schema
 from workbench.errors import BadInput, NotFound
-from workbench.schema import BATCHES, PROVENANCE, REJECTS, TABLES, Table
+from workbench.schema import BATCHES, PROVENANCE, REJECTS, RESOLUTIONS, TABLES, Table
 
-EVERY = [*TABLES.values(), BATCHES, REJECTS]
+EVERY = [*TABLES.values(), BATCHES, REJECTS, RESOLUTIONS]
 
 
 @pytest.mark.parametrize("table", EVERY, ids=lambda t: t.name)
@@ -26,8 +26,8 @@ def test_a_table_is_named_and_keyed_as_the_house_says(table: Table) -> None:
         if column.type == "TIMESTAMPTZ":
             assert name.endswith(("_at", "_from", "_to")), f"{table.name}.{name}: times end in _at"
         if column.type == "DATE":
-            assert name.endswith("_on") or name in ("since", "until"), f"{table.name}.{name}"
-        assert name not in PROVENANCE or table in (BATCHES, REJECTS)
+            assert name.endswith(("_on", "_from", "_to")) or name in ("since", "until"), f"{table.name}.{name}"
+        assert name not in PROVENANCE or table in (BATCHES, REJECTS, RESOLUTIONS)
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=lambda t: t.name)
@@ -81,7 +81,7 @@ def test_the_data_model_page_tells_every_table_column_and_type(root: Path) -> No
         assert ("It needs a case" in part) == table.personal, table.name
         told = [line for line in part.splitlines() if line.startswith("| `")]
         wanted = [f"| `{n}` | {c.type} | {'yes' if c.required else ''} | {c.help} |" for n, c in table.columns.items()]
-        assert told == wanted, f"docs/data-model.md, {table.name}: differs from workbench/schema.py"
+        assert told == wanted, f"docs/data-model.md, {table.name}: differs from workbench/schema"
     for name, column in PROVENANCE.items():
         assert f"| `{name}` | {column.type} | yes | {column.help} |" in page
 

@@ -8,7 +8,6 @@ the row in ``batches`` that makes them visible. Nothing is left to see when it s
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ import duckdb
 
 from workbench.engines.duckdb import connect, literal
 from workbench.errors import BadInput, WorkbenchError
-from workbench.lake import compare, files, mapping, rejects, sweep, tables
+from workbench.lake import compare, files, mapping, rejects, stage, sweep, tables
 from workbench.lake.filling import Filling
 from workbench.lake.report import LoadReport
 from workbench.lake.view import View
@@ -106,32 +105,9 @@ class Load:
                           seconds=round(time.monotonic() - self.began, 3), batch_id=row[0], already=True, first_loaded=row[3])
 
     def _stage(self, con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path) -> dict[str, list[tables.DataFile]]:
-        """Map the records of every part into Parquet files of its own, and note those that cannot be used."""
+        """Map the file's records into Parquet files of the batch, and note those that cannot be used."""
         provenance = mapping.Provenance(self.source.name, self.batch_id, self.recorded_at.isoformat())
-        staged: dict[str, list[tables.DataFile]] = {table: [] for table in self.source.tables}
-        rejects.begin(con)
-        done = 0.0
-        for number, piece in enumerate(files.pieces(ready, work)):
-            with _reported(con, done, piece.share, lambda share: self.progress("reading", share)):
-                sound = 0
-                for place, part in enumerate(self.source.parts):
-                    path = work / f"{self.batch_id}-new-{number}p{place}.parquet"
-                    rows = self._copy(con, mapping.sound_rows(self.source, part, piece.raw, self.fill, provenance), path)
-                    sound += rows
-                    if rows:
-                        staged[part.table].append(tables.DataFile(path, rows))
-                if sound != piece.records:
-                    rejects.collect(con, self.source, piece, self.fill)
-            done = piece.share
-        return staged
-
-    def _copy(self, con: duckdb.DuckDBPyConnection, rows: str, path: Path) -> int:
-        with _layered(con):
-            try:
-                written = con.execute(f"copy ({rows}) to {literal(str(path))} (format parquet, compression zstd)").fetchone()
-            except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException, duckdb.OutOfMemoryException) as error:
-                raise BadInput(f"{self.file.name} cannot be read as {self.source.name}: {str(error).splitlines()[0]} Nothing was loaded.") from error
-        return int(written[0]) if written else 0
+        return stage.stage(con, ready, work, self.fill, provenance, lambda share: self.progress("reading", share))
 
     def _commit(self, con: duckdb.DuckDBPyConnection, ready: files.Ready, staged: dict[str, list[tables.DataFile]], work: Path) -> LoadReport:
         """Under the tables' locks: compare, settle the counts, move in, make visible."""
@@ -221,39 +197,8 @@ class Load:
         return seconds
 
 
-@contextmanager
-def _layered(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Keep conditions where the mapping puts them, behind the columns they test, so that no column is computed twice."""
-    con.execute("set disabled_optimizers = 'filter_pushdown'")
-    try:
-        yield
-    finally:
-        con.execute("set disabled_optimizers = ''")
-
-
 def _zone(zone: str) -> None:
     try:
         ZoneInfo(zone)
     except (ValueError, OSError, KeyError) as error:
         raise BadInput(f"There is no time zone {zone!r}; use an IANA name such as 'America/Chicago'.") from error
-
-
-@contextmanager
-def _reported(con: duckdb.DuckDBPyConnection, low: float, high: float, progress: Callable[[float], None]) -> Iterator[None]:
-    """Report the progress of the queries that run meanwhile between ``low`` and ``high``, five times a second, never backwards."""
-    done = threading.Event()
-
-    def watch() -> None:
-        share = 0.0
-        while not done.wait(0.2):
-            share = max(share, min(1.0, float(con.query_progress()) / 100.0))
-            progress(low + (high - low) * share)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        done.set()
-        watcher.join()
-    progress(high)
