@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
 import duckdb
@@ -14,12 +15,55 @@ from workbench import plates
 from workbench.agency import Agency
 from workbench.casebook import Casebook
 from workbench.errors import BadInput
-from workbench.geo import Polygon
+from workbench.geo import Grid, Polygon
 from workbench.lake import Lake
 from workbench.layers import Areas, Layer, Lines
 from workbench.schema import TABLES
 
+When = str | date | datetime
+Place = str | Polygon | Sequence[float]
 _WORDING = "offence:"
+
+
+def polygon(agency: Agency, area: Place) -> Polygon:
+    """What ``area=`` means: a beat or district by name, a Polygon, or (west, south, east, north).
+
+    Raises:
+        NotFound: no such beat or district. BadInput: four numbers that are no box.
+    """
+    if isinstance(area, Polygon):
+        return area
+    if isinstance(area, str):
+        return agency.area(area)
+    box = tuple(float(v) for v in area)
+    if len(box) != 4 or box[0] >= box[2] or box[1] >= box[3]:
+        raise BadInput(f"area={area!r} is not a place; give a beat or district by name, a Polygon, or (west, south, east, north).")
+    return Polygon.box(*box)
+
+
+def between(agency: Agency, column: str, start: When | None, end: When | None) -> tuple[list[str], list[Any]]:
+    """Conditions and their values for a time in [start, end), local days of the agency.
+
+    Raises:
+        BadInput: the period is empty or unreadable.
+    """
+    low, high = (None if v is None else agency.moment(v) for v in (start, end))
+    if low is not None and high is not None and low >= high:
+        raise BadInput(f"The period from {start} to {end} is empty; start must lie before end (the end itself is not included).")
+    pairs = [(f"{column} >= ?", low), (f"{column} < ?", high)]
+    return [c for c, v in pairs if v is not None], [v for _, v in pairs if v is not None]
+
+
+def grid(agency: Agency, lake: Lake, versions: dict[str, int], cell: float, area: Place | None) -> Grid:
+    """A grid over an area, the study area, or where 99.8 % of the incidents lie; see ``Workbench.grid``."""
+    over = polygon(agency, area) if area is not None else agency.study_area
+    if over is not None:
+        return Grid.over(over, cell=cell, crs=agency.crs)
+    frame = lake.query("select lon, lat from incidents where lon is not null and lat is not null", versions=versions)
+    if frame.height > 1000:
+        low, high = ([float(np.quantile(frame[c].to_numpy(), q)) for c in ("lon", "lat")] for q in (0.001, 0.999))
+        frame = frame.filter(pl.col("lon").is_between(low[0], high[0]) & pl.col("lat").is_between(low[1], high[1]))
+    return Grid.around(frame, cell=cell, crs=agency.crs)
 
 
 def offence_clause(codes: Sequence[str]) -> tuple[str, list[Any]]:

@@ -9,19 +9,18 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 
 from workbench import agency as agencies
 from workbench import gate, plates
 from workbench.casebook import Casebook
 from workbench.errors import AccessRefused, BadInput, NotFound, did_you_mean
-from workbench.geo import Grid, Polygon
+from workbench.geo import Grid
 from workbench.lake import Lake
 from workbench.layers import Layer
 from workbench.models.links import case as links_case
@@ -29,8 +28,11 @@ from workbench.oversight.audit import Audit, Person, current_user
 from workbench.results import Origin, remember
 from workbench.schema import TABLES, table
 
-When = str | date | datetime
-Place = str | Polygon | Sequence[float]
+if TYPE_CHECKING:
+    from workbench.intake.quality import Quality
+
+When = gate.When
+Place = gate.Place
 
 
 def open_workbench(path: str | Path | None = None, *, case: str | None = None, purpose: str | None = None, reason: str | None = None,
@@ -145,7 +147,7 @@ class Workbench:
         with self.deed("query", name, **{k: str(v) for k, v in asked.items() if v is not None}) as outcome:
             self._need([name])
             clauses, values = list(where), list(params)
-            polygon = None if area is None else self._polygon(area)
+            polygon = None if area is None else gate.polygon(self.agency, area)
             if polygon is not None:
                 w, s, e, n = polygon.bounds
                 clauses.append("lon between ? and ? and lat between ? and ?")
@@ -161,23 +163,6 @@ class Workbench:
     def _origin(self) -> Origin:
         return Origin(self.path.name, dict(self.versions), self.base)
 
-    def _polygon(self, area: Place) -> Polygon:
-        if isinstance(area, Polygon):
-            return area
-        if isinstance(area, str):
-            return self.agency.area(area)
-        box = tuple(float(v) for v in area)
-        if len(box) != 4 or box[0] >= box[2] or box[1] >= box[3]:
-            raise BadInput(f"area={area!r} is not a place; give a beat or district by name, a Polygon, or (west, south, east, north).")
-        return Polygon.box(*box)
-
-    def _between(self, column: str, start: When | None, end: When | None) -> tuple[list[str], list[Any]]:
-        low, high = (None if v is None else self.agency.moment(v) for v in (start, end))
-        if low is not None and high is not None and low >= high:
-            raise BadInput(f"The period from {start} to {end} is empty; start must lie before end (the end itself is not included).")
-        pairs = [(f"{column} >= ?", low), (f"{column} < ?", high)]
-        return [c for c, v in pairs if v is not None], [v for _, v in pairs if v is not None]
-
     def _known(self, name: str, column: str, value: str) -> None:
         known = self.lake.query(f"select distinct {column} v from {name} where {column} is not null", versions=self.versions)["v"].to_list()
         if value not in known and value not in (self.agency.beats if column == "beat" else ()):
@@ -186,7 +171,7 @@ class Workbench:
     # ------------------------------------------------------------------ facts
 
     def incidents(self, start: When | None = None, end: When | None = None, *, offence: str | None = None, beat: str | None = None,
-                  area: Place | None = None) -> pl.DataFrame:
+                  area: Place | None = None, unfounded: bool = False) -> pl.DataFrame:
         """Incidents that started in [start, end), current editions, with ``offence_group`` as the agency's settings say.
 
         Args:
@@ -194,11 +179,14 @@ class Workbench:
             offence: one of the agency's offence groups.
             beat: as recorded.
             area: beat or district by name (their polygons), a Polygon, or (west, south, east, north); rows without a position are then left out.
+            unfounded: also those that the agency withdrew (column ``unfounded``).
 
         Raises:
             NotFound: unknown offence group, beat or area. BadInput: the period is empty or unreadable.
         """
-        where, params = self._between("started_at", start, end)
+        where, params = gate.between(self.agency, "started_at", start, end)
+        if not unfounded:
+            where.append("unfounded is distinct from true")
         if offence is not None:
             clause, values = gate.offence_clause(self.agency.group(offence))
             where.append(clause)
@@ -212,7 +200,7 @@ class Workbench:
     def calls(self, start: When | None = None, end: When | None = None, *, call_type: str | None = None, beat: str | None = None,
               area: Place | None = None) -> pl.DataFrame:
         """Calls for service received in [start, end); arguments as for :meth:`incidents`, ``call_type`` as recorded (case does not matter)."""
-        where, params = self._between("received_at", start, end)
+        where, params = gate.between(self.agency, "received_at", start, end)
         if call_type is not None:
             where.append("upper(call_type) = upper(?)")
             params.append(call_type)
@@ -229,7 +217,7 @@ class Workbench:
         Raises:
             AccessRefused: no case and purpose are bound; the message shows how. NotFound, BadInput: as for :meth:`incidents`.
         """
-        where, params = self._between("read_at", start, end)
+        where, params = gate.between(self.agency, "read_at", start, end)
         if plate is not None:
             where.append("plate = ?")
             params.append(plates.normal(plate))
@@ -239,6 +227,28 @@ class Workbench:
             where.append("reader = ?")
             params.append(reader)
         return self._frame("reads", where, params, area, start=start, end=end, plate=plate, reader=reader, area=area).sort("read_at", "read_id")
+
+    def rows(self, name: str, start: When | None = None, end: When | None = None, *, area: Place | None = None) -> pl.DataFrame:
+        """Rows of any table that has a time (gunshots, units, closures, arrests, ...) in [start, end), by time; arguments as for :meth:`incidents`.
+
+        Raises:
+            NotFound: no such table. BadInput: it has no time, or ``area`` is given and it has no place. AccessRefused: as for :meth:`table`.
+        """
+        spec = table(name)
+        if not spec.time:
+            raise BadInput(f"The table {name!r} has no time; read it whole with table({name!r}).")
+        if area is not None and "lon" not in spec.columns:
+            raise BadInput(f"The table {name!r} has no place, so area= cannot pick out rows of it.")
+        where, params = gate.between(self.agency, spec.time, start, end)
+        return self._frame(name, where, params, area, start=start, end=end, area=area).sort(spec.time, *spec.key)
+
+    def quality(self, name: str = "incidents") -> Quality:
+        """How far the rows of a table can be trusted, and what their faults would do to a hotspot map; see ``workbench.intake.quality``."""
+        from workbench.intake import quality
+
+        frame = self._frame(name, [], [])
+        area = self.agency.study_area
+        return quality.check(frame, name, zone=self.agency.zone, area=area, grid=self.grid() if area is not None else None)
 
     def table(self, name: str) -> pl.DataFrame:
         """Any canonical table whole, current editions.
@@ -329,14 +339,7 @@ class Workbench:
         Raises:
             CannotTell: there is neither a study area nor an incident with a position.
         """
-        polygon = self._polygon(area) if area is not None else self.agency.study_area
-        if polygon is not None:
-            return Grid.over(polygon, cell=cell, crs=self.agency.crs)
-        frame = self.lake.query("select lon, lat from incidents where lon is not null and lat is not null", versions=self.versions)
-        if frame.height > 1000:
-            low, high = ([float(np.quantile(frame[c].to_numpy(), q)) for c in ("lon", "lat")] for q in (0.001, 0.999))
-            frame = frame.filter(pl.col("lon").is_between(low[0], high[0]) & pl.col("lat").is_between(low[1], high[1]))
-        return Grid.around(frame, cell=cell, crs=self.agency.crs)
+        return gate.grid(self.agency, self.lake, self.versions, cell, area)
 
     @cached_property
     def _base(self) -> tuple[Layer, ...]:
@@ -347,6 +350,23 @@ class Workbench:
         return self._base
 
     # ------------------------------------------------------------------ search
+
+    def search(self, text: str, table: str = "incidents", start: When | None = None, end: When | None = None, *, most: int = 100) -> pl.DataFrame:
+        """Rows of a table that tell of some words in narrative, MO or wording, best first: key, at, score, column, snippet.
+
+        ``sliding door`` (both words), ``"kicked in"``, ``pry*``, ``garage | shed``, ``-vehicle``; see ``workbench.lake.words``.
+
+        Raises:
+            BadInput: nothing to look for. NotFound: the table is not searched. AccessRefused: it is personal and no case is bound.
+        """
+        from workbench.lake import words
+
+        with self.deed("search", table, text=text, start=str(start or ""), end=str(end or "")) as outcome:
+            self._need([table])
+            where, params = gate.between(self.agency, TABLES[table].time, start, end) if table in TABLES and TABLES[table].time else ([], [])
+            found = words.search(self.lake, table, self.versions, text, where=" and ".join(where), params=tuple(params), most=most)
+            outcome["rows"] = found.height
+        return found
 
     def find(self, text: str, *, most: int = 40) -> pl.DataFrame:
         """Cases, incidents and (with case and purpose) vehicles, people, phones and addresses that match a text.

@@ -29,6 +29,20 @@ def pair(text: str, option: str, example: str) -> tuple[str, str]:
     return name.strip(), value
 
 
+def bound_arguments(parser: argparse.ArgumentParser) -> None:
+    """--case, --purpose and --reason, for commands that may show plates and persons."""
+    parser.add_argument("--case", metavar="NUMBER", help="case number; needed for tables about plates and persons")
+    parser.add_argument("--purpose", help="purpose, e.g. investigation")
+    parser.add_argument("--reason", help="why, in a few words")
+
+
+def bound(args: argparse.Namespace) -> Any:
+    """The workbench of -w, bound to --case, --purpose and --reason."""
+    from workbench.session import open_workbench
+
+    return open_workbench(args.workspace, case=args.case, purpose=args.purpose, reason=args.reason)
+
+
 def bar() -> Callable[[str, float], None] | None:
     """A progress bar on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
