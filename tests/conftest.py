@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ["tests.postgres"]
 ROOT = Path(__file__).resolve().parent.parent
 CASE = {"case": "2026-0142", "purpose": "investigation", "reason": "tests of the workbench"}
 

@@ -21,7 +21,7 @@ from workbench.geo import Polygon
 FILE = "agency.toml"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _SECTIONS = {
-    "agency": {"name", "zone", "crs", "week_start", "about", "demo_case"},
+    "agency": {"name", "zone", "crs", "week_start", "day_start", "about", "demo_case"},
     "study_area": {"geojson", "bounds"},
     "map": {"streets", "beats", "water", "places"},
     "offence_groups": None,
@@ -75,6 +75,7 @@ class Agency:
     folder: Path
     crs: str | None = None
     week_start: str = "monday"
+    day_start: time = time()
     about: str = ""
     demo_case: str | None = None
     bounds: tuple[float, float, float, float] | None = None
@@ -114,6 +115,20 @@ class Agency:
     def end_of_day(self, moment: datetime) -> datetime:
         """The local midnight that ends the local day of a moment, as UTC."""
         return self.moment(moment.astimezone(self.tz).date() + timedelta(days=1))
+
+    def operational_day(self, moment: datetime) -> date:
+        """The operational day of a moment: the local date on which it began, at ``day_start`` ("07:00": 03:00 belongs to the day before)."""
+        local = moment.astimezone(self.tz)
+        return local.date() if local.time() >= self.day_start else local.date() - timedelta(days=1)
+
+    def week(self, moment: datetime) -> tuple[datetime, datetime]:
+        """The CompStat week of a moment as UTC, begin (in it) and end (not in it): seven operational days from ``week_start`` on.
+
+        It has 167 or 169 hours where clocks change in it.
+        """
+        day = self.operational_day(moment)
+        first = day - timedelta(days=(day.weekday() - WEEKDAYS.index(self.week_start)) % 7)
+        return self.moment(datetime.combine(first, self.day_start)), self.moment(datetime.combine(first + timedelta(days=7), self.day_start))
 
     def group(self, offence: str) -> tuple[str, ...]:
         """The codes of an offence group.
@@ -223,7 +238,8 @@ def read(folder: Path) -> Agency:
     area = data.get("study_area", {})
     groups = {str(k): tuple(str(c) for c in v) for k, v in data.get("offence_groups", {}).items()}
     return Agency(
-        name=head["name"], zone=head["zone"], folder=folder, crs=head.get("crs"), week_start=week_start, about=head.get("about", ""),
+        name=head["name"], zone=head["zone"], folder=folder, crs=head.get("crs"), week_start=week_start,
+        day_start=_clock("day_start", head.get("day_start", "00:00")), about=head.get("about", ""),
         demo_case=head.get("demo_case"), bounds=_bounds(area.get("bounds")), study_area_file=area.get("geojson"),
         maps={k: str(v) for k, v in data.get("map", {}).items()}, offence_groups=groups or dict(DEFAULT_GROUPS),
         shifts=tuple(_shift(k, v) for k, v in data.get("shifts", {}).items()),
@@ -238,7 +254,8 @@ def template(name: str, zone: str, *, bounds: tuple[float, float, float, float] 
     q = json.dumps
     lines = [
         "# What the workbench knows of your agency. Edit and save; every command reads it afresh.", "",
-        "[agency]", f"name = {q(name)}", f"zone = {q(zone)}          # IANA time zone of your wall clocks", 'week_start = "monday"',
+        "[agency]", f"name = {q(name)}", f"zone = {q(zone)}          # IANA time zone of your wall clocks",
+        'week_start = "monday"             # first day of the CompStat week', 'day_start = "00:00"                # when an operational day begins',
         '# crs = "EPSG:26971"               # a projected CRS in metres; without it a local plane is used', "",
         "[study_area]                        # without it: all beats together, else where your incidents lie",
         f"bounds = {list(bounds)}   # west, south, east, north" if bounds else "# bounds = [-87.95, 41.64, -87.52, 42.03]   # west, south, east, north", "",
@@ -276,6 +293,13 @@ def _shift(name: str, value: Any) -> Shift:
     if start is None or end is None:
         raise BadInput(f"{FILE} shift {name} = {value!r}; write it as \"07:00-15:00\".")
     return Shift(name, start, end)
+
+
+def _clock(name: str, value: Any) -> time:
+    try:
+        return datetime.strptime(str(value), "%H:%M").time()
+    except ValueError:
+        raise BadInput(f'{FILE} {name} = {value!r} is not a time of day; write {name} = "07:00".') from None
 
 
 def _days(name: str, value: Any) -> int:

@@ -9,9 +9,9 @@ from types import ModuleType
 from workbench.errors import BadInput
 
 
-def files(folder: Path | None) -> dict[str, Path]:
+def files(folder: Path | None, suffix: str = ".py") -> dict[str, Path]:
     """Name -> file of what a plugin folder holds; nothing is imported. Empty for None, for a folder that is not there, and for names with "_" first."""
-    return {p.stem: p for p in sorted(folder.glob("*.py")) if not p.stem.startswith("_")} if folder is not None and folder.is_dir() else {}
+    return {p.stem: p for p in sorted(folder.glob(f"*{suffix}")) if not p.stem.startswith("_")} if folder is not None and folder.is_dir() else {}
 
 
 def load(kind: str, name: str, path: Path) -> ModuleType:

@@ -12,7 +12,8 @@ import argparse
 import time
 from pathlib import Path
 
-from city import blocks, calls, ground, incidents, reads, records, series, streets, truth, write
+from city import blocks, calls, desk, ground, incidents, reads, records, series, streets, truth, write
+from city.town import Town
 
 
 def make(out: Path, scale: int = 1) -> None:
@@ -23,22 +24,26 @@ def make(out: Path, scale: int = 1) -> None:
     addresses = blocks.make(land, ways)
     happened, placed, mos = series.add(incidents.happen(addresses), addresses)
     reported = incidents.reported(happened, addresses, mos)
-    scene = reads.prepare(streets.roads(ways), ways, land, addresses, placed, scale)
+    graph = streets.roads(ways)
+    scene = reads.prepare(graph, ways, land, addresses, placed, scale)
     books = records.make(reported, addresses, scene.fleet, placed)
     entries = truth.hotlist(books, scene, reported)
+    called = calls.make(reported, addresses)
 
     write.maps(out, land, ways)
     files = {
         "sample_incidents.csv.gz": write.incidents(out / "sample_incidents.csv.gz", reported).as_dict(),
-        "sample_calls.csv.gz": write.calls(out / "sample_calls.csv.gz", calls.make(reported, addresses)).as_dict(),
+        "sample_calls.csv.gz": write.calls(out / "sample_calls.csv.gz", called).as_dict(),
         "sample_hotlist.csv": write.hotlist(out / "sample_hotlist.csv", entries).as_dict(),
     }
     people, kinds = write.people(out / "sample_people.ndjson.gz", books)
     files["sample_people.ndjson.gz"] = {**people.as_dict(), **kinds}
     read, misread = write.reads(out / "sample_reads.csv.gz", reads.days(scene), 9 if scale == 1 else 4)
     files["sample_reads.csv.gz"] = read.as_dict()
+    more, watched = desk.write(out, Town(reported, called, addresses, books, scene, placed, graph))
+    files |= more
     write.say(out / "cases.json", truth.cases(books, scene))
-    write.say(out / "planted.json", truth.planted(reported, addresses, books, placed, scene, misread, files))
+    write.say(out / "planted.json", truth.planted(reported, addresses, books, placed, scene, misread, files) | watched)
 
 
 def main() -> None:

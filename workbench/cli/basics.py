@@ -25,7 +25,7 @@ def commands(add: Add) -> None:
 
     load = add("load", _load, "load export files into the lake")
     load.add_argument("source", metavar="SOURCE", help="a source; see: workbench sources")
-    load.add_argument("files", metavar="FILE", nargs="+", type=Path, help="the export files")
+    load.add_argument("files", metavar="FILE", nargs="+", type=Path, help="the export files; a folder or a quoted glob means the files in it")
     load.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="something the source asks for, e.g. case_number=2026-0142")
     load.add_argument("--zone", help="time zone of the file's wall clocks, where it is not the source's own")
     load.add_argument("--json", action="store_true", help="print one JSON object a file")
@@ -82,16 +82,23 @@ def _init(args: argparse.Namespace) -> None:
     print(f"Next: workbench {'serve' if args.sample else 'sources'} -w {folder}")
 
 
-def _load(args: argparse.Namespace) -> None:
+def _load(args: argparse.Namespace) -> int:
     from workbench import workspace
+    from workbench.intake import batch
     from workbench.session import find_workspace
 
     folder = find_workspace(args.workspace)
     source = workspace.source(folder, args.source)
     said = dict(pair(p, "--set", "case_number=2026-0142") for p in args.set)
-    for file in args.files:
-        report = workspace.load(folder, source, file, progress=None if args.json else bar(), zone=args.zone, said=said)
-        print(json.dumps(report.to_json()) if args.json else report.sentence(), flush=True)
+    files = batch.chosen(source, args.files)
+    tally = batch.load_each(
+        files, lambda file: workspace.load(folder, source, file, progress=None if args.json else bar(), zone=args.zone, said=said),
+        lambda report: print(json.dumps(report.to_json()) if args.json else report.sentence(), flush=True))
+    if len(files) > 1 and not args.json:
+        print(tally.sentence())
+    for complaint in tally.complaints():
+        print(f"workbench: {complaint}", file=sys.stderr)
+    return 1 if tally.failed else 0
 
 
 def _sources(args: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ import polars as pl
 
 from workbench.engines.duckdb import MEMORY, connect, name
 from workbench.errors import BadInput, NotFound, did_you_mean
+from workbench.lake import journal, resolutions
 from workbench.lake.load import Load, Progress
 from workbench.lake.report import LoadReport
 from workbench.lake.sweep import sweep
@@ -72,7 +73,7 @@ class Lake:
         return sweep(self.path, self._view)
 
     def versions(self) -> dict[str, int]:
-        """The newest version of every table there is: a consistent state to pin. About 1 ms a table."""
+        """The newest version of every table there is, and the position of the journal: a consistent state to pin. About 1 ms a table."""
         return self._view.versions()
 
     def check(self, versions: Mapping[str, int]) -> dict[str, int]:
@@ -83,12 +84,12 @@ class Lake:
         """
         newest = self.versions()
         for table, version in versions.items():
-            held = newest.get(_known(table))
+            held = newest.get(table if table == journal.KEY else _known(table))
             if held is None:
                 raise NotFound(f"Table {table!r} has no version {version} here: nothing has been loaded into it.")
             if isinstance(version, bool) or not isinstance(version, int) or not 0 <= version <= held:
                 raise NotFound(f"Table {table!r} has no version {version!r}; its newest is {held}.")
-        if versions and "batches" not in versions:
+        if set(versions) - {journal.KEY} and "batches" not in versions:
             raise NotFound("The versions lack 'batches', without which no load is visible; give all that Lake.versions() gave.")
         return dict(versions)
 
@@ -104,8 +105,9 @@ class Lake:
         return f"({self._view.current(_known(table), versions, history=history)})"
 
     def files(self, table: str, versions: Mapping[str, int]) -> list[str]:
-        """The Parquet files a table's pinned state rests on, oldest batch first."""
-        return [str(f) for f in self._view.files(_known(table), versions)]
+        """The files a table's pinned state rests on: Parquet files, oldest batch first, lists of superseded rows, then the journal's."""
+        own = (*self._view.files(_known(table), versions), *self._view.sidecars(table, versions))
+        return [*map(str, own), *journal.rows(self._view, table, versions).files]
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection with times in UTC and bounded memory."""
@@ -160,9 +162,32 @@ class Lake:
         """The ledger: one row a visible batch, oldest first."""
         return self.frame("batches", versions).sort("recorded_at", "batch_id")
 
-    def rejects(self, versions: Mapping[str, int] | None = None) -> pl.DataFrame:
-        """The rejected records of the visible batches, in order of batch and line."""
-        return self.frame("rejects", versions).sort("recorded_at", "batch_id", "line")
+    def rejects(self, versions: Mapping[str, int] | None = None, *, open_only: bool = False) -> pl.DataFrame:
+        """The rejected records of the visible batches, in order of batch and line, with what became of them: ``outcome`` (mended, dismissed, null =
+        open) and ``resolved_by`` (the batch that took the mended record in); with ``open_only`` those that are open."""
+        pinned = self.versions() if versions is None else versions
+        con = self.connect()
+        try:
+            return con.sql(resolutions.joined(self._view, pinned, open_only=open_only)).pl().sort("recorded_at", "batch_id", "line")
+        finally:
+            con.close()
+
+    def resolve(self, batch_id: str, lines: Iterable[int], outcome: str, *, resolved_by: str | None = None, reason: str | None = None,
+                user: str = "") -> int:
+        """Write down what became of some rejected records of a batch; gives how many.
+
+        Args:
+            batch_id: the load that rejected them.
+            lines: as ``rejects()`` gives them.
+            outcome: "mended" or "dismissed".
+            resolved_by: the batch in which the mended records were taken in.
+            reason: why they were dismissed.
+            user: who says so.
+
+        Raises:
+            NotFound: the batch has no such rejected line. BadInput: no such outcome, a dismissal without a reason, or mending without a batch.
+        """
+        return resolutions.resolve(self.path, self._view, batch_id, lines, outcome, resolved_by, reason, user)
 
 
 def _known(table: str) -> str:

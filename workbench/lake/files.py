@@ -1,36 +1,42 @@
-"""A source's file made ready for loading: checked, counted, numbered, and in a form that leaves nothing to guess.
+"""A source's file made ready for loading: checked, counted, numbered, and parsed into text columns.
 
-Text files (CSV, NDJSON; plain, gzip or zip) are copied once, in pieces, into the load's working folder: unpacked, UTF-8, each
-record with its number in front, and without the records that cannot be taken apart, which go into the rejects. One piece is made
-while the one before it is mapped. A Parquet file is one piece and is read where it lies. Memory: a block of 8 MB and what it is
-split into (about 10 times that); disk: three pieces of at most 256 MB.
+Text files (CSV, NDJSON; plain or packed) are read a block at a time: ``records`` counts and numbers the records of a block and takes out
+those that cannot be taken apart, which go into the rejects; the rest is parsed in memory. One piece is made while the one before it is
+mapped. Containers (JSON, XML, Excel, GeoJSON ...) are first unfolded into NDJSON in the load's working folder. A Parquet file is one
+piece and is read where it lies. Memory: some 10 times ``texts.LARGEST`` for each of the three pieces that there are at once.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import queue
 import re
 import threading
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
 
 from workbench.engines.duckdb import literal, name
-from workbench.errors import BadInput, did_you_mean
-from workbench.lake.records import NUMBER, Csv, Lines, Ndjson, Run, as_text, pick
-from workbench.loaders import Source
+from workbench.errors import BadInput, WorkbenchError, did_you_mean
+from workbench.lake.records import NUMBER, Batch, Csv, Ndjson, as_text
+from workbench.lake.texts import Blocks, told_encoding
+from workbench.loaders import FORMATS, Source
 
-#: Bytes of the first piece of the clean copy, which is ready soon, and of the largest; each is twice the one before.
-FIRST, LARGEST = 1 << 24, 1 << 28
+if TYPE_CHECKING:
+    import polars as pl
+
+    from workbench.lake.forms import Unpacked
+
+#: The name under which a piece's frame is known to DuckDB while it is mapped.
+FRAME = "#piece"
+#: Raw texts that are kept for the rejects; of more than these the file is read again.
+NOTED = 100_000
+_DELIMITERS = (",", ";", "\t", "|")
 Progress = Callable[[float], None]
 
 
@@ -38,13 +44,17 @@ Progress = Callable[[float], None]
 class Piece:
     """Some records of a file: ``raw`` is SQL that gives them as text columns with their number in ``"#record"``.
 
-    ``records`` is how many; ``share`` is how much of the file has been read with them, 0 to 1; ``path`` is the copy, if it is one.
+    ``records`` is how many; ``share`` is how much of the file has been read with them, 0 to 1. ``frame`` is to be registered as
+    ``FRAME`` while ``raw`` is asked; None where it needs none. ``batch`` knows the raw text of each record; None where the file has none.
+    ``bare``: raw columns of which no value begins or ends with a blank.
     """
 
     raw: str
     records: int
     share: float
-    path: Path | None = None
+    frame: pl.DataFrame | None = None
+    batch: Batch | None = None
+    bare: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -52,18 +62,27 @@ class Ready:
     """A file that is being made ready. The counts are complete when all ``pieces`` have been taken.
 
     ``read`` counts all records, ``broken`` those of them that could not be taken apart and lie in ``broken_file`` (NDJSON of
-    record, line, reason, raw), None when there are none.
+    record, line, reason, raw), None when there are none. ``text`` is the text file that the records stand in: the file itself, or what it
+    was unfolded into. ``encoding`` and ``delimiter`` are those used. ``crs``: what a map's
+    numbers are, where that was said with the load. ``whole``: the mapping looks at several records at once, so there
+    must be one piece only.
     """
 
     source: Source
     file: Path
     form: str
+    crs: str = ""
+    whole: bool = False
     read: int = 0
     broken: int = 0
     broken_file: Path | None = None
     columns: tuple[str, ...] = ()
     header: tuple[str, ...] = ()
     share: float = 0.0
+    text: Path | None = None
+    encoding: str = ""
+    delimiter: str = ""
+    noted: dict[int, tuple[int, str]] = field(default_factory=dict)
 
 
 def check(file: Path) -> None:
@@ -94,7 +113,7 @@ def digest(file: Path) -> str:
 
 
 def pieces(ready: Ready, work: Path) -> Iterator[Piece]:
-    """Check, count and number a file's records, piece by piece; a piece's copy is gone when the next is asked for.
+    """Check, count and number a file's records, piece by piece.
 
     Raises:
         BadInput: the file cannot be unpacked, lacks columns of the source, or holds no record; nothing may be loaded then.
@@ -102,10 +121,9 @@ def pieces(ready: Ready, work: Path) -> Iterator[Piece]:
     if ready.form == "parquet":
         yield _parquet(ready)
     else:
-        for piece in _ahead(_copies(ready, work)):
-            yield piece
-            if piece.path:
-                piece.path.unlink()
+        _texts(ready, work)
+        made = _ahead(_made(ready, work))
+        yield from _one_piece(ready, made, work) if ready.whole else made
         if ready.form == "ndjson" and ready.read:
             _columns(ready, list(ready.header))
     if not ready.read:
@@ -146,135 +164,201 @@ def _ahead(made: Iterator[Piece]) -> Iterator[Piece]:
         maker.join()
 
 
+def note(ready: Ready, piece: Piece, numbers: list[int]) -> None:
+    """Keep the raw text of some records of a piece, ascending, until the rejects are written."""
+    if piece.batch is not None and len(ready.noted) < NOTED:
+        for number in numbers[: NOTED - len(ready.noted)]:
+            line, raw = piece.batch.raw(number)
+            ready.noted[number] = (line, as_text(raw, ready.encoding))
+
+
 def raw_texts(ready: Ready, wanted: Iterator[int]) -> Iterator[tuple[int, int, str]]:
-    """(record, line, raw text) of the wanted record numbers, ascending; a second pass over a text file, only made for rejects."""
-    with _records(ready) as records:
-        yield from pick(records.runs(), wanted)
+    """(record, line, raw text) of the wanted record numbers, which ascend; a second pass over the file where they are not noted."""
+    missing = []
+    for number in wanted:
+        if number in ready.noted:
+            yield number, *ready.noted[number]
+        else:
+            missing.append(number)
+    if missing:
+        with _records(ready) as (records, _):
+            left = iter(missing)
+            number = next(left, 0)
+            first = 1
+            for batch in records.batches():
+                while number and number < first + batch.read:
+                    line, raw = batch.raw(number)
+                    yield number, line, as_text(raw, ready.encoding)
+                    number = next(left, 0)
+                first += batch.read
+                if not number:
+                    return
 
 
 @contextmanager
-def _records(ready: Ready) -> Iterator[Csv | Ndjson]:
-    file, source = ready.file, ready.source
-    try:
-        with file.open("rb") as packed, _unpacked(packed, file) as stream:
-            lines = Lines(_Watched(stream, packed, ready), file.name)
-            yield Csv(lines, file.name, source.delimiter, source.encoding) if ready.form == "csv" else Ndjson(lines, file.name)
-    except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise BadInput(f"{file.name} is cut off or damaged ({error}); nothing was loaded. Fetch it again.") from error
+def _records(ready: Ready) -> Iterator[tuple[Csv | Ndjson, Unpacked]]:
+    from workbench.lake.forms import opened
+
+    assert ready.text is not None
+    with opened(ready.text, FORMATS[ready.form]) as stream:
+        blocks = Blocks(stream, ready.file.name)
+        if ready.form == "csv":
+            yield Csv(blocks, ready.delimiter, ready.encoding), stream
+        else:
+            yield Ndjson(blocks, ready.encoding), stream
 
 
-@contextmanager
-def _unpacked(packed: IO[bytes], file: Path) -> Iterator[IO[bytes]]:
-    suffix = file.suffix.lower()
-    if suffix == ".gz":
-        with gzip.GzipFile(fileobj=packed) as stream:
-            yield stream  # type: ignore[misc]
-    elif suffix == ".zip":
-        with zipfile.ZipFile(packed) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir()]
-            if len(members) != 1:
-                raise BadInput(f"{file.name} holds {len(members)} files; unpack it and load the right one.")
-            with archive.open(members[0]) as stream:
-                yield stream
+def _texts(ready: Ready, work: Path) -> None:
+    """Find out what text there is to read, and how it is written."""
+    from workbench.lake.forms import UNFOLDED, opened, unfold
+
+    source, ready.text = ready.source, ready.file
+    ready.encoding = source.encoding
+    if ready.form in UNFOLDED:
+        ready.text, ready.encoding = work / "unfolded.ndjson", "utf-8"
+        unfold(ready.file, ready.form, source.records, ready.text, crs=ready.crs)
+        if not ready.text.stat().st_size:
+            raise BadInput(f"{ready.file.name} has no record; nothing was loaded.")
+    ready.encoding = ready.encoding or told_encoding(ready.text, FORMATS.get(ready.form, ()))
+    if ready.form == "csv":
+        ready.delimiter = source.delimiter
+        if not ready.delimiter:
+            with opened(ready.text, FORMATS["csv"]) as stream:
+                blocks = Blocks(stream, ready.file.name)
+                ready.delimiter = _told_delimiter(ready, blocks.take().split(blocks.end, 1)[0])
+        if len(ready.delimiter.encode()) != 1:
+            raise BadInput(f"{source.name} has the delimiter {ready.delimiter!r}; it must be one ASCII character, or empty to have it told from the header.")
     else:
-        yield packed
+        ready.form = "ndjson"
 
 
-class _Watched:
-    """A stream that notes how much of the file behind it has been read."""
+def _told_delimiter(ready: Ready, line: bytes) -> str:
+    """The delimiter of a header: the one that parts it into the source's columns, or else the one that is there most often."""
+    text = re.sub('"[^"]*"', lambda quoted: quoted[0].translate(str.maketrans("", "", "".join(_DELIMITERS))), line.decode(ready.encoding, "replace"))
+    counts = {d: text.count(d) for d in _DELIMITERS if d in text}
+    if not counts:
+        return ","
+    fitting = [d for d in counts if all(_spelt(ready.source, [c.strip().strip('"').strip() for c in text.split(d)])[c] for c in ready.source.columns)]
+    most = [d for d in counts if counts[d] == max(counts.values())]
+    for found in (fitting, most):
+        if len(found) == 1:
+            return found[0]
+    shown = " and ".join(repr(d) for d in (fitting or most))
+    raise BadInput(f"The delimiter of {ready.file.name} cannot be told: its header has {shown} alike; say it in the source (delimiter=...). "
+                   "Nothing was loaded.")
 
-    def __init__(self, stream: IO[bytes], packed: IO[bytes], ready: Ready) -> None:
-        self._stream, self._packed, self._ready, self._size = stream, packed, ready, max(ready.file.stat().st_size, 1)
 
-    def read(self, size: int) -> bytes:
-        block = self._stream.read(size)
-        self._ready.share = min(1.0, self._packed.tell() / self._size)
-        return block
-
-
-def _copies(ready: Ready, work: Path) -> Iterator[Piece]:
-    """Write the clean numbered copy in pieces, and the broken records; counts go into ``ready``."""
-    prefix = b"%d" + ready.source.delimiter.encode() + b"%b" if ready.form == "csv" else b""
-    with _records(ready) as records, ExitStack() as opened:
+def _made(ready: Ready, work: Path) -> Iterator[Piece]:
+    """Pieces of a text file, and the broken records; counts go into ``ready``."""
+    with _records(ready) as (records, stream), ExitStack() as opened:
         if isinstance(records, Csv):
             ready.header = tuple(records.header)
             _columns(ready, records.header)
         broken: IO[str] | None = None
-        out, limit, held, number = _piece(ready, work, 0), FIRST, 0, 0
-        opened.callback(lambda: out.close())
-        for run in records.runs():
-            ready.read += len(run.raw)
-            if run.problem:
-                if broken is None:
-                    ready.broken_file = work / "broken.ndjson"
-                    broken = opened.enter_context(ready.broken_file.open("w", encoding="utf-8"))
+        for batch in records.batches():
+            ready.read += batch.read
+            ready.share = stream.share
+            if batch.broken and broken is None:
+                ready.broken_file = work / "broken.ndjson"
+                broken = opened.enter_context(ready.broken_file.open("w", encoding="utf-8"))
+            for record, line, reason, raw in batch.broken:
                 ready.broken += 1
-                broken.write(_line(run.record, run.line, run.problem, as_text(run.raw[0], ready.source.encoding)))
-                continue
-            out.write(_numbered(run, prefix))
-            held += len(run.raw)
-            if out.tell() >= limit:
-                out.close()
-                yield Piece(_raw(ready, Path(out.name)), held, ready.share, Path(out.name))
-                number, held, limit = number + 1, 0, min(2 * limit, LARGEST)
-                out = _piece(ready, work, number)
+                assert broken is not None
+                broken.write(json.dumps({"record": record, "line": line, "reason": reason, "raw": as_text(raw, ready.encoding)}) + "\n")
+            if len(batch.numbers):
+                yield csv_piece(ready, batch) if isinstance(records, Csv) else ndjson_piece(ready, batch, records.header)
         if isinstance(records, Ndjson):
             ready.header = tuple(records.header)
-        out.close()
-        if held:
-            yield Piece(_raw(ready, Path(out.name)), held, 1.0, Path(out.name))
-
-
-def _piece(ready: Ready, work: Path, number: int) -> IO[bytes]:
-    return (work / f"records-{number}.{ready.form}").open("wb")
-
-
-def _numbered(run: Run, prefix: bytes) -> bytes:
-    if run.clean is not None:
-        return (prefix % (run.record, run.clean) if prefix else run.clean) + b"\n"
-    return b"\n".join(map(prefix.__mod__, enumerate(run.raw, run.record))) + b"\n"
-
-
-def _line(record: int, line: int, reason: str, raw: str) -> str:
-    return json.dumps({"record": record, "line": line, "reason": reason, "raw": raw}, ensure_ascii=True) + "\n"
 
 
 def _columns(ready: Ready, found: list[str]) -> None:
-    """Find the source's raw columns among those of the file, exactly or but for case and punctuation, and note them as the file spells them."""
-    folded = {_folded(c): c for c in reversed(found)}
-    spelt = {}
-    for c in (*ready.source.columns, *ready.source.optional):
-        names = (c, *ready.source.also.get(c, ()))
-        spelt[c] = next((n for n in names if n in found), "") or next((folded[_folded(n)] for n in names if _folded(n) in folded), "")
+    """Find the source's raw columns among those of the file and note them as the file spells them."""
+    spelt = _spelt(ready.source, found)
     lacking = [c for c in ready.source.columns if not spelt[c]]
     if lacking:
         shown = ", ".join(repr(c) for c in lacking[:8]) + (f" and {len(lacking) - 8} more" if len(lacking) > 8 else "")
         hint = did_you_mean(lacking[0], found)
         raise BadInput(f"{ready.file.name} is not a file of {ready.source.name}: it has no column {shown}.{hint} Nothing was loaded.")
-    ready.columns = tuple(spelt.values())
+    ready.columns = tuple(names[0] if names else "" for names in spelt.values())
+
+
+def _spelt(source: Source, found: Iterable[str]) -> dict[str, list[str]]:
+    """Raw column -> its names in a file, the best first: exactly its own or one of its other names, then those but for case and punctuation."""
+    held = dict.fromkeys(found)
+    folded: dict[str, list[str]] = {}
+    for c in held:
+        folded.setdefault(_folded(c), []).append(c)
+    spelt = {}
+    for c in (*source.columns, *source.optional):
+        names = (c, *source.also.get(c, ()))
+        spelt[c] = list(dict.fromkeys([*(n for n in names if n in held), *(f for n in names for f in folded.get(_folded(n), ()))]))
+    return spelt
 
 
 def _folded(column: str) -> str:
     return re.sub(r"[\W_]+", "", column.casefold()) or column
 
 
-def _raw(ready: Ready, piece: Path) -> str:
-    """SQL of the records in a piece of the clean copy, with the source's columns under the source's own names."""
+def csv_piece(ready: Ready, batch: Batch) -> Piece:
+    """The sound records of a batch of CSV, parsed.
+
+    Raises:
+        WorkbenchError: the parser sees other records than the own pass.
+    """
+    import polars as pl
+
     wanted = (*ready.source.columns, *ready.source.optional)
-    if ready.form == "ndjson":
-        shape = {NUMBER: "BIGINT", **dict.fromkeys(wanted, "VARCHAR")}
-        return f"select * from read_json({literal(str(piece))}, format = 'newline_delimited', columns = {_struct(shape)}, maximum_object_size = {1 << 26})"
-    given = {spelt: c for c, spelt in zip(wanted, ready.columns, strict=True) if spelt}
-    picked = [name(NUMBER), *(name(c) if spelt else f"cast(null as varchar) as {name(c)}" for c, spelt in zip(wanted, ready.columns, strict=True))]
-    shape = {NUMBER: "BIGINT"}
-    for place, column in enumerate(ready.header):
-        shape[given.pop(column, f"#{place}")] = "VARCHAR"
-    options = f"delim = {literal(ready.source.delimiter)}, quote = '\"', escape = '\"', new_line = '\\n', nullstr = '', max_line_size = {1 << 23}"
-    return f"select {', '.join(picked)} from read_csv({literal(str(piece))}, auto_detect = false, header = false, columns = {_struct(shape)}, {options})"
+    places = {c: ready.header.index(spelt) for c, spelt in zip(wanted, ready.columns, strict=True) if spelt}
+    text, used = batch.text, sorted(set(places.values())) or [0]
+    frame = pl.read_csv(text, has_header=False, schema=dict.fromkeys(map(str, range(len(ready.header))), pl.String), columns=used,
+                        separator=ready.delimiter, quote_char='"' if batch.quotes else None)
+    if frame.height != len(batch.numbers):
+        raise WorkbenchError(f"{ready.file.name}: {len(batch.numbers):,} records were counted and {frame.height:,} parsed; nothing was loaded. "
+                             "This is a fault of the workbench: please report it with the file's first lines.")
+    if batch.quotes and b'""' in text:
+        frame = frame.with_columns(pl.when(pl.col(c).str.len_bytes() > 0).then(pl.col(c)).alias(c) for c in frame.columns)
+    frame = frame.insert_column(0, pl.Series(NUMBER, batch.numbers))
+    picked = [name(NUMBER), *(f"{name(str(places[c]))} as {name(c)}" if c in places else f"cast(null as varchar) as {name(c)}" for c in wanted)]
+    edged = batch.edged if batch.edged is not None else frozenset(range(len(ready.header)))
+    bare = frozenset(c for c in wanted if c not in places or places[c] not in edged)
+    return Piece(f"select {', '.join(picked)} from {name(FRAME)}", frame.height, ready.share, frame, batch, bare)
 
 
-def _struct(shape: dict[str, str]) -> str:
-    return "{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in shape.items()) + "}"
+def ndjson_piece(ready: Ready, batch: Batch, members: Iterable[str]) -> Piece:
+    """The sound records of a batch of NDJSON; ``members`` are those seen so far."""
+    import polars as pl
+
+    frame = pl.DataFrame({NUMBER: batch.numbers, "#json": batch.text.decode().split("\n")})
+    spelt = _spelt(ready.source, members)
+    names = list(dict.fromkeys(n for found in spelt.values() for n in found))
+    pointers = ", ".join(literal("/" + n.replace("~", "~0").replace("/", "~1")) for n in names)
+    picked = [name(NUMBER)]
+    for column, found in spelt.items():
+        values = [f'"#values"[{names.index(n) + 1}]' for n in found]
+        value = "cast(null as varchar)" if not values else values[0] if len(values) == 1 else f"coalesce({', '.join(values)})"
+        picked.append(f"{value} as {name(column)}")
+    every = f'json_extract_string("#json", [{pointers}])' if names else "null"
+    rows = f'select {name(NUMBER)}, {every} as "#values" from {name(FRAME)}'
+    return Piece(f"select {', '.join(picked)} from ({rows})", frame.height, ready.share, frame, batch)
+
+
+def _one_piece(ready: Ready, made: Iterator[Piece], work: Path) -> Iterator[Piece]:
+    """All pieces as one, for a mapping that looks at several records at once; they lie in the work folder meanwhile."""
+    con = duckdb.connect()
+    parts: list[str] = []
+    records = 0
+    try:
+        for number, piece in enumerate(made):
+            path = work / f"records-{number}.parquet"
+            con.register(FRAME, piece.frame)
+            con.execute(f"copy ({piece.raw}) to {literal(str(path))} (format parquet, compression lz4)")
+            con.unregister(FRAME)
+            parts.append(literal(str(path)))
+            records += piece.records
+    finally:
+        con.close()
+    if parts:
+        yield Piece(f"select * from read_parquet([{', '.join(parts)}])", records, 1.0)
 
 
 def _parquet(ready: Ready) -> Piece:

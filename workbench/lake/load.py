@@ -20,9 +20,10 @@ import duckdb
 
 from workbench.engines.duckdb import connect, literal
 from workbench.errors import BadInput, WorkbenchError
-from workbench.lake import compare, files, mapping, rejects, stage, sweep, tables
+from workbench.lake import compare, files, mapping, rejects, sweep, tables
 from workbench.lake.filling import Filling
 from workbench.lake.report import LoadReport
+from workbench.lake.stage import stage_file
 from workbench.lake.view import View
 from workbench.loaders import Source, functions
 
@@ -73,7 +74,7 @@ class Load:
             if known is not None:
                 return known
             with sweep.working(self.root, self.view, self.batch_id) as work:
-                ready = files.Ready(self.source, self.file, self.source.form(self.file))
+                ready = files.Ready(self.source.told(self.said), self.file, self.source.form(self.file), crs=self.said.get("crs", ""))
                 staged = self._stage(con, ready, work)
                 after = self.file.stat()
                 if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
@@ -107,30 +108,33 @@ class Load:
     def _stage(self, con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path) -> dict[str, list[tables.DataFile]]:
         """Map the file's records into Parquet files of the batch, and note those that cannot be used."""
         provenance = mapping.Provenance(self.source.name, self.batch_id, self.recorded_at.isoformat())
-        return stage.stage(con, ready, work, self.fill, provenance, lambda share: self.progress("reading", share))
+        return stage_file(con, ready, work, self.fill, provenance, lambda share: self.progress("reading", share))
 
     def _commit(self, con: duckdb.DuckDBPyConnection, ready: files.Ready, staged: dict[str, list[tables.DataFile]], work: Path) -> LoadReport:
         """Under the tables' locks: compare, settle the counts, move in, make visible."""
         self.progress("comparing", 0.0)
         versions = self.view.versions()
-        moment = self._moment(con, versions)
+        latest = self._latest(con, versions)
+        moment = max(datetime.now(UTC), self.recorded_at, latest)
         counts = {"added": 0, "updated": 0, "duplicate": 0}
         moves: dict[str, list[tables.DataFile]] = {}
         for table, stage in staged.items():
-            held = self.view.current(table, versions)
-            verdicts = compare.judge(con, table, [f.path for f in stage], held, empty=not self.view.files(table, versions)) if stage else {}
-            if "older" in verdicts:
+            if not stage:
+                continue
+            judged = compare.judge(con, self.view, table, [f.path for f in stage], versions)
+            if "older" in judged.counts:
                 rejects.refuse_older(con)
-            counts["updated"] += verdicts.get("updated", 0)
-            counts["duplicate"] += verdicts.get("duplicate", 0)
-            counts["added"] += sum(f.rows for f in stage) - sum(verdicts.values())
-            moves[table] = self._settled(con, stage, verdicts, moment, work)
+            counts["updated"] += judged.counts.get("updated", 0)
+            counts["duplicate"] += judged.counts.get("duplicate", 0)
+            counts["added"] += sum(f.rows for f in stage) - sum(judged.counts.values())
+            moves[table] = compare.settle(con, table, stage, judged, self.batch_id, work, moment=moment, late=self.recorded_at < latest)
         self.rejected = rejects.by_reason(con, ready)
         self._balance(ready, counts)
         self.progress("writing", 0.0)
         refused = rejects.write(con, ready, work, self.batch_id, moment.isoformat())
         for table, moved in moves.items():
             if moved:
+                compare.place(self.root, table, self.batch_id, work)
                 tables.append(self.root, table, moved)
         if refused:
             with tables.locked(self.root, "rejects"):
@@ -141,41 +145,25 @@ class Load:
                           duplicate=counts["duplicate"], rejected=sum(self.rejected.values()), seconds=seconds, batch_id=self.batch_id,
                           rejects_by_reason=dict(self.rejected))
 
-    def _settled(self, con: duckdb.DuckDBPyConnection, stage: list[tables.DataFile], verdicts: dict[str, int], moment: datetime,
-                 work: Path) -> list[tables.DataFile]:
-        """The Parquet files that go into the table: the staged ones as they are when all their rows are new, else those of each verdict."""
-        if not verdicts:
-            return stage
-        settled = []
-        for verdict, kind in (("new", "new"), ("updated", "rev")):
-            place = stage[0].path.stem.rsplit("p", 1)[1]
-            path = work / f"{self.batch_id}-{kind}-s{place}.parquet"
-            rows = compare.write(con, [f.path for f in stage], verdict, moment.isoformat(), path)
-            if rows:
-                settled.append(tables.DataFile(path, rows))
-        return settled
-
     def _balance(self, ready: files.Ready, counts: dict[str, int]) -> None:
         found = sum(counts.values()) + sum(self.rejected.values())
         if found != ready.read:
             raise WorkbenchError(f"{self.file.name} holds {ready.read:,} records but {found:,} were accounted for; nothing was loaded. "
                                  "This is a fault of the workbench: please report it with the file's first lines.")
 
-    def _moment(self, con: duckdb.DuckDBPyConnection, versions: dict[str, int]) -> datetime:
-        """Now, but later than any batch that is visible, whatever the clock did."""
-        now = max(datetime.now(UTC), self.recorded_at)
+    def _latest(self, con: duckdb.DuckDBPyConnection, versions: dict[str, int]) -> datetime:
+        """Just later than any batch that is visible, whatever the clock did."""
+        first = datetime(1970, 1, 1, tzinfo=UTC)
         if "batches" not in versions:
-            return now
+            return first
         row = con.execute(f"select epoch_us(max(recorded_at)) from ({self.view.current('batches', versions)})").fetchone()
-        if row is None or row[0] is None:
-            return now
-        return max(now, datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=row[0] + 1))
+        return first + timedelta(microseconds=row[0] + 1) if row and row[0] is not None else first
 
     def _make_visible(self, con: duckdb.DuckDBPyConnection, ready: files.Ready, counts: dict[str, int], filled: list[str], work: Path) -> float:
         """Commit the ledger row; before this nothing of the batch can be seen, after it all."""
         with tables.locked(self.root, "batches"):
-            versions = self.view.versions()
-            moment = self._moment(con, versions)
+            versions = self.view.settled()
+            moment = max(datetime.now(UTC), self.recorded_at, self._latest(con, versions))
             seconds = round(time.monotonic() - self.began, 3)
             row = {
                 "batch_id": literal(self.batch_id), "source": literal(self.source.name),

@@ -6,6 +6,8 @@ and the choice of rows that are sound.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from workbench import schema
@@ -27,13 +29,19 @@ class Provenance:
     recorded_at: str
 
 
-def sound_rows(source: Source, part: Part, raw: str, fill: Filling, provenance: Provenance) -> str:
-    """SQL of the part's rows that can be used: canonical columns, then provenance."""
+def sound_rows(source: Source, part: Part, raw: str, fill: Filling, provenance: Provenance | None, bare: Collection[str] = ()) -> str:
+    """SQL of the part's rows that can be used: canonical columns, then provenance (only ``line`` for None).
+
+    ``bare``: raw columns of which no value begins or ends with a blank.
+    """
     columns = [f"{name('@' + c)} as {name(c)}" for c in schema.table(part.table).columns]
-    columns += [f"{literal(provenance.source)} as source", f"{literal(provenance.batch_id)} as batch_id", f"{name(NUMBER)} as line"]
-    columns.append(f"timestamptz {literal(provenance.recorded_at)} as recorded_at")
-    unsound = " or ".join(f"coalesce({condition}, false)" for condition, _ in _reasons(part))
-    return fill(f"select {', '.join(columns)} from ({_mapped(source, part, raw)}) where not ({unsound})")
+    if provenance:
+        columns += [f"{literal(provenance.source)} as source", f"{literal(provenance.batch_id)} as batch_id"]
+    columns.append(f"{name(NUMBER)} as line")
+    if provenance:
+        columns.append(f"timestamptz {literal(provenance.recorded_at)} as recorded_at")
+    sql = f"select {', '.join(columns)} from ({_mapped(source, part, raw)}) where {' and '.join(_sound(part))}"
+    return fill(_untrimmed(sql, bare))
 
 
 def unsound_rows(source: Source, part: Part, raw: str, fill: Filling) -> str:
@@ -51,22 +59,79 @@ def strange_rows(source: Source, raw: str, fill: Filling) -> str:
     return fill(f"select {name(NUMBER)} as record, {literal(_NO_PART)} as reason from ({raw}) where not ({taken})")
 
 
+def refused_rows(source: Source, raw: str, fill: Filling) -> list[str]:
+    """All SQL that gives records that cannot be used: record, reason."""
+    strange = strange_rows(source, raw, fill)
+    return [*(unsound_rows(source, part, raw, fill) for part in source.parts), *([strange] if strange else [])]
+
+
+def looks_around(source: Source) -> bool:
+    """Whether an expression looks at more than one record, as window functions do."""
+    return any(re.search(r"\bover\s*\(", sql) for part in source.parts for sql in (*part.columns.values(), part.where, *(c for c, _ in part.reject)))
+
+
 def _mapped(source: Source, part: Part, raw: str) -> str:
     """The records this part takes, with the raw columns, the steps, and each canonical column as ``@column``."""
     before = source.parts[: source.parts.index(part)]
     takes = [f"coalesce({part.where}, false)"] if part.where != "true" else []
     takes += [f"not coalesce({other.where}, false)" for other in before]
+    where = f" where {' and '.join(takes)}" if takes else ""
+    rows = f"select * from ({raw}){where}"
+    refs: dict[str, str] = {}
+    for level in _levels(part):
+        rows = f"select *, {', '.join(f'{_stepped(sql, refs)} as {name(step)}' for step, sql in level.items())} from ({rows})"
+        refs.update((sql, name(step)) for step, sql in level.items())
+    finals = ["*"]
+    for column, about in schema.table(part.table).columns.items():
+        given = part.columns.get(column, "null")
+        sql = given.quick if isinstance(given, Stepped) else given
+        finals.append(f"cast({_stepped(sql, refs)} as {about.type}) as {name('@' + column)}")
+    return f"select {', '.join(finals)} from ({rows})"
+
+
+def _levels(part: Part) -> list[dict[str, str]]:
+    """The steps that the part's columns share, those that are made of others behind those."""
     steps: dict[str, str] = {}
     for expression in part.columns.values():
         if isinstance(expression, Stepped):
             steps.update(expression.steps)
-    stepped = ", ".join(["*", *(f"{sql} as {name(step)}" for step, sql in steps.items())])
-    finals = ["*"]
-    for column, about in schema.table(part.table).columns.items():
-        given = part.columns.get(column, "null")
-        finals.append(f"cast({given.quick if isinstance(given, Stepped) else given} as {about.type}) as {name('@' + column)}")
-    where = f" where {' and '.join(takes)}" if takes else ""
-    return f"select {', '.join(finals)} from (select {stepped} from ({raw}){where})"
+    depths: dict[str, int] = {}
+    for step, sql in sorted(steps.items(), key=lambda item: len(item[1])):
+        depths[step] = 1 + max((depths[inner] for inner in depths if steps[inner] in sql), default=-1)
+    return [{step: steps[step] for step, depth in depths.items() if depth == level} for level in range(max(depths.values(), default=-1) + 1)]
+
+
+def _stepped(sql: str, refs: Mapping[str, str]) -> str:
+    """SQL with the steps in the place of what they hold."""
+    for held in sorted((held for held in refs if held in sql), key=len, reverse=True):
+        sql = _put(sql, held, refs[held])
+    return sql
+
+
+def _untrimmed(sql: str, bare: Collection[str]) -> str:
+    """SQL that does not trim where there is nothing to trim."""
+    for column in bare:
+        for written in (column, name(column)) if column.isidentifier() else (name(column),):
+            sql = _put(sql, f"trim({written})", written)
+    return sql
+
+
+def _put(sql: str, held: str, to: str) -> str:
+    """SQL with ``to`` for a whole expression ``held``; as it is where ``held`` names what in this SQL is the argument of a lambda."""
+    if held not in sql or any(re.search(rf'(?<![\w"]){re.escape(v)}(?![\w"])', held) for v in re.findall(r"lambda (\w+)", sql)):
+        return sql
+    return re.sub(r'(?<![\w"])' + re.escape(held), lambda _: to, sql)
+
+
+def _sound(part: Part) -> list[str]:
+    """Conditions that a row that can be used meets, all of them; each looks at its cheap half first."""
+    conditions = []
+    for column, expression in part.columns.items():
+        if isinstance(expression, Reading):
+            conditions.append(f"({expression.probe or name('@' + column)} is not null or {expression.given} is null)")
+    conditions += [f"{name('@' + column)} is not null" for column, about in schema.table(part.table).columns.items() if about.required]
+    conditions += [f"not coalesce({condition}, false)" for condition, _ in part.reject]
+    return conditions or ["true"]
 
 
 def _reasons(part: Part) -> list[tuple[str, str]]:

@@ -1,193 +1,202 @@
 """Which records does a text file hold, on which line does each start, and which cannot be taken apart?
 
-This is a second opinion beside the parser that does the loading: every record is counted here, numbered, and written in a clean
-form that leaves the parser nothing to guess. CSV is read by RFC 4180 with two allowances: a quotation mark inside an unquoted
-field is an ordinary character, and a record may run over several lines inside quotes. A quotation mark that is opened and not
-properly closed spoils only the line it stands on.
+This is a second opinion beside the parser that does the loading: every record is counted and numbered here, and the parser gets lines
+that leave it nothing to guess. CSV is read by RFC 4180 with two allowances: a quotation mark inside an unquoted field is an ordinary
+character, and a record may run over several lines inside quotes. A quotation mark that is opened and not properly closed spoils only
+the line it stands on. Lines that are simply one record are told by ``plain``, a block at a time; only the others are looked at singly.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import repeat
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-from workbench.errors import BadInput
+import numpy as np
+import numpy.typing as npt
 
-BLOCK = 8 << 20
+from workbench.lake.plain import Shape, bounds, edge, shape
+from workbench.lake.texts import Blocks
+
 #: A record may run over this many lines and bytes; beyond, its quotation mark counts as never closed.
 MAX_LINES, MAX_BYTES = 1000, 1 << 20
-#: The member that carries a record's number in the clean form of NDJSON.
+#: The column that carries a record's number.
 NUMBER = "#record"
-_BOMS = (b"\xc3\xaf\xc2\xbb\xc2\xbf", b"\xef\xbb\xbf")
+_RETURNS = re.compile(rb"\r+\n")
+Numbers = npt.NDArray[np.int64]
+#: A record that cannot be taken apart: its number, line, reason and the bytes it stood in.
+Broken = tuple[int, int, str, bytes]
 
 
-@dataclass(frozen=True)
-class Run:
-    """Consecutive records, one a line: numbers ``record``.. on lines ``line``.. of the file.
+@dataclass
+class Batch:
+    """The records of one block.
 
-    A run of one may be a record over several lines, or one with a ``problem``. ``raw`` is as it stood in the file without the
-    last line end; ``clean`` is its form for the parser, None for "as raw".
+    ``text`` holds the sound ones in the clean form: UTF-8, one a line (CSV: quoted newlines apart), each line ended by a line feed;
+    ``numbers`` are theirs, in order. ``quotes``: whether any quotation mark is in it. ``edged``: places of the columns in which a value
+    may begin or end with a blank.
     """
 
-    record: int
+    text: bytes
+    numbers: Numbers
+    broken: list[Broken]
+    read: int
+    quotes: bool = True
+    edged: frozenset[int] | None = None
+    _places: _Places | None = field(default=None, repr=False)
+
+    def raw(self, number: int) -> tuple[int, bytes]:
+        """(line, bytes as they stood in the file, without the last line end) of one of its records."""
+        assert self._places is not None
+        return self._places.find(number)
+
+
+@dataclass
+class _Places:
+    """Where the records of a block stood. ``runs`` are (first record, index of its line) of lines that are one record each."""
+
+    block: bytes
     line: int
-    raw: list[bytes]
-    problem: str = ""
-    clean: bytes | None = None
+    starts: Numbers
+    ends: Numbers
+    runs: list[tuple[int, int]] = field(default_factory=list)
+    singles: dict[int, tuple[int, bytes]] = field(default_factory=dict)
 
-
-class Lines:
-    """The lines of a byte stream, a block at a time, with one line to look ahead."""
-
-    def __init__(self, stream: Any, file: str) -> None:
-        self._stream, self._file = stream, file
-        self._rest, self._first, self._end = b"", True, b"\n"
-        self.lines: list[bytes] = []
-        self.line = 1
-
-    def advance(self, used: int) -> bool:
-        """Drop ``used`` lines and make sure that there is at least one more. False at the end of the file."""
-        del self.lines[:used]
-        self.line += used
-        return bool(self.lines) or self.more()
-
-    def more(self) -> bool:
-        """Read another block behind the lines that are held. False when there is none."""
-        while True:
-            block = self._stream.read(BLOCK)
-            if self._first:
-                block = self._open(block)
-            if not block:
-                if not self._rest:
-                    return False
-                self.lines.append(self._rest)
-                self._rest = b""
-                return True
-            parts = (self._rest + block).split(self._end)
-            self._rest = parts.pop()
-            if parts:
-                self.lines.extend(parts)
-                return True
-
-    def _open(self, block: bytes) -> bytes:
-        self._first = False
-        if block[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise BadInput(f"{self._file} is UTF-16 text; save it as UTF-8 and load that.")
-        if block.startswith(_BOMS):
-            block = block[next(len(b) for b in _BOMS if block.startswith(b)):]
-        if b"\n" not in block and b"\r" in block:
-            self._end = b"\r"
-        return block
+    def find(self, number: int) -> tuple[int, bytes]:
+        single = self.singles.get(number)
+        if single is not None:
+            return self.line + single[0], single[1]
+        first, index = self.runs[bisect_right(self.runs, (number, 1 << 62)) - 1]
+        index += number - first
+        return self.line + index, self.block[self.starts[index]:self.ends[index]]
 
 
 class Csv:
     """Records of a CSV file behind its header."""
 
-    def __init__(self, lines: Lines, file: str, delimiter: str, encoding: str) -> None:
-        self._lines, self._delimiter, self._encoding = lines, delimiter.encode(), encoding
+    form = "csv"
+
+    def __init__(self, blocks: Blocks, delimiter: str, encoding: str) -> None:
+        self._blocks, self._delimiter, self._encoding = blocks, delimiter.encode(), encoding
         d = re.escape(self._delimiter)
-        field = rb'(?:"[^"]*+(?:""[^"]*+)*+"|(?:[^"' + d + rb"][^" + d + rb"]*+)?)"
-        self._whole = re.compile(field + rb"(?:" + d + field + rb")*+", re.S)
-        self._opened = re.compile(rb"(?:" + field + d + rb')*+"[^"]*+(?:""[^"]*+)*+', re.S)
+        opening = rb'(?:"[^"]*+(?:""[^"]*+)*+"|(?:[^"' + d + rb"][^" + d + rb"]*+)?)"
+        self._whole = re.compile(opening + rb"(?:" + d + opening + rb")*+", re.S)
+        self._opened = re.compile(rb"(?:" + opening + d + rb')*+"[^"]*+(?:""[^"]*+)*+', re.S)
         self._field = re.compile(rb'(?:"([^"]*+(?:""[^"]*+)*+)"|([^' + d + rb"]*+))(?:" + d + rb"|$)", re.S)
-        if not lines.advance(0):
-            raise BadInput(f"{file} is empty; nothing was loaded.")
-        self.header = [f.decode(encoding, "replace").strip() for f in self._fields(lines.lines[0].rstrip(b"\r"))]
-        lines.advance(1)
-
-    def runs(self) -> Iterator[Run]:
-        """All records in order."""
-        record, lines, width = 1, self._lines, len(self.header) - 1
-        while lines.lines or lines.more():
-            held = lines.lines
-            plain = [x.rstrip(b"\r") for x in held] if any(map(bytes.endswith, held, repeat(b"\r"))) else held
-            special = self._special(plain, width)
-            at = 0
-            for index in special:
-                if index < at:
-                    continue
-                if index > at:
-                    yield Run(record, lines.line + at, plain[at:index])
-                    record += index - at
-                run, used = self._one(index, record, width)
-                if run is not None:
-                    yield run
-                    record += 1
-                at = index + used
-            if at < len(plain):
-                yield Run(record, lines.line + at, plain[at:])
-                record += len(plain) - at
-                at = len(plain)
-            lines.advance(at)
-
-    def _special(self, plain: list[bytes], width: int) -> list[int]:
-        """Indices of lines that are not simply one record of the right width in plain text, ascending."""
-        block = b"\n".join(plain)
-        odd: set[int] = set()
-        counts = list(map(bytes.count, plain, repeat(self._delimiter)))
-        if counts.count(width) != len(counts):
-            odd.update(i for i, n in enumerate(counts) if n != width)
-        if b'"' in block:
-            odd.update(i for i, x in enumerate(plain) if b'"' in x)
-            exact = self._exact(width)
-            odd = {i for i in odd if not exact.fullmatch(plain[i])}
-        if width == 0:
-            odd.update(i for i, x in enumerate(plain) if not x)
-        for sign in (b"\r", b"\0"):
-            if sign in block:
-                odd.update(i for i, x in enumerate(plain) if sign in x)
-        if self._encoding != "utf-8" or not _readable(block, "utf-8"):
-            odd.update(i for i, x in enumerate(plain) if not x.isascii())
-        return sorted(odd)
-
-    def _exact(self, width: int) -> re.Pattern[bytes]:
-        d = re.escape(self._delimiter)
-        field = rb'(?:"[^"]*+(?:""[^"]*+)*+"|[^"' + d + rb"]*+)"
-        return re.compile(field + rb"(?:" + d + field + rb"){%d}" % width, re.S)
-
-    def _one(self, index: int, record: int, width: int) -> tuple[Run | None, int]:
-        """The record that starts at line ``index`` of those held, and how many lines it takes; None for a blank line."""
-        held, number = self._lines.lines, self._lines.line + index
-        raw = held[index].rstrip(b"\r")
-        if not raw.strip():
-            return None, 1
-        text, used = self._extend(index, raw)
+        self._inside = re.compile(rb'[^"]*+(?:""[^"]*+)*+', re.S)
+        self._record = self._line = 1
+        self._width = 1 << 20
+        block = blocks.take()
+        starts, ends = bounds(block, blocks.end)
+        raw = block[starts[0]:ends[0]]
+        text, used = self._extend(block, starts, ends, 0, raw)
         if text is None:
-            return Run(record, number, [raw], "a quotation mark is opened and not properly closed"), 1
-        fields = self._fields(text)
-        if len(fields) != width + 1:
-            if used > 1:
-                return Run(record, number, [raw], "a quotation mark is opened and not properly closed"), 1
-            return Run(record, number, [raw], f"{_count(len(fields), 'field')}, the header has {width + 1}"), 1
-        if b"\0" in text:
-            return Run(record, number, [text], "has a NUL byte, which is not text"), used
-        if not _readable(text, self._encoding):
-            return Run(record, number, [text], f"has bytes that are not {self._encoding} text"), used
-        clean = self._delimiter.join(b'"' + f.replace(b'"', b'""') + b'"' if _needs_quotes(f, self._delimiter) else f for f in fields)
-        if self._encoding != "utf-8":
-            clean = clean.decode(self._encoding).encode()
-        return Run(record, number, [text], clean=clean), used
+            text, used = raw, 1
+        self.header = [f.decode(encoding, "replace").strip() for f in self._fields(text)]
+        self._width = len(self.header) - 1
+        self._line += used
+        blocks.back(block[starts[used]:] if used < len(starts) else b"")
 
-    def _extend(self, index: int, text: bytes) -> tuple[bytes | None, int]:
-        """The whole record that begins with ``text``, with as many of the following lines as its quotes need; None = broken."""
-        lines, parts, used = self._lines, [self._lines.lines[index]], 1
-        size = len(text)
+    def batches(self) -> Iterator[Batch]:
+        """All records in order."""
+        while block := self._blocks.take():
+            yield self._batch(block)
+
+    def _batch(self, block: bytes) -> Batch:
+        found = shape(block, self._blocks.end, self._delimiter, self._width, self._encoding)
+        places = _Places(block, self._line, found.starts, found.ends)
+        out = _Clean(self, places, self._record)
+        at, number, total = 0, self._record, len(found.starts)
+        for index in found.odd.tolist():
+            if index < at:
+                continue
+            if index > at:
+                number = out.run(number, at, index)
+            text, used, problem = self._one(block, found, index)
+            if used == 0:
+                total = index
+                self._blocks.back(block[found.starts[index]:])
+                at = index
+                break
+            if text is not None:
+                number = out.single(number, index, text, problem)
+            at = index + used
+        if at < total:
+            number = out.run(number, at, total)
+            at = total
+        self._line += at
+        read, self._record = number - self._record, number
+        return out.batch(read, found)
+
+    def _one(self, block: bytes, found: Shape, index: int) -> tuple[bytes | None, int, str]:
+        """The record that starts at line ``index``: its bytes (None for a blank line), how many lines it takes (0 = more than the block has), problem."""
+        raw = block[found.starts[index]:found.ends[index]]
+        if not raw.strip():
+            return None, 1, ""
+        text, used = self._extend(block, found.starts, found.ends, index, raw)
+        if text is None:
+            return raw, used, "a quotation mark is opened and not properly closed"
+        count = len(self._fields(text))
+        if count != self._width + 1:
+            if used > 1:
+                return raw, 1, "a quotation mark is opened and not properly closed"
+            return raw, 1, f"{_count(count, 'field')}, the header has {self._width + 1}"
+        if b"\0" in text:
+            return text, used, "has a NUL byte, which is not text"
+        if not _readable(text, self._encoding):
+            return text, used, f"has bytes that are not {self._encoding} text"
+        return text, used, ""
+
+    def _extend(self, block: bytes, starts: Numbers, ends: Numbers, index: int, text: bytes) -> tuple[bytes | None, int]:
+        """The whole record that begins with ``text`` on line ``index``, with as many of the following lines as its quotes need.
+
+        None for one that is broken (1 line), or for one that is not at its end where the block is (0 lines).
+        """
+        begin, last, closed = int(starts[index]), index, 0
         while not self._whole.fullmatch(text):
             if not self._opened.fullmatch(text):
                 return None, 1
-            following = b""
-            while b'"' not in following:
-                if used == MAX_LINES or size > MAX_BYTES or (index + used >= len(lines.lines) and not lines.more()):
+            while True:
+                closing = block.find(b'"', int(ends[last]))
+                if closing < 0:
+                    over = self._blocks.over or len(starts) - index > MAX_LINES or int(ends[-1]) - begin > MAX_BYTES
+                    return None, 1 if over else 0
+                last = int(np.searchsorted(starts, closing, side="right")) - 1
+                line = block[starts[last]:ends[last]]
+                if last - index >= MAX_LINES or closing - begin > MAX_BYTES:
                     return None, 1
-                following = lines.lines[index + used]
-                parts.append(following)
-                used, size = used + 1, size + len(following)
-            text = b"\n".join(parts).rstrip(b"\r")
-        return text, used
+                inside = self._inside.match(line)
+                at = inside.end() if inside else 0
+                if at < len(line):
+                    break
+            closed += 1
+            text = line[at + 1:]
+            if text and (not text.startswith(self._delimiter) or closed > self._width):
+                return None, 1
+            text = text[1:]
+        return block[begin:ends[last]], last - index + 1
+
+    def clean(self, text: bytes) -> tuple[bytes, list[bool]]:
+        """A sound record in the clean form, and for each field whether it may begin or end with a blank."""
+        fields = self._fields(text)
+        line = self._delimiter.join(b'"' + f.replace(b'"', b'""') + b'"' if _needs_quotes(f, self._delimiter) else f for f in fields)
+        edged = [bool(f) and (edge(f[0]) or edge(f[-1])) for f in fields]
+        return self.narrow(line), edged
+
+    def lines(self, text: bytes) -> bytes:
+        """Lines that are one record each in the clean form."""
+        if self._blocks.end == b"\r":
+            text = text.replace(b"\r", b"\n")
+        elif b"\r" in text:
+            text = _RETURNS.sub(b"\n", text) if b"\r\r" in text else text.replace(b"\r\n", b"\n")
+        return self.narrow(text)
+
+    def narrow(self, text: bytes) -> bytes:
+        """Bytes of the file's encoding as UTF-8."""
+        return text if self._encoding == "utf-8" or text.isascii() else text.decode(self._encoding).encode()
 
     def _fields(self, text: bytes) -> list[bytes]:
         fields, end = [], 0
@@ -200,55 +209,104 @@ class Csv:
         return fields
 
 
+class _Clean:
+    """Puts together what a block holds: the clean text, the numbers of the sound records, and where each one stood."""
+
+    def __init__(self, csv: Csv, places: _Places, first: int) -> None:
+        self._csv, self._places, self._first = csv, places, first
+        self._parts: list[bytes] = []
+        self._gone: list[int] = []
+        self._broken: list[Broken] = []
+        self._edged: set[int] = set()
+
+    def run(self, number: int, at: int, end: int) -> int:
+        """Take lines that are one record each; gives the number behind them."""
+        places = self._places
+        places.runs.append((number, at))
+        stop = int(places.starts[end]) if end < len(places.starts) else len(places.block)
+        whole = at == 0 and stop == len(places.block)
+        self._parts.append(self._csv.lines(places.block if whole else places.block[places.starts[at]:stop]))
+        return number + end - at
+
+    def single(self, number: int, index: int, text: bytes, problem: str) -> int:
+        """Take a record that was looked at singly; gives the number behind it."""
+        self._places.singles[number] = (index, text)
+        if problem:
+            self._gone.append(number)
+            self._broken.append((number, self._places.line + index, problem, text))
+        else:
+            line, edged = self._csv.clean(text)
+            self._parts.append(line + b"\n")
+            self._edged.update(place for place, is_edged in enumerate(edged) if is_edged)
+        return number + 1
+
+    def batch(self, read: int, found: Shape) -> Batch:
+        """What was taken."""
+        text = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        numbers = np.arange(self._first, self._first + read, dtype=np.int64)
+        if self._gone:
+            numbers = np.delete(numbers, np.array(self._gone) - self._first)
+        quotes = found.quotes or b'"' in text
+        return Batch(text, numbers, self._broken, read, quotes, found.edged | self._edged, self._places)
+
+
 class Ndjson:
     """Records of a file with one JSON object a line; blank lines are none."""
 
-    def __init__(self, lines: Lines, file: str) -> None:
-        self._lines = lines
-        self.header: dict[str, None] = {}
-        self._decoder = json.JSONDecoder(parse_constant=_refuse)
-        if not lines.advance(0):
-            raise BadInput(f"{file} is empty; nothing was loaded.")
+    form = "ndjson"
 
-    def runs(self) -> Iterator[Run]:
+    def __init__(self, blocks: Blocks, encoding: str) -> None:
+        self._blocks, self._check = blocks, Checker(encoding)
+        self.header = self._check.members
+
+    def batches(self) -> Iterator[Batch]:
         """All records in order; ``header`` gathers the members seen."""
-        record, lines = 1, self._lines
-        while lines.lines or lines.more():
-            for offset, line in enumerate(lines.lines):
-                raw = line.strip()
-                if raw:
-                    problem = self._problem(raw)
-                    inside = raw[1:].lstrip()
-                    clean = b'{"' + NUMBER.encode() + b'":%d' % record + (b"" if inside == b"}" else b",") + inside
-                    yield Run(record, lines.line + offset, [raw], problem, clean)
-                    record += 1
-            lines.advance(len(lines.lines))
+        number, line = 1, 1
+        while block := self._blocks.take():
+            starts, ends = bounds(block, self._blocks.end)
+            places = _Places(block, line, starts, ends)
+            first, sound, numbers, broken = number, [], [], []
+            for index, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+                raw = block[start:end].strip()
+                if not raw:
+                    continue
+                problem = self._check.problem(raw)
+                if problem:
+                    broken.append((number, line + index, problem, raw))
+                else:
+                    sound.append(raw)
+                    numbers.append(number)
+                places.singles[number] = (index, raw)
+                number += 1
+            line += len(starts)
+            text = b"\n".join(sound)
+            encoding = self._check.encoding
+            yield Batch(text if encoding == "utf-8" else text.decode(encoding).encode(), np.array(numbers, np.int64), broken, number - first, _places=places)
 
-    def _problem(self, raw: bytes) -> str:
+
+class Checker:
+    """Tells JSON records that can be taken from others, and gathers the ``members`` seen in them."""
+
+    def __init__(self, encoding: str = "utf-8") -> None:
+        self.encoding = encoding
+        self.members: dict[str, None] = {}
+        self._decoder = json.JSONDecoder(parse_constant=_refuse)
+
+    def problem(self, raw: bytes) -> str:
+        """Why a record cannot be taken; "" when it can."""
         try:
-            value = self._decoder.decode(raw.decode())
+            value = self._decoder.decode(raw.decode(self.encoding))
         except UnicodeDecodeError:
-            return "has bytes that are not utf-8 text"
+            return f"has bytes that are not {self.encoding} text"
         except (ValueError, RecursionError):
             return "not readable as JSON"
         if not isinstance(value, dict):
             return "not a JSON object"
         if b"\\u" in raw and (b"\\u0000" in raw or not _encodable(value)):
             return "has a character that is not text"
-        self.header.update(dict.fromkeys(value))
+        if not value.keys() <= self.members.keys():
+            self.members.update(dict.fromkeys(value))
         return ""
-
-
-def pick(runs: Iterable[Run], wanted: Iterator[int]) -> Iterator[tuple[int, int, str]]:
-    """(record, line, raw text) of the ``wanted`` record numbers, which must ascend. One pass, stops after the last."""
-    number = next(wanted, None)
-    for run in runs:
-        while number is not None and number < run.record + len(run.raw):
-            offset = number - run.record
-            yield number, run.line + offset, as_text(run.raw[offset])
-            number = next(wanted, None)
-        if number is None:
-            return
 
 
 def as_text(raw: bytes, encoding: str = "utf-8") -> str:
@@ -257,7 +315,7 @@ def as_text(raw: bytes, encoding: str = "utf-8") -> str:
 
 
 def _needs_quotes(field: bytes, delimiter: bytes) -> bool:
-    return b'"' in field or delimiter in field or b"\n" in field or b"\r" in field
+    return b'"' in field or delimiter in field or b"\n" in field or b"\r" in field or field.startswith(b"\xef\xbb\xbf")
 
 
 def _readable(text: bytes, encoding: str) -> bool:

@@ -1,5 +1,7 @@
 """Working folders of loads under way, and the clearing away of what killed loads left behind.
 
+Compactions and resolutions work in such a folder too. They commit one table once, so what is named in its log was whole, and stays.
+
 A load holds a lock on its working folder for as long as its process lives; the system lets go of it however the process ends.
 """
 
@@ -11,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from workbench.lake import tables
+from workbench.lake import keys, tables
 from workbench.lake.view import View
 
 _WORK = "_work"
@@ -71,7 +73,9 @@ def _clear(root: Path, view: View, home: Path) -> None:
 
 def _remove(root: Path, batch: str) -> None:
     for table in tables.SHAPES:
-        if not any((root / table).glob(f"{batch}-*.parquet")):
+        files = list((root / table).glob(f"{batch}-*.parquet"))
+        sidecars = keys.gone_file(root, table, batch).exists() or keys.keys_file(root, table, batch).exists()
+        if not files and not sidecars or tables.stands(batch) and tables.committed(root, table, batch):
             continue
         with tables.locked(root, table):
             version = tables.latest(root, table)
@@ -79,5 +83,6 @@ def _remove(root: Path, batch: str) -> None:
             committed = [f for f in listed if tables.batch_of(f) == batch]
             if committed:
                 tables.append(root, table, [], remove=committed)
-            for file in (root / table).glob(f"{batch}-*.parquet"):
+            for file in files:
                 file.unlink(missing_ok=True)
+            keys.forget(root, table, batch)

@@ -1,7 +1,8 @@
 """The Delta tables on disk: made, appended to, listed. Their logs hold no value of any row, only file names and row counts.
 
-A data file is named ``<batch>-<kind>-<n>.parquet``. Kind "new" has rows whose key the lake did not hold, "rev" has new editions of
-keys it held, "rec" has rows without editions (batches, rejects).
+A data file is named ``<owner>-<kind>-<n>.parquet``. The owner is a batch, or a compaction or resolution, which stand by themselves: they
+are visible once they are committed. Kind "new" has the rows that a batch brought ("rev", of older lakes: those that were new editions),
+"rec" rows without editions (batches, rejects), and of a compaction "cur" the rows that were current and "old" those that were superseded.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ _CONFIGURATION = {
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.enableExpiredLogCleanup": "false",
 }
+#: Kind of the files whose rows were all superseded when they were written.
+OLD = "old"
+#: Beginnings of the names of owners that are no batch.
+COMPACTION, RESOLUTION = "compaction", "resolution"
 #: Tries of a commit that another tool's commit got ahead of (the workbench's own writers wait for one another).
 _ATTEMPTS = 8
 
@@ -49,12 +54,17 @@ class DataFile:
 
 
 def batch_of(file: str) -> str:
-    """The batch a data file belongs to."""
+    """The owner of a data file: a batch, compaction or resolution."""
     return file.rsplit("-", 2)[0]
 
 
+def stands(owner: str) -> bool:
+    """Whether an owner is visible by itself, without a row in ``batches``."""
+    return owner.startswith((COMPACTION, RESOLUTION))
+
+
 def kind_of(file: str) -> str:
-    """new, rev or rec."""
+    """new, rev, rec, cur or old."""
     return file.rsplit("-", 2)[1]
 
 
@@ -74,8 +84,15 @@ def listing(root: Path, table: str, version: int) -> tuple[list[str], frozenset[
     return sorted(names), frozenset(f.name for f in delta.schema().fields)
 
 
-def append(root: Path, table: str, files: Iterable[DataFile], remove: Iterable[str] = ()) -> None:
-    """Move Parquet files into a table and commit them, in one transaction with the removal of others.
+def committed(root: Path, table: str, owner: str) -> bool:
+    """Whether any version of a table has had files of this owner. Reads the log backwards; for what a killed compaction left."""
+    mark = f'"{owner}-'.encode()
+    log = root / table / "_delta_log"
+    return log.is_dir() and any(mark in file.read_bytes() for file in sorted(log.glob("*.json"), reverse=True))
+
+
+def append(root: Path, table: str, files: Iterable[DataFile], remove: Iterable[str] = (), *, same: bool = False) -> None:
+    """Move Parquet files into a table and commit them, in one transaction with the removal of others; ``same``: of the same rows.
 
     The caller holds the table's lock. Files must lie on the lake's own disk, so that moving is one step.
     """
@@ -86,9 +103,9 @@ def append(root: Path, table: str, files: Iterable[DataFile], remove: Iterable[s
         _flush(file.path)
         size = file.path.stat().st_size
         os.replace(file.path, home / file.path.name)
-        actions.append(AddAction(file.path.name, size, {}, int(time.time() * 1000), True, json.dumps({"numRecords": file.rows})))
+        actions.append(AddAction(file.path.name, size, {}, int(time.time() * 1000), not same, json.dumps({"numRecords": file.rows})))
     _flush(home)
-    actions += [RemoveAction(name, True, int(time.time() * 1000)) for name in remove]
+    actions += [RemoveAction(name, not same, int(time.time() * 1000)) for name in remove]
     attempt = 0
     while True:
         try:
@@ -124,8 +141,12 @@ def _type(name: str) -> PrimitiveType | ArrayType:
 
 
 @contextmanager
-def locked(root: Path, *tables: str) -> Iterator[None]:
-    """Hold the write locks of some tables; other processes wait. Taken in order of name, so that nobody waits in a circle."""
+def locked(root: Path, *tables: str, wait: bool = True) -> Iterator[None]:
+    """Hold the write locks of some tables; other processes wait. Taken in order of name, so that nobody waits in a circle.
+
+    Raises:
+        BlockingIOError: another holds one, where not ``wait``.
+    """
     folder = root / "_locks"
     folder.mkdir(parents=True, exist_ok=True)
     held = []
@@ -133,7 +154,7 @@ def locked(root: Path, *tables: str) -> Iterator[None]:
         for table in sorted(set(tables)):
             stream = (folder / f"{table}.lock").open("a")
             held.append(stream)
-            fcntl.flock(stream, fcntl.LOCK_EX)
+            fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         for stream in reversed(held):

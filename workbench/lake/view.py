@@ -1,24 +1,29 @@
 """What the lake shows at pinned versions: the files of visible batches, and the latest edition of each key.
 
 A batch is visible when its row is in the pinned version of ``batches``, which is committed after everything else of it. So a load
-that was killed at any moment shows nothing, and a reader never sees half of one.
+that was killed at any moment shows nothing, and a reader never sees half of one. The latest edition of a key is every row that no visible batch
+superseded (``keys``); a batch that does not say which it superseded is compared by key.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from deltalake.exceptions import DeltaError
 
 from workbench import schema
 from workbench.engines.duckdb import literal, name
-from workbench.lake import tables
+from workbench.lake import journal, keys, tables
 
 #: Listings that one open lake remembers.
 _REMEMBERED = 64
+#: How often a state is looked at before the ledger is held still for it.
+_LOOKS = 6
 _ORDER = ("recorded_at desc", "line desc")
 
 
@@ -29,16 +34,39 @@ class View:
         self._root = root
         self._listed: dict[tuple[str, int], tuple[list[str], frozenset[str]]] = {}
         self._visible: dict[int, dict[str, int]] = {}
+        self._gone: dict[tuple[str, str], frozenset[str]] = {}
         self._guard = threading.Lock()
 
+    @property
+    def root(self) -> Path:
+        """The lake's folder."""
+        return self._root
+
     def versions(self) -> dict[str, int]:
-        """The newest version of each table there is; ``batches`` is looked at first, so all its batches are in the others."""
-        found = {}
-        for table in ("batches", *sorted(set(tables.SHAPES) - {"batches"})):
-            version = tables.latest(self._root, table) if (self._root / table).is_dir() else None
-            if version is not None:
-                found[table] = version
-        return found
+        """The newest version of each table there is, and the journal's position: one state.
+
+        ``batches`` is looked at first, so all its batches are in the others, and again last: had a batch become visible in between, a
+        compaction could have taken its rows into a file that is visible by itself.
+        """
+        for attempt in range(_LOOKS):
+            with tables.locked(self._root, "batches") if attempt == _LOOKS - 1 else contextlib.nullcontext():
+                found = {}
+                for table in ("batches", *sorted(set(tables.SHAPES) - {"batches"})):
+                    version = tables.latest(self._root, table)
+                    if version is not None:
+                        found[table] = version
+                if tables.latest(self._root, "batches") == found.get("batches"):
+                    break
+        position = journal.position(self._root)
+        return found if position is None else {**found, journal.KEY: position}
+
+    def settled(self) -> dict[str, int]:
+        """The same without the journal: what is in the Delta tables."""
+        return {table: version for table, version in self.versions().items() if table != journal.KEY}
+
+    def empty(self, table: str, versions: Mapping[str, int]) -> bool:
+        """Whether a table has neither a file nor a live row."""
+        return not self.files(table, versions) and not journal.rows(self, table, versions).sql
 
     def visible(self, versions: Mapping[str, int]) -> dict[str, int]:
         """Batches that are visible, in the order in which they came, each with its place in that order."""
@@ -62,24 +90,87 @@ class View:
             listed = self._list(table, version)[0]
         if table == "batches":
             return [self._root / table / f for f in listed]
-        shown = [f for f in listed if tables.batch_of(f) in visible]
-        return [self._root / table / f for f in sorted(shown, key=lambda f: (visible[tables.batch_of(f)], f))]
+        shown = [f for f in listed if tables.batch_of(f) in visible or tables.stands(tables.batch_of(f))]
+        return [self._root / table / f for f in sorted(shown, key=lambda f: (visible.get(tables.batch_of(f), -1), f))]
 
     def current(self, table: str, versions: Mapping[str, int], *, history: bool = False) -> str:
-        """SQL of a table's rows, to stand behind FROM in brackets; the latest edition of each key, or with ``history`` every edition."""
+        """SQL of a table's rows, to stand behind FROM in brackets; the latest edition of each key, or with ``history`` every edition.
+
+        With "journal" among the versions the live rows that they do not hold yet are laid over them.
+        """
+        return journal.over(table, self._held(table, versions, history=history), journal.rows(self, table, versions), history=history)
+
+    def _held(self, table: str, versions: Mapping[str, int], *, history: bool) -> str:
         files = self.files(table, versions)
         if not files:
             return _nothing(table)
-        columns = self._columns(table, versions[table])
-        new = [str(f) for f in files if tables.kind_of(f.name) != "rev"]
-        rev = [str(f) for f in files if tables.kind_of(f.name) == "rev"]
-        if history or not rev or table not in schema.TABLES:
-            return f"select {columns} from {_parquet([*new, *rev])}"
+        columns, grown = self._columns(table, versions[table]), self._grown(table, versions[table])
+        if history or table not in schema.TABLES:
+            return f"select {columns} from {_parquet(table, files, grown)}"
+        files = [f for f in files if tables.kind_of(f.name) != tables.OLD]
+        settled = [f for f in files if self._superseded(table, tables.batch_of(f.name)) is not None]
+        loose = [f for f in files if f not in settled]
+        if not settled:
+            return self._by_key(table, loose, columns, grown)
+        listed, dropped = self._dropped(table, settled)
+        clean, rest = [f for f in settled if f.name not in dropped], [f for f in settled if f.name in dropped]
+        parts = [f"select {columns} from {_parquet(table, clean, grown)}"] if clean else []
+        if rest:
+            places = (f"select {literal(str(self._root / table) + '/')} || file as filename, row as file_row_number "
+                      f"from read_parquet([{', '.join(literal(str(f)) for f in listed)}])")
+            parts.append(f"select {columns} from {_parquet(table, rest, grown, placed=True)} anti join ({places}) using (filename, file_row_number)")
+        sql = " union all by name ".join(parts)
+        if loose:
+            sql = journal.over(table, sql, journal.Rows(f"select {columns} from {_parquet(table, loose, grown)}"))
+        return sql
+
+    def _by_key(self, table: str, files: list[Path], columns: str, grown: bool) -> str:
+        """The latest edition of each key in files without sidecars, as older lakes and other tools write them."""
+        new = [f for f in files if tables.kind_of(f.name) != "rev"]
+        rev = [f for f in files if tables.kind_of(f.name) == "rev"]
+        if not rev:
+            return f"select {columns} from {_parquet(table, new, grown)}"
         about = schema.table(table)
         key = ", ".join(name(k) for k in about.key)
         order = ", ".join([*(["revised_at desc nulls last"] if "revised_at" in about.columns else []), *_ORDER])
-        newest = f"select {columns} from {_parquet(rev)} qualify row_number() over (partition by {key} order by {order}) = 1"
-        return f"select {columns} from {_parquet(new)} anti join (select distinct {key} from {_parquet(rev)}) using ({key}) union all by name ({newest})"
+        newest = f"select {columns} from {_parquet(table, rev, grown)} qualify row_number() over (partition by {key} order by {order}) = 1"
+        held = f"{_parquet(table, new, grown)} anti join (select distinct {key} from {_parquet(table, rev, grown)}) using ({key})"
+        return f"select {columns} from {held} union all by name ({newest})" if new else newest
+
+    def sidecars(self, table: str, versions: Mapping[str, int]) -> list[Path]:
+        """The lists of superseded rows that the current view reads."""
+        if table not in schema.TABLES:
+            return []
+        files = [f for f in self.files(table, versions) if tables.kind_of(f.name) != tables.OLD]
+        return self._dropped(table, files)[0]
+
+    def _dropped(self, table: str, files: list[Path]) -> tuple[list[Path], set[str]]:
+        """The lists with superseded rows of these files, and the files in which those are."""
+        names, listed = {f.name for f in files}, []
+        dropped: set[str] = set()
+        for owner in dict.fromkeys(tables.batch_of(f.name) for f in files):
+            hit = (self._superseded(table, owner) or frozenset()) & names
+            if hit:
+                listed.append(keys.gone_file(self._root, table, owner))
+                dropped |= hit
+        return listed, dropped
+
+    def _superseded(self, table: str, owner: str) -> frozenset[str] | None:
+        """The files of which an owner superseded rows; None where it has no such list."""
+        if (table, owner) not in self._gone:
+            file = keys.gone_file(self._root, table, owner)
+            if not file.exists():
+                return None
+            _keep(self._gone, (table, owner), frozenset(pl.read_parquet(file, columns=["file"])["file"].unique().to_list()), 4096)
+        return self._gone[table, owner]
+
+    def _grown(self, table: str, version: int) -> bool:
+        """Whether the table has got columns since its first version, so that files may lack some."""
+        with self._guard:
+            try:
+                return self._list(table, 0)[1] != self._list(table, version)[1]
+            except DeltaError:
+                return True
 
     def _columns(self, table: str, version: int) -> str:
         with self._guard:
@@ -93,15 +184,19 @@ class View:
         return self._listed[table, version]
 
 
-def _keep(store: dict[Any, Any], key: Any, value: Any) -> None:
+def _keep(store: dict[Any, Any], key: Any, value: Any, most: int = _REMEMBERED) -> None:
     """Remember a value, and forget the oldest when there are too many: an app refreshes for days."""
     store[key] = value
-    while len(store) > _REMEMBERED:
-        store.pop(next(iter(store)))
+    while len(store) > most:
+        with contextlib.suppress(KeyError, StopIteration):
+            store.pop(next(iter(store)))
 
 
-def _parquet(files: list[str]) -> str:
-    return f"read_parquet([{', '.join(literal(f) for f in files)}], union_by_name = true)"
+def _parquet(table: str, files: list[Path], grown: bool, *, placed: bool = False) -> str:
+    """SQL of the rows of Parquet files, with ``placed`` also filename and file_row_number; with ``grown`` columns that none of them has are null."""
+    further = ", filename = true, file_row_number = true" if placed else ""
+    rows = f"read_parquet([{', '.join(literal(str(f)) for f in files)}], union_by_name = true{further})"
+    return f"({_nothing(table)} union all by name select * from {rows})" if grown else rows
 
 
 def _nothing(table: str) -> str:

@@ -2,7 +2,8 @@
 
 A ``Source`` says which raw columns it reads and, for each table it fills, one DuckDB expression a canonical column. Raw columns
 reach the expressions as text (VARCHAR, null where the file has nothing), whatever the file's form; see ``loaders.expressions``
-for the ready-made ones. An agency's own sources are modules of the same shape in ``plugins/loaders`` of its workspace.
+for the ready-made ones. An agency's own sources are modules of the same shape, or mapping files
+(``loaders.mapped``), in ``plugins/loaders`` of its workspace.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -22,7 +23,9 @@ from workbench.loaders.expressions import Reading
 from workbench.plugins import files, load
 
 #: Modules of this folder that are not sources.
-_NOT_SOURCES = frozenset({"expressions", "functions", "mapped"})
+_NOT_SOURCES = frozenset({
+    "expressions", "functions", "nibrs", "times", "grammar", "mapped", "phrases", "regions", "lists", "moments", "where", "keys", "shots",
+})
 #: What a packed file's name ends in, behind the suffix of its form.
 PACKED = ("", ".gz", ".zip", ".zst")
 FORMATS: dict[str, tuple[str, ...]] = {
@@ -76,7 +79,7 @@ class Source:
         columns: raw columns the expressions use; a file that lacks one is not of this source and is refused. A file's own spelling may
             differ in case, blanks and punctuation ("Case Number" is also case_number).
         optional: raw columns that a file may lack; they are null then.
-        also: raw column -> other names that it has in some editions of the export.
+        also: raw column -> other names that it has in some editions of the export; "{name_field}" = the name said with the load under name_field.
         zone: time zone of its wall-clock times (IANA name).
         formats: forms it comes in, keys of FORMATS; the file's suffix tells which. Each may be packed (gz, zip, zst).
         delimiter: of the CSV form; "" = told from the header.
@@ -139,6 +142,11 @@ class Source:
         shown = ", ".join(s for form in self.formats for s in FORMATS[form])
         raise BadInput(f"{file.name} is not of a form that {self.name} reads; its files end in {shown}, plain or packed (.gz, .zip, .zst).")
 
+    def told(self, said: Mapping[str, str]) -> Source:
+        """The same source where a name in ``also`` that stands in braces, "{name_field}", has become what was said under it."""
+        also = {c: tuple(said.get(n[1:-1], "") if n[:1] + n[-1:] == "{}" else n for n in names) for c, names in self.also.items()}
+        return replace(self, also={c: tuple(n for n in names if n) for c, names in also.items()})
+
     def saying(self, said: Mapping[str, str]) -> dict[str, str]:
         """What was said with a load, checked.
 
@@ -157,7 +165,7 @@ class Source:
 def names(plugins: Path | None = None) -> list[str]:
     """The sources there are, sorted; with ``plugins`` also those of an agency's own folder. Nothing is imported."""
     own = {m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NOT_SOURCES and not m.name.startswith("_")}
-    return sorted(own | set(files(plugins)))
+    return sorted(own | set(files(plugins)) | set(files(plugins, ".toml")))
 
 
 def find(name: str, plugins: Path | None = None) -> Source:
@@ -167,7 +175,13 @@ def find(name: str, plugins: Path | None = None) -> Source:
         NotFound: there is none; the message names the nearest.
         BadInput: its module cannot be used; the message says why.
     """
-    plugged = files(plugins)
+    plugged, written = files(plugins), files(plugins, ".toml")
+    if name in plugged and name in written:
+        raise BadInput(f"There are two sources {name!r}: {plugged[name].name} and {written[name].name}; rename or remove one of the two files.")
+    if name in written:
+        from workbench.loaders import mapped
+
+        return mapped.read(written[name])
     if name in plugged:
         return _source(load("source", name, plugged[name]), str(plugged[name]))
     if name not in names():

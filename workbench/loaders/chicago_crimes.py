@@ -1,9 +1,9 @@
 """Reported crimes of the Chicago Police Department, as the city's data portal exports them: raw CSV, or Parquet with types."""
 
-from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, lookup, place, text, yes_no
+from workbench.loaders import Part, Source, nibrs
+from workbench.loaders.expressions import column, local_time, lookup, padded, place, text, yes_no
 
-#: FBI code of the Illinois report -> NIBRS offence. The code is coarser than NIBRS: all larceny is 23H, all fraud 26A.
+#: FBI code of the Illinois report -> NIBRS offence, where the IUCR code does not tell finer (``codes/chicago_iucr.csv``): all other larceny is 23H.
 NIBRS = {
     "01A": "09A", "01B": "09B", "02": "11A", "03": "120", "04A": "13A", "04B": "13A", "05": "220", "06": "23H", "07": "240", "08A": "13B",
     "08B": "13B", "09": "200", "10": "250", "11": "26A", "12": "270", "13": "280", "14": "290", "15": "520", "16": "40A", "17": "11D",
@@ -33,7 +33,7 @@ SOURCE = Source(
             "offence_code": _plain("IUCR"),
             "offence": _plain("Primary Type"),
             "offence_detail": _plain("Description"),
-            "nibrs": lookup(column("FBI Code"), NIBRS, "UNKNOWN"),
+            "nibrs": nibrs.first(nibrs.by_code(padded(column("IUCR"), 4), "chicago_iucr"), lookup(column("FBI Code"), NIBRS, "UNKNOWN")),
             "premise": _plain("Location Description"),
             "address": _plain("Block"),
             **place(column("Longitude"), column("Latitude"), nowhere=(MISSOURI,)),
@@ -49,7 +49,8 @@ SOURCE = Source(
         "A point in Missouri (36.619446, -91.686566) stands for \"not found\": the incident is kept without a place, as are those with no coordinates.",
         "Leading zeros of beat, district and IUCR are kept.",
         "A case number can cover several incidents; the row's own ID is the key.",
-        "The FBI code becomes the nearest NIBRS code; one that is not in the table becomes UNKNOWN.",
+        "The IUCR code tells thefts, frauds, threats and trespass apart; the rest goes by the FBI code; UNKNOWN where neither table has it.",
+        "Both spellings of the portal are read: Case Number and case_number, times with AM and PM or ISO.",
         "A later export's edition (Updated On) replaces an earlier one; an older one is not taken.",
     ),
 )

@@ -213,6 +213,17 @@ def split(expr: str, separator: str = ";") -> str:
     return f"(case when {given} is not null then list_transform(string_split({given}, {quoted(separator)}), lambda x: trim(x)) end)"
 
 
+def joined(separator: str, *exprs: str) -> str:
+    """The texts that are there with ``separator`` between them; null where none is."""
+    return f"nullif(concat_ws({quoted(separator)}, {', '.join(exprs)}), '')"
+
+
+def padded(expr: str, width: int) -> str:
+    """A code with the zeros in front that a spreadsheet took, up to ``width`` characters; a longer one as it is."""
+    given = text(expr)
+    return f"lpad({given}, cast(greatest({width}, length({given})) as integer), '0')"
+
+
 def json_list(expr: str) -> Reading:
     """A JSON array of texts, e.g. ["A12", "B7"]."""
     given = text(expr)

@@ -13,7 +13,7 @@ EVENTS = (
         "started_at": Column("TIMESTAMPTZ", "earliest it can have happened", True),
         "ended_at": Column("TIMESTAMPTZ", "latest it can have happened; null = only one time is known"),
         "reported_at": Column("TIMESTAMPTZ", "when police learnt of it"),
-        "time_precision": Column("VARCHAR", "how finely started_at is known where that is coarser than a minute: hour, day or month"),
+        "time_precision": Column("VARCHAR", "how finely started_at is known where that is coarser than a minute: hour, day, month or unknown"),
         "offence_code": Column("VARCHAR", "the agency's own code, leading zeros kept"),
         "offence": Column("VARCHAR", "the agency's own wording, e.g. BURGLARY"),
         "offence_detail": Column("VARCHAR", "its finer wording, e.g. FORCIBLE ENTRY"),

@@ -69,4 +69,5 @@ PLACE = {
     "lon": Column("DOUBLE", "WGS84 degrees; null = no usable position, the row is kept"),
     "lat": Column("DOUBLE", "WGS84 degrees"),
     "place_basis": Column("VARCHAR", "how the position was come by: null = as recorded; else address, hundred block, intersection or street (geocoded)"),
+    "place_error_m": Column("DOUBLE", "how far off a geocoded position may be, metres (nine times of ten); null = as recorded"),
 }

@@ -1,0 +1,119 @@
+"""A file's bytes as lines of text: what they are packed and written in, and blocks of whole lines out of them, in bounded memory.
+
+UTF-16 (told by its byte order mark) becomes UTF-8 as it is read; a UTF-8 mark, also one that was saved twice, is taken off. Where a
+source leaves its encoding open, the whole file is looked at once: it is UTF-8 if all of it can be read so, else Windows-1252. The five
+bytes that Windows-1252 does not have (81, 8D, 8F, 90, 9D) are no text: a record with one is rejected, as any with bytes that are not of
+its encoding.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+from workbench.errors import BadInput
+
+#: Bytes of the first block, which is ready soon, and of the largest; each is twice the one before.
+FIRST, LARGEST = 1 << 22, 1 << 25
+#: No line of records is longer than this.
+LONGEST = 1 << 26
+WINDOWS = "cp1252"
+_BOMS = (b"\xc3\xaf\xc2\xbb\xc2\xbf", b"\xef\xbb\xbf")
+_WIDE = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+
+
+class Stream(Protocol):
+    """What is read from: a file's unpacked bytes."""
+
+    @property
+    def share(self) -> float:
+        """How much has been read, 0 to 1."""
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to that many bytes; fewer only at the end."""
+
+
+def told_encoding(file: Path, suffixes: Iterable[str] = ()) -> str:
+    """"utf-8" if the whole file is that (or UTF-16 with its mark, which is read as UTF-8), else Windows-1252. One pass over the file."""
+    from workbench.lake.forms import opened
+
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with opened(file, suffixes) as stream:
+        block = stream.read(FIRST)
+        if block[:2] in _WIDE:
+            return "utf-8"
+        waiting = False
+        try:
+            while block:
+                if waiting or not block.isascii():
+                    decoder.decode(block)
+                    waiting = bool(decoder.getstate()[0])
+                block = stream.read(FIRST)
+            decoder.decode(b"", True)
+        except UnicodeDecodeError:
+            return WINDOWS
+    return "utf-8"
+
+
+class Blocks:
+    """Blocks of whole lines of a byte stream, each ending in ``end``: a line feed, or a carriage return where the file begins without line feeds.
+
+    The last line gets an end where it has none. A block is at most ``LARGEST`` bytes, or one line that is longer.
+    """
+
+    def __init__(self, stream: Stream, file: str) -> None:
+        self._stream, self._file, self._size = stream, file, FIRST
+        self._wide: Any = None
+        self.over = False
+        first = stream.read(FIRST)
+        if first[:2] in _WIDE:
+            self._wide = codecs.getincrementaldecoder(_WIDE[first[:2]])("surrogatepass")
+            first = self._narrow(first[2:])
+        self._held = first[next((len(b) for b in _BOMS if first.startswith(b)), 0):]
+        self.end = b"\r" if b"\n" not in self._held and b"\r" in self._held else b"\n"
+        if not self._held:
+            raise BadInput(f"{file} is empty; nothing was loaded.")
+
+    def take(self) -> bytes:
+        """The next block; no bytes at the end of the file.
+
+        Raises:
+            BadInput: a line is longer than ``LONGEST``.
+        """
+        target = max(self._size, len(self._held) + FIRST)
+        self._size = min(2 * self._size, LARGEST)
+        parts, size = [self._held], len(self._held)
+        whole = False
+        while not self.over and (size < target or not whole):
+            fresh = self._read(max(target - size, FIRST))
+            parts.append(fresh)
+            size += len(fresh)
+            whole = whole or self.end in fresh
+            if size > target + LONGEST:
+                raise BadInput(f"{self._file} has a line of more than {LONGEST >> 20} MB, so it is no text of records; nothing was loaded.")
+        block = b"".join(parts)
+        if self.over:
+            self._held = b""
+            return block if not block or block.endswith(self.end) else block + self.end
+        cut = block.rindex(self.end) + 1
+        self._held = block[cut:]
+        return block[:cut]
+
+    def back(self, tail: bytes) -> None:
+        """Give back the last lines of a block, to have them at the beginning of the next."""
+        self._held = tail + self._held
+
+    def _read(self, size: int) -> bytes:
+        block = self._stream.read(size)
+        self.over = not block
+        return self._narrow(block) if self._wide else block
+
+    def _narrow(self, block: bytes) -> bytes:
+        """UTF-16 as UTF-8; what is none becomes bytes that are none either."""
+        try:
+            text: str = self._wide.decode(block, not block)
+        except UnicodeDecodeError:
+            return b"\xff"
+        return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,63 @@
+"""Alerts of a gunshot sensor system as its vendor's feed sends them (XML): one ``incident`` element an alert."""
+
+from workbench.loaders import Part, Source
+from workbench.loaders.expressions import Reading, column, member, number, place, stable_id, text, whole
+from workbench.loaders.lists import share
+from workbench.loaders.moments import any_time
+from workbench.loaders.shots import shot_kind
+
+_WHERE = column("location")
+
+
+def _inner(name: str) -> str:
+    return f"coalesce({text(column(name))}, {text(member(_WHERE, f'$.{name}'))}, {text(member(_WHERE, f'$.@{name}'))})"
+
+
+_LON = f"coalesce({_inner('longitude')}, {_inner('lon')})"
+_LAT = f"coalesce({_inner('latitude')}, {_inner('lat')})"
+_TIME = text(column("time"))
+_ERROR = number(f"coalesce({_inner('accuracy')}, {_inner('error')})", 0)
+
+SOURCE = Source(
+    name="gunshot_xml",
+    title="gunshot sensor alerts (vendor-like XML)",
+    formats=("xml", "ndjson"),
+    records="incident",
+    columns=(),
+    optional=("id", "time", "type", "rounds", "confidence", "accuracy", "error", "location", "latitude", "longitude", "lat", "lon",
+              "address", "beat", "district", "cad", "report", "disposition", "updated"),
+    also={
+        "id": ("incidentId", "alertId", "eventId", "number"),
+        "time": ("dateTime", "incidentTime", "alertTime", "triggerTime", "timestamp", "firedAt"),
+        "type": ("classification", "incidentType", "kind"),
+        "rounds": ("roundCount", "numberOfRounds", "shots"),
+        "confidence": ("score", "probability"),
+        "accuracy": ("accuracyMeters", "errorMeters", "uncertainty"),
+        "location": ("position", "place", "point"),
+        "cad": ("cadId", "cadNumber", "callNumber"), "report": ("reportNumber", "caseNumber"),
+        "updated": ("lastUpdated", "modified", "revised"),
+    },
+    parts=(
+        Part("gunshots", {
+            "gunshot_id": f"coalesce({text(column('id'))}, {stable_id(_TIME, _LAT, _LON)})",
+            "fired_at": any_time(_TIME),
+            "kind": shot_kind(column("type")),
+            "rounds": whole(column("rounds")),
+            "confidence": share(column("confidence")),
+            "error_m": Reading.of(_ERROR, _ERROR.given),
+            "call_id": text(column("cad")),
+            "report_number": text(column("report")),
+            "disposition": text(column("disposition")),
+            "address": _inner("address"),
+            **place(_LON, _LAT),
+            "beat": text(column("beat")),
+            "district": text(column("district")),
+            "revised_at": any_time(column("updated")),
+        }),
+    ),
+    notes=(
+        "One incident element is one alert; id, time and type may be attributes or elements, the position flat or inside a location element.",
+        "Times are ISO with an offset, or wall time of the zone given with the load. Accuracies are metres.",
+        "An alert sent again is a new edition if anything differs.",
+    ),
+)
