@@ -25,7 +25,7 @@ CASE = {"case": "2026-0142", "purpose": "investigation", "reason": "tests of the
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what rests on real data, so that `-m "not real"` leaves it out."""
     for item in items:
-        if {"real_data", "chicago_path"} & set(getattr(item, "fixturenames", ())):
+        if {"real_data", "chicago_path", "st_louis_path"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)
 
 
@@ -115,6 +115,19 @@ def chicago_path(real_data: Path, made_once: Callable[[str, Callable[[Path], Any
             workspace.load(path, loaders.find("chicago_crimes"), file)
 
     return made_once("chicago", make)
+
+
+@pytest.fixture(scope="session")
+def st_louis_path(real_data: Path, made_once: Callable[[str, Callable[[Path], Any]], Path]) -> Path:
+    """A lake with the 48 monthly files of St. Louis; not to be written to."""
+    from workbench import loaders
+    from workbench.lake import Lake
+
+    def make(path: Path) -> None:
+        for file in sorted((real_data / "stlouis" / "raw").glob("*/*.csv*")):
+            Lake(path).load(loaders.find("st_louis_incidents"), file)
+
+    return made_once("st_louis", make)
 
 
 @pytest.fixture(scope="session")

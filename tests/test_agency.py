@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -71,3 +71,35 @@ def test_a_map_outside_the_workspace_is_refused(tmp_path: Path) -> None:
     here = _agency(inner, HEAD + '[map]\nbeats = "../beats.geojson"\n')
     with pytest.raises(BadInput, match="outside the workspace"):
         _ = here.beats
+
+
+def test_an_operational_day_and_a_compstat_week_begin_when_the_agency_says(tmp_path: Path) -> None:
+    plain = _agency(tmp_path, HEAD)
+    assert plain.operational_day(plain.moment("2026-05-01 00:00")) == date(2026, 5, 1), "midnight where nothing is said"
+    here = _agency(tmp_path, HEAD + 'day_start = "07:00"\nweek_start = "sunday"\n')
+    assert here.operational_day(here.moment("2026-05-01 06:59")) == date(2026, 4, 30)
+    assert here.operational_day(here.moment("2026-05-01 07:00")) == date(2026, 5, 1)
+    assert here.operational_day(datetime(2026, 5, 1, 3, tzinfo=UTC)) == date(2026, 4, 30), "22:00 of the day before in Chicago"
+    for inside in ("2026-05-03 07:00", "2026-05-06 12:00", "2026-05-10 06:59"):
+        assert here.week(here.moment(inside)) == (here.moment("2026-05-03 07:00"), here.moment("2026-05-10 07:00")), inside
+    assert here.week(here.moment("2026-05-10 07:00"))[0] == here.moment("2026-05-10 07:00"), "the end of a week begins the next"
+    begin, end = here.week(here.moment("2026-03-08 12:00"))
+    assert (end - begin).total_seconds() / 3600 == 168 and begin == here.moment("2026-03-08 07:00")
+    begin, end = here.week(here.moment("2026-03-08 01:00"))
+    assert (end - begin).total_seconds() / 3600 == 167, "clocks went forward in it"
+
+
+def test_weeks_follow_one_another_without_gap_through_a_year(tmp_path: Path) -> None:
+    here = _agency(tmp_path, HEAD + 'day_start = "06:30"\nweek_start = "thursday"\n')
+    begin, end = here.week(here.moment("2026-01-15"))
+    for _ in range(60):
+        following = here.week(end)
+        assert following[0] == end and here.week(following[1] - timedelta(microseconds=1)) == following
+        assert here.operational_day(following[0]).weekday() == 3
+        begin, end = following
+
+
+@pytest.mark.parametrize("text", ['day_start = "7"\n', 'day_start = "25:00"\n', "day_start = 7\n"])
+def test_a_day_that_begins_at_no_time_of_day_is_said(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadInput, match='day_start = .* is not a time of day; write day_start = "07:00"'):
+        _agency(tmp_path, HEAD + text)

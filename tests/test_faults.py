@@ -1,4 +1,4 @@
-"""Loads that are killed at any moment, and several loaders and readers at once: nothing half-visible, nothing lost."""
+"""Loads, updates, compactions and vacuums that are killed at any moment, and several loaders and readers at once: nothing half-visible, nothing lost."""
 
 from __future__ import annotations
 
@@ -51,8 +51,12 @@ for line in sys.stdin:
         if job["die"]:
             tables.os.replace = dying(job["die"], os.replace)
             tables.DeltaTable.create_write_transaction = dying(job["die"], tables.DeltaTable.create_write_transaction)
+            Path.unlink = dying(job["die"] if job["deed"] == "vacuum" else 0, Path.unlink)
         print("START", os.getpid(), flush=True)
-        Lake(Path(job["lake"])).load(source, Path(job["file"]))
+        lake = Lake(Path(job["lake"]))
+        if job["deed"] == "compact": lake.compact()
+        elif job["deed"] == "vacuum": lake.vacuum(0)
+        else: lake.load(source, Path(job["file"]))
         print("STEPS", count[0], flush=True)
         os._exit(0)
     os.waitpid(pid, 0)
@@ -99,10 +103,10 @@ class Server:
         assert self._process.stdout is not None
         return self._process.stdout.readline().split()
 
-    def load(self, lake: Path, file: Path, *, after: float | None = None, die: int = 0) -> tuple[float, int]:
+    def load(self, lake: Path, file: Path, *, after: float | None = None, die: int = 0, deed: str = "load") -> tuple[float, int]:
         """Seconds it ran and commit steps it made; killed with SIGKILL ``after`` seconds."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"lake": str(lake), "file": str(file), "die": die}) + "\n")
+        self._process.stdin.write(json.dumps({"lake": str(lake), "file": str(file), "die": die, "deed": deed}) + "\n")
         self._process.stdin.flush()
         start, pid = self._said()
         assert start == "START"
@@ -147,20 +151,23 @@ def agree(lake: Lake) -> int:
     return len(ledger)
 
 
-def content(lake: Lake) -> tuple[pl.DataFrame, pl.DataFrame]:
+def content(lake: Lake, versions: dict[str, int] | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
     about = schema.table("incidents")
-    facts = lake.frame("incidents").select(list(about.columns)).sort("incident_id")
-    return facts, lake.rejects().select("file", "line", "reason", "raw").sort("file", "line")
+    facts = lake.frame("incidents", versions).select(list(about.columns)).sort("incident_id")
+    return facts, lake.rejects(versions).select("file", "line", "reason", "raw").sort("file", "line")
 
 
 def swept(lake: Lake) -> None:
-    """Nothing dead is left: every data file is in its table and of a visible batch, and no load is under way."""
+    """Nothing dead is left: every data file is of a visible batch or a compaction, every sidecar has its data file, and no load is under way."""
     visible = set(lake.batches()["batch_id"])
     for table in lake.versions():
         on_disk = {p.name for p in (lake.path / table).glob("*.parquet")}
         listed = {os.path.basename(uri) for uri in DeltaTable(lake.path / table).file_uris()}
-        assert on_disk == listed, table
-        assert {name.rsplit("-", 2)[0] for name in listed} <= visible
+        assert on_disk >= listed, table
+        for owner in {name.rsplit("-", 2)[0] for name in on_disk}:
+            assert owner in visible or owner.startswith("compaction"), owner
+        sidecars = {p.stem for p in (lake.path / "_keys" / table).glob("*")}
+        assert sidecars <= {name.rsplit("-", 2)[0] for name in on_disk}, table
     assert not list((lake.path / "_work").iterdir())
 
 
@@ -216,7 +223,7 @@ def test_a_load_killed_at_random_moments_is_never_half_visible_and_the_next_comp
 def test_a_load_killed_before_or_after_any_step_of_its_commit_is_whole_or_absent(
         scene: tuple[Path, Path, tuple[pl.DataFrame, pl.DataFrame], float, int], server: Server, tmp_path: Path) -> None:
     base, later, whole, _, steps = scene
-    assert steps == 7, "two fact files and their commit, rejects and theirs, the ledger row and its"
+    assert steps == 8, "two sidecars, the fact file and its commit, rejects and theirs, the ledger row and its"
     there = []
     for die in range(1, 2 * steps + 1):
         path = Path(shutil.copytree(base, tmp_path / str(die)))
@@ -224,6 +231,80 @@ def test_a_load_killed_before_or_after_any_step_of_its_commit_is_whole_or_absent
         there.append(reopened(path, later, 1, whole))
         shutil.rmtree(path)
     assert there == [False] * (2 * steps - 1) + [True]
+
+
+def several_exports(folder: Path, many: int) -> list[Path]:
+    """Exports that overlap, with newer editions."""
+    chance, files = random.Random(8), []
+    for n in range(many):
+        file = folder / f"part{n}.csv"
+        file.write_text("\n".join([HEADER, *(record(i, n, chance) for i in range(40 * n, 40 * n + 120)), "9,broken"]) + "\n", encoding="utf-8")
+        files.append(file)
+    return files
+
+
+@pytest.fixture(scope="module")
+def piled(tmp_path_factory: pytest.TempPathFactory, server: Server) -> tuple[Path, dict[str, int], tuple[pl.DataFrame, pl.DataFrame], dict[str, tuple[float, int]]]:
+    """A lake of small overlapping batches, a pinned state of it, what it shows, and for each deed the seconds and steps it takes."""
+    home = tmp_path_factory.mktemp("piled")
+    lake, pinned = Lake(home / "base"), {}
+    for n, file in enumerate(several_exports(home, 7)):
+        lake.load(loaders.find("chicago_crimes"), file)
+        if n == 3:
+            pinned = lake.versions()
+            lake.pin(pinned, "a briefing")
+    shutil.copytree(home / "base", home / "whole")
+    took = {"compact": max(server.load(home / "whole", home, die=999, deed="compact"), (0.0, 0))}
+    assert len(Lake(home / "whole").files("incidents", Lake(home / "whole").versions())) == 2
+    shutil.copytree(home / "whole", home / "compacted")
+    took["vacuum"] = server.load(home / "whole", home, die=999, deed="vacuum")
+    return home, pinned, content(lake), took
+
+
+def kept_up(path: Path, pinned: dict[str, int], whole: tuple[pl.DataFrame, pl.DataFrame], home: Path, tmp_path: Path) -> None:
+    """After a kill: all is shown as before; the next compaction, vacuum and load do their work."""
+    lake = Lake(path)
+    assert agree(lake) == 7
+    then = content(lake, lake.check(pinned))
+    for ours, theirs in zip(content(lake), whole, strict=True):
+        assert_frame_equal(ours, theirs)
+    lake.compact()
+    lake.vacuum(0)
+    assert agree(Lake(path)) == 7
+    swept(lake)
+    for before, after in ((whole, content(lake)), (then, content(Lake(path), lake.check(pinned)))):
+        for ours, theirs in zip(after, before, strict=True):
+            assert_frame_equal(ours, theirs)
+    assert len(lake.files("incidents", lake.versions())) == 2
+    report = lake.load(loaders.find("chicago_crimes"), several_exports(tmp_path, 8)[7])
+    assert (report.added, report.updated, report.rejected) == (40, 80, 1) and agree(lake) == 8
+
+
+@pytest.mark.parametrize(("kills", "seed"), [pytest.param(10, 10, id="ten"), pytest.param(100, 11, id="hundred", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("deed", ["compact", "vacuum"])
+def test_a_compaction_or_vacuum_killed_at_random_moments_loses_nothing_and_the_next_does_its_work(
+        piled: tuple[Path, dict[str, int], tuple[pl.DataFrame, pl.DataFrame], dict[str, tuple[float, int]]], server: Server, tmp_path: Path,
+        deed: str, kills: int, seed: int) -> None:
+    home, pinned, whole, took = piled
+    chance = random.Random(seed)
+    for n in range(kills):
+        path = Path(shutil.copytree(home / ("base" if deed == "compact" else "compacted"), tmp_path / str(n)))
+        server.load(path, home, after=chance.uniform(0.0, took[deed][0]), deed=deed)
+        kept_up(path, pinned, whole, home, tmp_path)
+        shutil.rmtree(path)
+
+
+@pytest.mark.parametrize("deed", ["compact", "vacuum"])
+def test_a_compaction_or_vacuum_killed_before_or_after_any_step_loses_nothing(
+        piled: tuple[Path, dict[str, int], tuple[pl.DataFrame, pl.DataFrame], dict[str, tuple[float, int]]], server: Server, tmp_path: Path, deed: str) -> None:
+    home, pinned, whole, took = piled
+    steps = took[deed][1]
+    assert steps >= 5
+    for die in range(1, 2 * steps + 1, 1 if steps < 10 else 3):
+        path = Path(shutil.copytree(home / ("base" if deed == "compact" else "compacted"), tmp_path / str(die)))
+        server.load(path, home, die=die, deed=deed)
+        kept_up(path, pinned, whole, home, tmp_path)
+        shutil.rmtree(path)
 
 
 LOADER = """

@@ -21,7 +21,7 @@ from polars.testing import assert_frame_equal
 from workbench import loaders, schema
 from workbench.errors import BadInput, NotFound
 from workbench.lake import Lake
-from workbench.loaders import Part, Source, chicago_crimes, expressions, san_antonio_calls, seattle_reads
+from workbench.loaders import Part, Source, chicago_crimes, expressions, functions, san_antonio_calls, seattle_reads
 
 CHICAGO = chicago_crimes.SOURCE.columns
 MINIMAL = {"incident_id": "a", "started_at": "b", "nibrs": "c"}
@@ -43,6 +43,7 @@ def evaluated(expression: str, zone: str = "America/Chicago", **raw: str | None)
     quick = getattr(expression, "quick", expression)
     sql = f"select ({expression})::varchar, ({quick})::varchar from (select *{steps} from (select {given}))"
     con = duckdb.connect()
+    functions.register(con)
     con.execute("set TimeZone = 'UTC'")
     full, fast = con.execute(sql.replace(expressions.ZONE, zone)).fetchall()[0]
     con.close()

@@ -12,20 +12,49 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
 
 from workbench import loaders
 from workbench.errors import BadInput, CannotTell
 from workbench.lake import Lake
-from workbench.loaders import find, lists, moments, regions
+from workbench.loaders import expressions, find, lists, moments, regions
 from workbench.models.plates import hotlist
 
-MINE = ("openalpr_groups", "openalpr_results", "openalpr_csv", "flock_reads", "flock_hotlist", "generic_reads", "ncic_hotlist", "dc_gunshots",
-        "oakland_gunshots", "stlouis_gunshots", "san_francisco_gunshots", "gunshot_csv", "gunshot_xml", "gunshot_arrivals", "casings_csv",
-        "chicago_red_light_cameras", "chicago_speed_cameras", "camera_registry", "unit_cameras", "avl_csv", "unit_positions", "posts_export",
-        "people_counts_csv", "arrests_csv", "baltimore_arrests", "interviews_csv", "warrants_csv", "recoveries_csv", "people_csv", "vehicles_csv",
-        "involvements_csv")
+MINE = (
+    "openalpr_groups",
+    "openalpr_results",
+    "openalpr_csv",
+    "flock_reads",
+    "flock_hotlist",
+    "generic_reads",
+    "ncic_hotlist",
+    "dc_gunshots",
+    "oakland_gunshots",
+    "stlouis_gunshots",
+    "san_francisco_gunshots",
+    "gunshot_csv",
+    "gunshot_xml",
+    "gunshot_arrivals",
+    "casings_csv",
+    "chicago_red_light_cameras",
+    "chicago_speed_cameras",
+    "camera_registry",
+    "unit_cameras",
+    "avl_csv",
+    "unit_positions",
+    "posts_export",
+    "people_counts_csv",
+    "arrests_csv",
+    "baltimore_arrests",
+    "interviews_csv",
+    "warrants_csv",
+    "recoveries_csv",
+    "people_csv",
+    "vehicles_csv",
+    "involvements_csv",
+)
 
 
 def ndjson(path: Path, *records: dict[str, Any] | str) -> Path:
@@ -43,6 +72,19 @@ def loaded(tmp_path: Path, name: str, file: Path, *, zone: str | None = "America
     report = lake.load(find(name), file, zone=zone, said=said or None)
     assert report.read == report.added + report.updated + report.duplicate + report.rejected
     return lake, report
+
+
+def evaluated(expression: str, **raw: str | None) -> Any:
+    """An expression over one raw record, its quick form and its full form, which must agree."""
+    shown = ", ".join(f"{'null' if v is None else expressions.quoted(v)}::varchar as {expressions.column(k)}" for k, v in raw.items())
+    steps = "".join(f", {sql} as {expressions.column(step)}" for step, sql in getattr(expression, "steps", ()))
+    sql = f"select ({expression})::varchar, ({getattr(expression, 'quick', expression)})::varchar from (select *{steps} from (select {shown}))"
+    con = duckdb.connect()
+    con.execute("set TimeZone = 'UTC'")
+    full, fast = con.execute(sql.replace(expressions.ZONE, "America/Chicago")).fetchall()[0]
+    con.close()
+    assert full == fast
+    return full
 
 
 def utc(*parts: int) -> datetime:
@@ -68,10 +110,26 @@ def test_no_two_columns_of_a_source_listen_to_the_same_header() -> None:
 # ---------------------------------------------------------------- states
 
 
-@pytest.mark.parametrize(("given", "code"), [
-    ("us-ne", "NB"), ("NE", "NB"), ("Nebraska", "NB"), ("nebraska", "NB"), ("NB", "NB"), ("us-gu", "GM"), ("GU", "GM"), ("new_hampshire", "NH"),
-    ("u.s._virgin_islands", "VI"), ("washington_dc", "DC"), ("il", "IL"), ("ca-nb", "NK"), ("QC", "PQ"), ("Saskatchewan", "SN"), ("eu-de", "EU-DE"),
-])
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ("us-ne", "NB"),
+        ("NE", "NB"),
+        ("Nebraska", "NB"),
+        ("nebraska", "NB"),
+        ("NB", "NB"),
+        ("us-gu", "GM"),
+        ("GU", "GM"),
+        ("new_hampshire", "NH"),
+        ("u.s._virgin_islands", "VI"),
+        ("washington_dc", "DC"),
+        ("il", "IL"),
+        ("ca-nb", "NK"),
+        ("QC", "PQ"),
+        ("Saskatchewan", "SN"),
+        ("eu-de", "EU-DE"),
+    ],
+)
 def test_states_in_any_spelling_become_ncic_codes_and_unknown_ones_stay(given: str, code: str) -> None:
     assert regions.ncic(given) == code
 
@@ -96,13 +154,32 @@ def test_the_same_state_table_works_in_the_lake_and_in_python(tmp_path: Path) ->
 
 def group(**changed: Any) -> dict[str, Any]:
     base = {
-        "data_type": "alpr_group", "version": 3, "epoch_start": 1780000000123, "epoch_end": 1780000002456, "agent_uid": "AGENT", "camera_id": 1234,
-        "gps_latitude": 41.6, "gps_longitude": -90.9, "best_uuid": "AGENT-1234-1780000001000", "best_plate_number": "KRT4821", "best_confidence": 92.5,
-        "best_region": "us-ne", "travel_direction": 180.0, "is_parked": False,
-        "candidates": [{"plate": "KRT4821", "confidence": 92.5, "matches_template": 1}, {"plate": "KRT482I", "confidence": 71.25, "matches_template": 0},
-                       {"plate": "KRT-4B21", "confidence": 80.0, "matches_template": 0}, {"plate": "KRT4B21", "confidence": 12.0, "matches_template": 0}],
-        "vehicle": {"color": [{"name": "silver-gray", "confidence": 80.1}, {"name": "white", "confidence": 9}], "make": [{"name": "halden", "confidence": 40}],
-                    "make_model": [{"name": "halden_arrow", "confidence": 30}], "body_type": [{"name": "sedan-standard", "confidence": 60}]},
+        "data_type": "alpr_group",
+        "version": 3,
+        "epoch_start": 1780000000123,
+        "epoch_end": 1780000002456,
+        "agent_uid": "AGENT",
+        "camera_id": 1234,
+        "gps_latitude": 41.6,
+        "gps_longitude": -90.9,
+        "best_uuid": "AGENT-1234-1780000001000",
+        "best_plate_number": "KRT4821",
+        "best_confidence": 92.5,
+        "best_region": "us-ne",
+        "travel_direction": 180.0,
+        "is_parked": False,
+        "candidates": [
+            {"plate": "KRT4821", "confidence": 92.5, "matches_template": 1},
+            {"plate": "KRT482I", "confidence": 71.25, "matches_template": 0},
+            {"plate": "KRT-4B21", "confidence": 80.0, "matches_template": 0},
+            {"plate": "KRT4B21", "confidence": 12.0, "matches_template": 0},
+        ],
+        "vehicle": {
+            "color": [{"name": "silver-gray", "confidence": 80.1}, {"name": "white", "confidence": 9}],
+            "make": [{"name": "halden", "confidence": 40}],
+            "make_model": [{"name": "halden_arrow", "confidence": 30}],
+            "body_type": [{"name": "sedan-standard", "confidence": 60}],
+        },
         "web_server_config": {"camera_label": "North gate", "agent_label": "Fairground"},
     }
     return {k: v for k, v in {**base, **changed}.items() if v is not None}
@@ -110,17 +187,36 @@ def group(**changed: Any) -> dict[str, Any]:
 
 def test_openalpr_groups_keep_their_candidates_and_map_state_confidence_and_vehicle(tmp_path: Path) -> None:
     file = ndjson(
-        tmp_path / "groups.ndjson", group(),
-        group(best_uuid=None, best_plate_number=None, best_region=None, best_confidence=None, candidates=None, vehicle=None, web_server_config=None,
-              best_plate={"plate": "qqq 0001", "confidence": 55.5, "region": "mo", "candidates": [{"plate": "QQQ0001", "confidence": 55.5}]},
-              gps_latitude=-1, gps_longitude=-1),
-        {"data_type": "heartbeat", "timestamp": 1780000000000}, group(best_uuid="b", best_plate_number="", best_plate=None), group(best_uuid="c", epoch_start="x"),
-        group(best_uuid="d", best_confidence=140), group(), "not json",
+        tmp_path / "groups.ndjson",
+        group(),
+        group(
+            best_uuid=None,
+            best_plate_number=None,
+            best_region=None,
+            best_confidence=None,
+            candidates=None,
+            vehicle=None,
+            web_server_config=None,
+            best_plate={"plate": "qqq 0001", "confidence": 55.5, "region": "mo", "candidates": [{"plate": "QQQ0001", "confidence": 55.5}]},
+            gps_latitude=-1,
+            gps_longitude=-1,
+        ),
+        {"data_type": "heartbeat", "timestamp": 1780000000000},
+        group(best_uuid="b", best_plate_number="", best_plate=None),
+        group(best_uuid="c", epoch_start="x"),
+        group(best_uuid="d", best_confidence=140),
+        group(),
+        "not json",
     )
     lake, report = loaded(tmp_path, "openalpr_groups", file)
     assert (report.added, report.duplicate) == (2, 1)
-    assert report.rejects_by_reason == {"not of a kind that this source knows": 1, "no plate": 1, "read_at not readable": 1, "confidence not readable": 1,
-                                        "not readable as JSON": 1}
+    assert report.rejects_by_reason == {
+        "not of a kind that this source knows": 1,
+        "no plate": 1,
+        "read_at not readable": 1,
+        "confidence not readable": 1,
+        "not readable as JSON": 1,
+    }
     one, two = lake.frame("reads").sort("line").to_dicts()
     assert one["plate"] == "KRT4821" and one["region"] == "NB" and one["reader"] == "North gate" and one["confidence"] == 0.925
     assert one["alternatives"] == ["KRT4B21", "KRT482I"] and one["alternative_confidences"] == [0.8, 0.7125]
@@ -132,13 +228,22 @@ def test_openalpr_groups_keep_their_candidates_and_map_state_confidence_and_vehi
 
 
 def test_an_openalpr_camera_whose_bearing_and_kind_are_said_gives_direction_and_moving(tmp_path: Path) -> None:
-    lake, _ = loaded(tmp_path, "openalpr_groups", ndjson(tmp_path / "g.ndjson", group(), group(best_uuid="z", travel_direction=None)), bearing="270", moving="no")
+    lake, _ = loaded(
+        tmp_path, "openalpr_groups", ndjson(tmp_path / "g.ndjson", group(), group(best_uuid="z", travel_direction=None)), bearing="270", moving="no"
+    )
     assert lake.frame("reads").sort("line").select("direction", "moving").rows() == [(90.0, False), (None, False)]
 
 
 def test_openalpr_results_give_the_surest_plate_of_a_frame(tmp_path: Path) -> None:
-    results = [{"plate": "AAA0001", "confidence": 60.0, "region": "us-ia", "candidates": []},
-               {"plate": "BBB0002", "confidence": 90.0, "region": "us-il", "candidates": [{"plate": "BBB0002", "confidence": 90}, {"plate": "8BB0002", "confidence": 70}]}]
+    results = [
+        {"plate": "AAA0001", "confidence": 60.0, "region": "us-ia", "candidates": []},
+        {
+            "plate": "BBB0002",
+            "confidence": 90.0,
+            "region": "us-il",
+            "candidates": [{"plate": "BBB0002", "confidence": 90}, {"plate": "8BB0002", "confidence": 70}],
+        },
+    ]
     base = {"data_type": "alpr_results", "uuid": "u1", "camera_id": 7, "epoch_time": 1780000000123}
     file = ndjson(tmp_path / "r.ndjson", {**base, "results": results}, {**base, "uuid": "u2", "results": []})
     lake, report = loaded(tmp_path, "openalpr_results", file)
@@ -148,9 +253,17 @@ def test_openalpr_results_give_the_surest_plate_of_a_frame(tmp_path: Path) -> No
 
 
 def test_the_forensic_csv_is_read_under_its_own_and_under_screen_headers(tmp_path: Path) -> None:
-    own = table(tmp_path / "own.csv", "best_uuid,best_plate,best_confidence,region,camera,camera_id,site,epoch_time_start,gps_latitude,gps_longitude,vehicle_make",
-                "u1,KRT4821,91.5,us-ne,Gate,12,Depot,2026-05-28T20:26:40.123Z,41.6,-90.9,halden", "u2,,91.5,us-ne,Gate,12,Depot,2026-05-28T20:26:40Z,41.6,-90.9,")
-    screen = table(tmp_path / "screen.csv", "Plate Number;Start Time;Camera Name;Confidence;Plate Region;Site Name", "KRT-4821;05/28/2026 03:26:40 PM;Gate;91.5;us-ne;Depot")
+    own = table(
+        tmp_path / "own.csv",
+        "best_uuid,best_plate,best_confidence,region,camera,camera_id,site,epoch_time_start,gps_latitude,gps_longitude,vehicle_make",
+        "u1,KRT4821,91.5,us-ne,Gate,12,Depot,2026-05-28T20:26:40.123Z,41.6,-90.9,halden",
+        "u2,,91.5,us-ne,Gate,12,Depot,2026-05-28T20:26:40Z,41.6,-90.9,",
+    )
+    screen = table(
+        tmp_path / "screen.csv",
+        "Plate Number;Start Time;Camera Name;Confidence;Plate Region;Site Name",
+        "KRT-4821;05/28/2026 03:26:40 PM;Gate;91.5;us-ne;Depot",
+    )
     lake, report = loaded(tmp_path, "openalpr_csv", own)
     assert report.rejects_by_reason == {"no plate": 1}
     lake.load(find("openalpr_csv"), screen, zone="America/Chicago")
@@ -160,14 +273,31 @@ def test_the_forensic_csv_is_read_under_its_own_and_under_screen_headers(tmp_pat
 
 
 def flock(**changed: Any) -> dict[str, Any]:
-    return {"id": "r1", "capturedAt": "2026-05-28T20:26:40.5Z", "device": {"id": "d1", "type": "camera", "name": "5th and Elm", "network": {"id": "n", "name": "Fairwater"},
-            "location": {"name": "5th", "latitude": 41.6, "longitude": -90.9, "streetAddress": "500 ELM ST"}}, "state": {"state": "nebraska", "confidence": 0.9},
-            "plate": {"plate": "KRT4821", "confidence": 0.97}, "link": "https://vendor.invalid/r1", **changed}
+    return {
+        "id": "r1",
+        "capturedAt": "2026-05-28T20:26:40.5Z",
+        "device": {
+            "id": "d1",
+            "type": "camera",
+            "name": "5th and Elm",
+            "network": {"id": "n", "name": "Fairwater"},
+            "location": {"name": "5th", "latitude": 41.6, "longitude": -90.9, "streetAddress": "500 ELM ST"},
+        },
+        "state": {"state": "nebraska", "confidence": 0.9},
+        "plate": {"plate": "KRT4821", "confidence": 0.97},
+        "link": "https://vendor.invalid/r1",
+        **changed,
+    }
 
 
 def test_a_flock_style_lookup_is_read_as_json_and_as_lines(tmp_path: Path) -> None:
-    file = ndjson(tmp_path / "reads.ndjson", flock(), flock(id="r2", state=None, capturedAt="2026-05-28T15:26:40-05:00"), flock(id="r3", plate={"confidence": 0.1}),
-                  flock(id="r4", capturedAt="yesterday"))
+    file = ndjson(
+        tmp_path / "reads.ndjson",
+        flock(),
+        flock(id="r2", state=None, capturedAt="2026-05-28T15:26:40-05:00"),
+        flock(id="r3", plate={"confidence": 0.1}),
+        flock(id="r4", capturedAt="yesterday"),
+    )
     lake, report = loaded(tmp_path, "flock_reads", file)
     assert report.rejects_by_reason == {"no plate": 1, "read_at not readable": 1}
     one, two = lake.frame("reads").sort("read_id").to_dicts()
@@ -179,25 +309,49 @@ def test_a_flock_style_lookup_is_read_as_json_and_as_lines(tmp_path: Path) -> No
     assert (again.read, again.added, again.duplicate) == (2, 1, 1)
 
 
-@pytest.mark.parametrize(("name", "header", "row"), [
-    ("a.csv", "Read ID,License Plate,State,Timestamp,Camera Name,Latitude,Longitude,Confidence,Direction,Device Type",
-     "7,krt-4821,Nebraska,2026-05-28T15:26:40-05:00,Gate,41.6,-90.9,92.5,NB,Fixed"),
-    ("b.csv", "guid|VRM|plate_state|Date|Time|Device|lat|lon|score|heading|mobile", "7|KRT 4821|NE|05/28/2026|3:26:40 PM|Gate|41.6|-90.9|0.925|0|no"),
-    ("c.tsv", "id\ttag\tregion\tRead Time\treader\ty\tx\tconf\tbearing\tmoving", "7\tKRT4821\tus-ne\t1780000000\tGate\t41.6\t-90.9\t92.5\tnorth\tfalse"),
-    ("d.csv", "id;plate_no;issuing state;event time;camera;lat;lng;certainty;direction of travel;reader type",
-     "7;KRT4821;NB;2026-05-28 15:26:40;Gate;41.6;-90.9;.925;Northbound;stationary"),
-])
+@pytest.mark.parametrize(
+    ("name", "header", "row"),
+    [
+        (
+            "a.csv",
+            "Read ID,License Plate,State,Timestamp,Camera Name,Latitude,Longitude,Confidence,Direction,Device Type",
+            "7,krt-4821,Nebraska,2026-05-28T15:26:40-05:00,Gate,41.6,-90.9,92.5,NB,Fixed",
+        ),
+        ("b.csv", "guid|VRM|plate_state|Date|Time|Device|lat|lon|score|heading|mobile", "7|KRT 4821|NE|05/28/2026|3:26:40 PM|Gate|41.6|-90.9|0.925|0|no"),
+        ("c.tsv", "id\ttag\tregion\tRead Time\treader\ty\tx\tconf\tbearing\tmoving", "7\tKRT4821\tus-ne\t1780000000\tGate\t41.6\t-90.9\t92.5\tnorth\tfalse"),
+        (
+            "d.csv",
+            "id;plate_no;issuing state;event time;camera;lat;lng;certainty;direction of travel;reader type",
+            "7;KRT4821;NB;2026-05-28 15:26:40;Gate;41.6;-90.9;.925;Northbound;stationary",
+        ),
+    ],
+)
 def test_reads_of_any_reader_are_one_read_whatever_the_headers(tmp_path: Path, name: str, header: str, row: str) -> None:
     lake, _ = loaded(tmp_path, "generic_reads", table(tmp_path / name, header, row))
     read = lake.frame("reads").row(0, named=True)
     got = {k: read[k] for k in ("read_id", "plate", "region", "reader", "read_at", "lon", "lat", "confidence", "direction", "moving")}
-    assert got == {"read_id": "7", "plate": "KRT4821", "region": "NB", "reader": "Gate", "read_at": utc(2026, 5, 28, 20, 26, 40), "lon": -90.9, "lat": 41.6,
-                   "confidence": 0.925, "direction": 0.0, "moving": False}
+    assert got == {
+        "read_id": "7",
+        "plate": "KRT4821",
+        "region": "NB",
+        "reader": "Gate",
+        "read_at": utc(2026, 5, 28, 20, 26, 40),
+        "lon": -90.9,
+        "lat": 41.6,
+        "confidence": 0.925,
+        "direction": 0.0,
+        "moving": False,
+    }
 
 
 def test_candidates_of_a_generic_csv_are_kept_and_none_is_made_up(tmp_path: Path) -> None:
-    file = table(tmp_path / "a.csv", "plate,time,reader,alternatives,alternative confidences,device type",
-                 "B0Q1234,2026-05-28 10:00:00,R1,8OD1234;B0Q1234;BOQ1234,41;92;63,mobile", "B0Q1234,2026-05-28 10:01:00,R1,,,", "A,2026-05-28 10:00:00,,,,fixed")
+    file = table(
+        tmp_path / "a.csv",
+        "plate,time,reader,alternatives,alternative confidences,device type",
+        "B0Q1234,2026-05-28 10:00:00,R1,8OD1234;B0Q1234;BOQ1234,41;92;63,mobile",
+        "B0Q1234,2026-05-28 10:01:00,R1,,,",
+        "A,2026-05-28 10:00:00,,,,fixed",
+    )
     lake, report = loaded(tmp_path, "generic_reads", file)
     assert report.rejects_by_reason == {"no reader": 1}
     rows = lake.frame("reads").sort("line")
@@ -209,16 +363,27 @@ def test_candidates_of_a_generic_csv_are_kept_and_none_is_made_up(tmp_path: Path
 
 
 def test_an_ncic_list_is_read_with_pipes_expiry_reason_and_the_dutch_are_no_nebraskans(tmp_path: Path) -> None:
-    file = table(tmp_path / "list.txt", "NIC|LIC|LIS|LIY|LIT|VIN|VYR|VMA|VMO|VST|VCO|MKE|ORI|OCA|DOE|EXP",
-                 "V1|KRT-4821|NB|2026|PC|1xx|2019|HALD|ARR|4D|SIL|EV|IA0123400|26-001|20260601|20270531",
-                 "V2|QQQ0001|NE|2026|PC||||||||IA0123400||20260602|", "V3||IA|2026|PC|||||||EL|IA0123400||20260602|", "V4|AAA0001|IA||||||||| EW |IA0123400||06/03/2026|",
-                 "V5|AAA0002|IA|||||||||EL|IA0123400||2026-13-01|")
+    file = table(
+        tmp_path / "list.txt",
+        "NIC|LIC|LIS|LIY|LIT|VIN|VYR|VMA|VMO|VST|VCO|MKE|ORI|OCA|DOE|EXP",
+        "V1|KRT-4821|NB|2026|PC|1xx|2019|HALD|ARR|4D|SIL|EV|IA0123400|26-001|20260601|20270531",
+        "V2|QQQ0001|NE|2026|PC||||||||IA0123400||20260602|",
+        "V3||IA|2026|PC|||||||EL|IA0123400||20260602|",
+        "V4|AAA0001|IA||||||||| EW |IA0123400||06/03/2026|",
+        "V5|AAA0002|IA|||||||||EL|IA0123400||2026-13-01|",
+    )
     lake, report = loaded(tmp_path, "ncic_hotlist", file, listed_at="2026-06-15T06:00")
     assert report.rejects_by_reason == {"no reason": 1, "no plate": 1, "valid_from not readable": 1}
     one, four = lake.frame("hotlist").sort("entry_id").to_dicts()
     assert (one["plate"], one["region"], one["plate_year"], one["plate_type"], one["vin"], one["year"]) == ("KRT4821", "NB", 2026, "PC", "1XX", 2019)
     assert (one["make"], one["model"], one["body"], one["colour"]) == ("HALD", "ARR", "4D", "SIL")
-    assert (one["message_key"], one["reason"], one["list_name"], one["agency"], one["report_number"]) == ("EV", "stolen vehicle", "stolen vehicle", "IA0123400", "26-001")
+    assert (one["message_key"], one["reason"], one["list_name"], one["agency"], one["report_number"]) == (
+        "EV",
+        "stolen vehicle",
+        "stolen vehicle",
+        "IA0123400",
+        "26-001",
+    )
     assert one["valid_from"] == utc(2026, 6, 1, 5) and one["valid_to"] == utc(2027, 6, 1, 5), "the day it expires still counts"
     assert one["listed_at"] == utc(2026, 6, 15, 11) and four["reason"] == "wanted person" and four["valid_to"] is None
     dutch = table(tmp_path / "b.csv", "LIC,LIS,reason,DOE", "NL0001,NE,seen,2026-06-01")
@@ -227,8 +392,19 @@ def test_an_ncic_list_is_read_with_pipes_expiry_reason_and_the_dutch_are_no_nebr
 
 
 def test_a_flock_style_list_needs_to_be_told_when_it_was_drawn_up(tmp_path: Path) -> None:
-    file = ndjson(tmp_path / "h.ndjson", {"id": "e1", "plate": "krt4821", "state": "nebraska", "reason": "stolen", "caseNumber": "26-1", "expiry": "2026-07-01T00:00:00Z",
-                                          "note": {"message": "approach with care"}}, {"id": "e2", "plate": "QQQ1", "reason": "", "caseNumber": "26-2"})
+    file = ndjson(
+        tmp_path / "h.ndjson",
+        {
+            "id": "e1",
+            "plate": "krt4821",
+            "state": "nebraska",
+            "reason": "stolen",
+            "caseNumber": "26-1",
+            "expiry": "2026-07-01T00:00:00Z",
+            "note": {"message": "approach with care"},
+        },
+        {"id": "e2", "plate": "QQQ1", "reason": "", "caseNumber": "26-2"},
+    )
     with pytest.raises(BadInput, match="flock_hotlist needs listed_at"):
         loaded(tmp_path, "flock_hotlist", file)
     lake, report = loaded(tmp_path, "flock_hotlist", file, listed_at="2026-06-15T06:00Z", list_name="custom")
@@ -241,16 +417,23 @@ def test_a_list_older_than_a_day_is_called_stale_in_a_sentence(tmp_path: Path) -
     def entry(name: str, listed: datetime | None, until: datetime | None = None) -> dict[str, Any]:
         return {"plate": "A", "list_name": name, "valid_from": utc(2026, 6, 1), "valid_to": until, "listed_at": listed, "source": "s"}
 
-    rows = [entry("stolen", utc(2026, 6, 14)), entry("stolen", utc(2026, 6, 13)), entry("stolen", utc(2026, 6, 14), utc(2026, 6, 10)),
-            entry("wanted", utc(2026, 6, 15, 6)), entry("own", None)]
+    rows = [
+        entry("stolen", utc(2026, 6, 14)),
+        entry("stolen", utc(2026, 6, 13)),
+        entry("stolen", utc(2026, 6, 14), utc(2026, 6, 10)),
+        entry("wanted", utc(2026, 6, 15, 6)),
+        entry("own", None),
+    ]
     shape = {"valid_to": pl.Datetime("us", "UTC"), "listed_at": pl.Datetime("us", "UTC"), "valid_from": pl.Datetime("us", "UTC")}
     frame = pl.DataFrame(rows, schema_overrides=shape)
     said = hotlist.stale(frame, utc(2026, 6, 15, 7))
     assert said.headline == "1 of 3 hotlists is stale: 'stolen' is 31 hours old; confirm every hit at the source. Of 1 list nobody said when it was drawn up."
     by = {r["list_name"]: r for r in said.table.iter_rows(named=True)}
     assert by["stolen"]["stale"] and not by["wanted"]["stale"] and by["own"]["stale"] is None
-    assert by["stolen"]["sentence"] == ("Hotlist 'stolen' (2 entries in force) is stale: it was drawn up on 2026-06-14, 31 hours ago, and 24 hours is the limit; "
-                                        "1 entry is no longer in its newest edition.")
+    assert by["stolen"]["sentence"] == (
+        "Hotlist 'stolen' (2 entries in force) is stale: it was drawn up on 2026-06-14, 31 hours ago, and 24 hours is the limit; "
+        "1 entry is no longer in its newest edition."
+    )
     assert by["wanted"]["sentence"] == "Hotlist 'wanted' (1 entry in force) was drawn up on 2026-06-15 06:00, 1 hour ago."
     assert "nobody can tell" in by["own"]["sentence"]
     assert not hotlist.stale(frame, utc(2026, 6, 15, 7), oldest="2d").table["stale"].any()
@@ -265,20 +448,30 @@ def test_a_list_older_than_a_day_is_called_stale_in_a_sentence(tmp_path: Path) -
 
 def test_the_real_gunshot_files_load_with_every_alert_kept(real_data: Path, tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
-    files = {"dc_gunshots": ("dc_shotspotter_incidents_2006_2013.csv.gz", 39_066), "oakland_gunshots": ("OakShots_latlong.csv", 17_185),
-             "stlouis_gunshots": ("st_louis_data.csv", 13_319), "san_francisco_gunshots": ("San_Francisco_ShotSpotter.csv", 4_385)}
+    files = {
+        "dc_gunshots": ("dc_shotspotter_incidents_2006_2013.csv.gz", 39_066),
+        "oakland_gunshots": ("OakShots_latlong.csv", 17_185),
+        "stlouis_gunshots": ("st_louis_data.csv", 13_319),
+        "san_francisco_gunshots": ("San_Francisco_ShotSpotter.csv", 4_385),
+    }
     for name, (file, read) in files.items():
         report = lake.load(find(name), real_data / "gunshots" / file)
         again = lake.load(find(name), real_data / "gunshots" / file)
         print(f"{file}: {report.read} read, {report.added} added, {report.updated} updated, {report.duplicate} duplicate, {report.rejected} rejected")
         assert (report.read, report.added, again.duplicate) == (read, read, read)
-    rows = {r["source"]: r for r in lake.query("""select source, count(*) n, count(lon) placed, min(lon) west, max(lon) east, min(lat) south, max(lat) north,
-        min(fired_at) first, max(fired_at) last, list_sort(list(distinct kind)) kinds, count(rounds) rounds, count(*) filter (time_precision = 'day') days
-        from gunshots group by source""", versions=lake.versions()).to_dicts()}
+    rows = {
+        r["source"]: r
+        for r in lake.query(
+            """select source, count(*) n, count(lon) placed, min(lon) west, max(lon) east, min(lat) south, max(lat) north,
+        min(fired_at) first, max(fired_at) last, list_sort(list(distinct kind)) kinds, count(rounds) rounds, count(*) filter (time_precision = 'day') as whole_days
+        from gunshots group by source""",
+            versions=lake.versions(),
+        ).to_dicts()
+    }
     dc, oak, stl, sf = (rows[name] for name in files)
     assert dc["kinds"] == ["multiple", "single"] and dc["n"] - dc["placed"] == 1 and -77.2 < dc["west"] < dc["east"] < -76.8
-    assert oak["n"] - oak["placed"] == 12 and 37.6 < oak["south"] and oak["north"] < 38.0 and oak["first"].year == 2008
-    assert stl["days"] == stl["n"] and 25 <= stl["n"] - stl["placed"] <= 40 and stl["north"] < 38.8 and stl["east"] < -90
+    assert oak["n"] - oak["placed"] == 12 and oak["south"] > 37.6 and oak["north"] < 38.0 and oak["first"].year == 2008
+    assert stl["whole_days"] == stl["n"] and 25 <= stl["n"] - stl["placed"] <= 40 and stl["north"] < 38.8 and stl["east"] < -90
     assert {"multiple", "single", "gunshot or firework"} <= set(stl["kinds"]) and stl["last"] == utc(2015, 10, 5, 5)
     assert sf["rounds"] == sf["n"] == sf["placed"] and sf["first"] >= utc(2013, 1, 1, 8)
 
@@ -304,9 +497,14 @@ def test_a_st_louis_alert_with_a_broken_coordinate_stays_without_a_place(tmp_pat
 
 
 def test_a_vendors_alert_csv_is_read_in_feet_percent_and_two_time_columns(tmp_path: Path) -> None:
-    file = table(tmp_path / "a.csv", "Alert ID;Incident Date;Time;Classification;Round Count;Score;Accuracy (ft);Latitude;Longitude;CAD Number;Last Modified",
-                 "77;06/05/2026;11:15:02 PM;Multiple Gunshots;7;88;100;41.6;-90.9;C1;06/05/2026 23:20:00",
-                 "77;06/05/2026;11:15:02 PM;Fireworks;7;88;100;41.6;-90.9;C1;06/06/2026 08:00:00", "78;06/05/2026;;Single Gunshot;1;0.5;;0;0;;", "79;;;x;1;;;;;;")
+    file = table(
+        tmp_path / "a.csv",
+        "Alert ID;Incident Date;Time;Classification;Round Count;Score;Accuracy (ft);Latitude;Longitude;CAD Number;Last Modified",
+        "77;06/05/2026;11:15:02 PM;Multiple Gunshots;7;88;100;41.6;-90.9;C1;06/05/2026 23:20:00",
+        "77;06/05/2026;11:15:02 PM;Fireworks;7;88;100;41.6;-90.9;C1;06/06/2026 08:00:00",
+        "78;06/05/2026;;Single Gunshot;1;0.5;;0;0;;",
+        "79;;;x;1;;;;;;",
+    )
     lake, report = loaded(tmp_path, "gunshot_csv", file)
     assert (report.added, report.updated, report.rejects_by_reason) == (2, 1, {"no fired_at": 1})
     one, two = lake.frame("gunshots").sort("gunshot_id").to_dicts()
@@ -316,13 +514,26 @@ def test_a_vendors_alert_csv_is_read_in_feet_percent_and_two_time_columns(tmp_pa
 
 
 def test_a_vendors_alerts_are_read_as_lines_and_as_xml(tmp_path: Path) -> None:
-    lines = ndjson(tmp_path / "a.ndjson", {"id": "9", "dateTime": "2026-06-05T23:15:02-05:00", "type": "SINGLE", "rounds": 1, "location": {"latitude": 41.6, "longitude": -90.9,
-                   "address": "1 ELM ST"}, "confidence": 0.9, "accuracy": 12}, {"id": "10", "dateTime": "", "type": "SINGLE"})
+    lines = ndjson(
+        tmp_path / "a.ndjson",
+        {
+            "id": "9",
+            "dateTime": "2026-06-05T23:15:02-05:00",
+            "type": "SINGLE",
+            "rounds": 1,
+            "location": {"latitude": 41.6, "longitude": -90.9, "address": "1 ELM ST"},
+            "confidence": 0.9,
+            "accuracy": 12,
+        },
+        {"id": "10", "dateTime": "", "type": "SINGLE"},
+    )
     lake, report = loaded(tmp_path, "gunshot_xml", lines)
     assert report.rejects_by_reason == {"no fired_at": 1}
     xml = tmp_path / "a.xml"
-    xml.write_text('<?xml version="1.0"?><feed><incident id="11"><dateTime>2026-06-05T23:16:02-05:00</dateTime><type>MULTIPLE</type><rounds>4</rounds>'
-                   "<location><latitude>41.61</latitude><longitude>-90.91</longitude></location></incident></feed>")
+    xml.write_text(
+        '<?xml version="1.0"?><feed><incident id="11"><dateTime>2026-06-05T23:16:02-05:00</dateTime><type>MULTIPLE</type><rounds>4</rounds>'
+        "<location><latitude>41.61</latitude><longitude>-90.91</longitude></location></incident></feed>"
+    )
     assert lake.load(find("gunshot_xml"), xml).added == 1
     one, two = sorted(lake.frame("gunshots").to_dicts(), key=lambda r: r["fired_at"])
     assert (one["gunshot_id"], one["kind"], one["lon"], one["address"], one["error_m"]) == ("9", "single", -90.9, "1 ELM ST", 12.0)
@@ -330,8 +541,13 @@ def test_a_vendors_alerts_are_read_as_lines_and_as_xml(tmp_path: Path) -> None:
 
 
 def test_arrival_times_keep_their_microseconds(tmp_path: Path) -> None:
-    file = table(tmp_path / "t.csv", "incident id,sensor id,time of arrival,lat,lon,elevation_ft,spl", "G1,S1,2026-06-05T23:15:02.123456-05:00,41.6,-90.9,30,88.5",
-                 "G1,S2,1780000000123456,41.6,-90.9,,", "G1,,2026-06-05T23:15:02Z,41.6,-90.9,,")
+    file = table(
+        tmp_path / "t.csv",
+        "incident id,sensor id,time of arrival,lat,lon,elevation_ft,spl",
+        "G1,S1,2026-06-05T23:15:02.123456-05:00,41.6,-90.9,30,88.5",
+        "G1,S2,1780000000123456,41.6,-90.9,,",
+        "G1,,2026-06-05T23:15:02Z,41.6,-90.9,,",
+    )
     lake, report = loaded(tmp_path, "gunshot_arrivals", file)
     rows = lake.frame("arrivals").sort("sensor")
     assert report.rejects_by_reason == {"no sensor": 1} and rows["arrived_at"].dt.microsecond().to_list() == [123456, 123456]
@@ -339,11 +555,20 @@ def test_arrival_times_keep_their_microseconds(tmp_path: Path) -> None:
 
 
 def test_casings_of_one_weapon_share_a_group_until_somebody_confirms_it(tmp_path: Path) -> None:
-    file = table(tmp_path / "c.csv", "Exhibit,Date Recovered,Recovery Time,Case Number,Caliber,Head Stamp,NIBIN Lead,Status", "E1,06/05/2026,23:40,26-1,9mm,HX,L7,Unconfirmed",
-                 "E2,06/09/2026,01:10,26-2,9mm,HX,L7,Hit", "E3,never,,26-2,9mm,HX,,")
+    file = table(
+        tmp_path / "c.csv",
+        "Exhibit,Date Recovered,Recovery Time,Case Number,Caliber,Head Stamp,NIBIN Lead,Status",
+        "E1,06/05/2026,23:40,26-1,9mm,HX,L7,Unconfirmed",
+        "E2,06/09/2026,01:10,26-2,9mm,HX,L7,Hit",
+        "E3,never,,26-2,9mm,HX,,",
+    )
     lake, report = loaded(tmp_path, "casings_csv", file)
     rows = lake.frame("casings").sort("casing_id")
-    assert report.rejects_by_reason == {"found_at not readable": 1} and rows["grade"].to_list() == ["lead", "confirmed"] and rows["calibre"].to_list() == ["9MM"] * 2
+    assert (
+        report.rejects_by_reason == {"found_at not readable": 1}
+        and rows["grade"].to_list() == ["lead", "confirmed"]
+        and rows["calibre"].to_list() == ["9MM"] * 2
+    )
     assert rows["weapon_group"].to_list() == ["L7"] * 2 and rows["found_at"][0] == utc(2026, 6, 6, 4, 40)
 
 
@@ -362,29 +587,59 @@ def test_chicagos_cameras_load_with_their_approaches(real_data: Path, tmp_path: 
 
 
 def test_a_registry_keeps_what_a_camera_sees_and_leaves_a_residents_name_out(tmp_path: Path) -> None:
-    file = table(tmp_path / "r.csv", "Camera ID,Type,Location,Latitude,Longitude,Facing,FOV,Range (ft),Retention (hours),Owner Type,Owner Name,Agreement,Installed,Removed",
-                 "1,Private,1 ELM,41.6,-90.9,SW,90,100,72,Business,Elm Books,On Request,06/01/2024,", "2,Private,2 ELM,41.6,-90.9,45,120,60,168,Resident,Somebody,Registry only,,2026-06-01",
-                 "3,Street,3 ELM,41.6,-90.9,upwards,90,10,1,City,,Live,,")
+    file = table(
+        tmp_path / "r.csv",
+        "Camera ID,Type,Location,Latitude,Longitude,Facing,FOV,Range (ft),Retention (hours),Owner Type,Owner Name,Agreement,Installed,Removed",
+        "1,Private,1 ELM,41.6,-90.9,SW,90,100,72,Business,Elm Books,On Request,06/01/2024,",
+        "2,Private,2 ELM,41.6,-90.9,45,120,60,168,Resident,Somebody,Registry only,,2026-06-01",
+        "3,Street,3 ELM,41.6,-90.9,upwards,90,10,1,City,,Live,,",
+    )
     lake, report = loaded(tmp_path, "camera_registry", file)
     one, two = lake.frame("cameras").sort("camera_id").to_dicts()
     assert report.rejects_by_reason == {"bearing not readable": 1}
-    assert (one["bearing"], one["field_of_view"], one["range_m"], one["retention_days"], one["owner"], one["consent"]) == (225.0, 90.0, 30.48, 3.0, "Elm Books", "on request")
+    assert (one["bearing"], one["field_of_view"], one["range_m"], one["retention_days"], one["owner"], one["consent"]) == (
+        225.0,
+        90.0,
+        30.48,
+        3.0,
+        "Elm Books",
+        "on request",
+    )
     assert two["owner"] is None and two["owner_kind"] == "resident" and two["active_to"] == utc(2026, 6, 2, 5)
 
 
 def test_body_and_vehicle_cameras_belong_to_a_unit(tmp_path: Path) -> None:
-    file = table(tmp_path / "u.csv", "Serial Number,Device Type,Assigned To,Assigned,Retention (days)", "B1,BWC,1B2,06/01/2026,180", "V1,Dash cam,1B2,,90", "B2,BWC,,,90")
+    file = table(
+        tmp_path / "u.csv", "Serial Number,Device Type,Assigned To,Assigned,Retention (days)", "B1,BWC,1B2,06/01/2026,180", "V1,Dash cam,1B2,,90", "B2,BWC,,,90"
+    )
     lake, report = loaded(tmp_path, "unit_cameras", file)
     assert report.rejects_by_reason == {"no unit": 1}
-    assert lake.frame("cameras").sort("camera_id").select("camera_id", "kind", "unit", "lon").rows() == [("B1", "body", "1B2", None), ("V1", "vehicle", "1B2", None)]
+    assert lake.frame("cameras").sort("camera_id").select("camera_id", "kind", "unit", "lon").rows() == [
+        ("B1", "body", "1B2", None),
+        ("V1", "vehicle", "1B2", None),
+    ]
 
 
-@pytest.mark.parametrize(("column", "given", "said", "speed"), [
-    ("speed_mph", "30", "", 13.4112), ("Speed (km/h)", "36", "", 10.0), ("m/s", "7.5", "", 7.5), ("knots", "10", "", 5.14444), ("speed", "30", "mph", 13.4112),
-    ("speed", "30", "", None),
-])
-def test_the_unit_of_speed_is_told_by_the_columns_name_or_said_and_never_guessed(tmp_path: Path, column: str, given: str, said: str, speed: float | None) -> None:
-    file = table(tmp_path / "a.csv", f"Unit ID,Timestamp,Lat,Lon,{column},Course,Status", f"1B2,2026-06-19T20:00:05-05:00,41.6,-90.9,{given},117,En Route", "1B2,x,41.6,-90.9,1,1,")
+@pytest.mark.parametrize(
+    ("column", "given", "said", "speed"),
+    [
+        ("speed_mph", "30", "", 13.4112),
+        ("Speed (km/h)", "36", "", 10.0),
+        ("m/s", "7.5", "", 7.5),
+        ("knots", "10", "", 5.14444),
+        ("speed", "30", "mph", 13.4112),
+        ("speed", "30", "", None),
+    ],
+)
+def test_the_unit_of_speed_is_told_by_the_columns_name_or_said_and_never_guessed(
+    tmp_path: Path, column: str, given: str, said: str, speed: float | None
+) -> None:
+    file = table(
+        tmp_path / "a.csv",
+        f"Unit ID,Timestamp,Lat,Lon,{column},Course,Status",
+        f"1B2,2026-06-19T20:00:05-05:00,41.6,-90.9,{given},117,En Route",
+        "1B2,x,41.6,-90.9,1,1,",
+    )
     lake, report = loaded(tmp_path, "avl_csv", file, **({"speed_unit": said} if said else {}))
     row = lake.frame("units").row(0, named=True)
     assert report.rejects_by_reason == {"seen_at not readable": 1} and row["status"] == "en route" and row["direction"] == 117.0
@@ -392,9 +647,20 @@ def test_the_unit_of_speed_is_told_by_the_columns_name_or_said_and_never_guessed
 
 
 def test_heartbeats_become_unit_positions(tmp_path: Path) -> None:
-    beat = {"externalId": "car-7", "subjectType": "vehicle", "subjectSubtype": "patrol", "nickname": "1B2", "latitude": 41.6, "longitude": -90.9,
-            "updatedAt": "2026-06-20T01:00:05Z", "deviceStatus": "Recording", "additionalMetadata": {"heading": {"type": "number", "value": 90}, "callId": "C1"}}
-    file = ndjson(tmp_path / "b.ndjson", beat, {**beat, "updatedAt": "2026-06-20T01:00:35Z", "latitude": 41.61}, {k: v for k, v in beat.items() if k != "updatedAt"}, beat)
+    beat = {
+        "externalId": "car-7",
+        "subjectType": "vehicle",
+        "subjectSubtype": "patrol",
+        "nickname": "1B2",
+        "latitude": 41.6,
+        "longitude": -90.9,
+        "updatedAt": "2026-06-20T01:00:05Z",
+        "deviceStatus": "Recording",
+        "additionalMetadata": {"heading": {"type": "number", "value": 90}, "callId": "C1"},
+    }
+    file = ndjson(
+        tmp_path / "b.ndjson", beat, {**beat, "updatedAt": "2026-06-20T01:00:35Z", "latitude": 41.61}, {k: v for k, v in beat.items() if k != "updatedAt"}, beat
+    )
     lake, report = loaded(tmp_path, "unit_positions", file)
     assert (report.added, report.duplicate, report.rejects_by_reason) == (2, 1, {"no seen_at": 1})
     row = lake.frame("units").sort("seen_at").row(0, named=True)
@@ -405,8 +671,12 @@ def test_heartbeats_become_unit_positions(tmp_path: Path) -> None:
 
 
 def test_posts_need_a_case_and_a_legal_basis_and_keep_no_authors_name(tmp_path: Path) -> None:
-    file = ndjson(tmp_path / "p.ndjson", {"id": "1", "created_at": "2026-06-05T20:00:00Z", "user": {"id": 42, "screen_name": "larksong"}, "text": "easy money", "media": []},
-                  {"id": "2", "created_at": "2026-06-05T21:00:00Z", "user": {"id": 42}, "text": "again"}, {"id": "3", "created_at": "2026-06-05T21:00:00Z", "text": "nobody"})
+    file = ndjson(
+        tmp_path / "p.ndjson",
+        {"id": "1", "created_at": "2026-06-05T20:00:00Z", "user": {"id": 42, "screen_name": "larksong"}, "text": "easy money", "media": []},
+        {"id": "2", "created_at": "2026-06-05T21:00:00Z", "user": {"id": 42}, "text": "again"},
+        {"id": "3", "created_at": "2026-06-05T21:00:00Z", "text": "nobody"},
+    )
     for said, lacking in (({}, "case_number"), ({"case_number": "26-1"}, "legal_basis")):
         with pytest.raises(BadInput, match=f"posts_export needs {lacking}"):
             loaded(tmp_path, "posts_export", file, **said)
@@ -422,11 +692,21 @@ def test_posts_need_a_case_and_a_legal_basis_and_keep_no_authors_name(tmp_path: 
 
 
 def test_counts_may_give_their_span_as_end_or_minutes_or_say_it_with_the_load(tmp_path: Path) -> None:
-    lake, report = loaded(tmp_path, "people_counts_csv", table(tmp_path / "a.csv", "Counter,Date,Hour,Value", "C1,06/05/2026,7,41", "C1,06/05/2026,8,-1", "C1,06/05/2026,9,many"), minutes="60")
+    lake, report = loaded(
+        tmp_path,
+        "people_counts_csv",
+        table(tmp_path / "a.csv", "Counter,Date,Hour,Value", "C1,06/05/2026,7,41", "C1,06/05/2026,8,-1", "C1,06/05/2026,9,many"),
+        minutes="60",
+    )
     assert report.rejects_by_reason == {"the count is below nothing": 1, "count not readable": 1}
     row = lake.frame("people_counts").row(0, named=True)
     assert (row["started_at"], row["ended_at"], row["count"], row["kind"]) == (utc(2026, 6, 5, 12), utc(2026, 6, 5, 13), 41, "people")
-    ends = table(tmp_path / "b.csv", "sensor,from,to,total,class", "C2,2026-06-05T07:00:00Z,2026-06-05T07:15:00Z,9,bicycles", "C2,2026-06-05T07:00:00Z,2026-06-05T06:00:00Z,9,x")
+    ends = table(
+        tmp_path / "b.csv",
+        "sensor,from,to,total,class",
+        "C2,2026-06-05T07:00:00Z,2026-06-05T07:15:00Z,9,bicycles",
+        "C2,2026-06-05T07:00:00Z,2026-06-05T06:00:00Z,9,x",
+    )
     assert lake.load(find("people_counts_csv"), ends).rejects_by_reason == {"the span ends before it begins": 1}
 
 
@@ -435,9 +715,14 @@ def test_counts_may_give_their_span_as_end_or_minutes_or_say_it_with_the_load(tm
 
 def test_baltimores_arrests_have_date_and_time_apart_and_rows_without_a_number_are_kept(tmp_path: Path) -> None:
     head = "Arrest,Age,Sex,Race,ArrestDate,ArrestTime,ArrestLocation,IncidentOffense,IncidentLocation,Charge,ChargeDescription,District,Post,Neighborhood"
-    file = table(tmp_path / "b.csv", head, "17000001,23,M,B,01/06/2017,10:15,,4E-Common Assault,1 Any St,1 1415,ASSAULT,Central,111,Downtown",
-                 ",30,F,W,2017-01-06T00:00:00.000,23.45,2 Any St,Unknown Offense,,1 1420,THEFT,Eastern,,", ",30,F,W,2017-01-06T00:00:00.000,23.45,2 Any St,Unknown Offense,,1 1420,THEFT,Eastern,,",
-                 "17000002,x,M,B,01/06/2017,10:15,,6A-Larceny,,,,Central,,")
+    file = table(
+        tmp_path / "b.csv",
+        head,
+        "17000001,23,M,B,01/06/2017,10:15,,4E-Common Assault,1 Any St,1 1415,ASSAULT,Central,111,Downtown",
+        ",30,F,W,2017-01-06T00:00:00.000,23.45,2 Any St,Unknown Offense,,1 1420,THEFT,Eastern,,",
+        ",30,F,W,2017-01-06T00:00:00.000,23.45,2 Any St,Unknown Offense,,1 1420,THEFT,Eastern,,",
+        "17000002,x,M,B,01/06/2017,10:15,,6A-Larceny,,,,Central,,",
+    )
     lake, report = loaded(tmp_path, "baltimore_arrests", file, zone=None)
     assert (report.added, report.duplicate, report.rejects_by_reason) == (3, 0, {"age not readable": 1})
     one, two, _ = lake.frame("arrests").sort("line").to_dicts()
@@ -447,14 +732,29 @@ def test_baltimores_arrests_have_date_and_time_apart_and_rows_without_a_number_a
 
 def test_the_same_name_and_birthday_are_one_key_in_people_warrants_arrests_and_interviews(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
-    people = table(tmp_path / "p.csv", "Full Name,DOB,Sex,HGT,Weight,Tattoos", '"HASK, Tavric",03/14/1991,M,511,180,ANCHOR ARM', '"Lorika Wend",1988-05-23,F,5\'4",,', ",,M,,,")
+    people = table(
+        tmp_path / "p.csv",
+        "Full Name,DOB,Sex,HGT,Weight,Tattoos",
+        '"HASK, Tavric",03/14/1991,M,511,180,ANCHOR ARM',
+        '"Lorika Wend",1988-05-23,F,5\'4",,',
+        ",,M,,,",
+    )
     assert lake.load(find("people_csv"), people).rejects_by_reason == {"no person_id": 1}
-    warrants = table(tmp_path / "w.csv", "Warrant Number|Last Name|First Name|Date of Birth|Date Issued|Expiration|Charge|Status", "W1|Hask|TAVRIC|1991-03-14|06/01/2026|06/30/2026|BURGLARY|Outstanding",
-                     "W2||||06/01/2026||THEFT|Open", "W3|Hask|Tavric|3/14/91|06/01/2026||THEFT|Quashed")
+    warrants = table(
+        tmp_path / "w.csv",
+        "Warrant Number|Last Name|First Name|Date of Birth|Date Issued|Expiration|Charge|Status",
+        "W1|Hask|TAVRIC|1991-03-14|06/01/2026|06/30/2026|BURGLARY|Outstanding",
+        "W2||||06/01/2026||THEFT|Open",
+        "W3|Hask|Tavric|3/14/91|06/01/2026||THEFT|Quashed",
+    )
     assert lake.load(find("warrants_csv"), warrants, zone="America/Chicago").rejects_by_reason == {"no person_id": 1}
     arrests = table(tmp_path / "a.csv", "Arrest ID,Arrest Date,Arrest Time,Arrestee,DOB,Charge", '1,06/05/2026,1310,"HASK, TAVRIC",03/14/1991,BURGLARY')
     lake.load(find("arrests_csv"), arrests, zone="America/Chicago")
-    stops = table(tmp_path / "i.csv", "FI Number,Contact Date,Time,Subject,DOB,With,Plate,Notes", '5,06/05/2026,1:10 PM,"Hask, Tavric",1991-03-14,P1; P2,krt-4821,walked off')
+    stops = table(
+        tmp_path / "i.csv",
+        "FI Number,Contact Date,Time,Subject,DOB,With,Plate,Notes",
+        '5,06/05/2026,1:10 PM,"Hask, Tavric",1991-03-14,P1; P2,krt-4821,walked off',
+    )
     lake.load(find("interviews_csv"), stops, zone="America/Chicago")
     key = lake.frame("people").filter(pl.col("surname") == "HASK").row(0, named=True)
     assert (key["given_name"], key["born_on"], key["height_cm"], key["weight_kg"], key["marks"]) == ("Tavric", date(1991, 3, 14), 180.3, 81.6, "ANCHOR ARM")
@@ -470,28 +770,50 @@ def test_the_same_name_and_birthday_are_one_key_in_people_warrants_arrests_and_i
 def test_vehicles_recoveries_and_involvements_under_usual_headers(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     cars = table(tmp_path / "v.csv", "VIN,LIC,LIS,VMA,VMO,VST,VCO,VYR", "1abc,krt-4821,NE,HALD,ARR,4D,SIL,2019", ",qqq 1,IA,,,,,", ",,,,,,,")
-    assert lake.load(find("vehicles_csv"), cars).rejects_by_reason == {"4 fields": 1} or lake.rejects().height == 1
+    assert lake.load(find("vehicles_csv"), cars).rejects_by_reason == {"no vehicle_id": 1}
     found = lake.frame("vehicles").sort("plate").to_dicts()
     assert [r["vehicle_id"] for r in found][0] == "1ABC" and found[0]["region"] == "NB" and found[0]["year"] == 2019 and len(found) == 2
-    back = table(tmp_path / "r.csv", "Plate Number,Plate State,Theft Report,Date Stolen,Recovery Date,Recovery Time,Condition", "KRT4821,us-ne,26-1,06/01/2026,06/05/2026,1405,BURNED",
-                 "KRT4821,us-ne,26-1,06/09/2026,06/05/2026,,")
+    back = table(
+        tmp_path / "r.csv",
+        "Plate Number,Plate State,Theft Report,Date Stolen,Recovery Date,Recovery Time,Condition",
+        "KRT4821,us-ne,26-1,06/01/2026,06/05/2026,1405,BURNED",
+        "KRT4821,us-ne,26-1,06/09/2026,06/05/2026,,",
+    )
     assert lake.load(find("recoveries_csv"), back, zone="America/Chicago").rejects_by_reason == {"recovered before it was stolen": 1}
     row = lake.frame("recoveries").row(0, named=True)
     assert (row["plate"], row["region"], row["condition"], row["recovered_at"]) == ("KRT4821", "NB", "burned", utc(2026, 6, 5, 19, 5))
     parts = table(tmp_path / "n.csv", "Incident Number,Involvement,Person ID,Vehicle ID", "I1,VIC,P1,", "I1,Suspect Vehicle,,V1", "I1,Lookout,P2,", "I1,SUS,,")
     assert lake.load(find("involvements_csv"), parts).rejected == 1
-    assert sorted(lake.frame("involvements").select("entity_kind", "entity_id", "role").rows()) == [("person", "P1", "victim"), ("person", "P2", "lookout"), ("vehicle", "V1", "used")]
+    assert sorted(lake.frame("involvements").select("entity_kind", "entity_id", "role").rows()) == [
+        ("person", "P1", "victim"),
+        ("person", "P2", "lookout"),
+        ("vehicle", "V1", "used"),
+    ]
 
 
 # ---------------------------------------------------------------- expressions of their own
 
 
-def test_a_time_is_read_however_it_is_written_and_a_two_digit_year_is_of_this_century(tmp_path: Path) -> None:
-    from test_loaders import evaluated
-
+def test_a_time_is_read_however_it_is_written_and_a_two_digit_year_is_of_this_century() -> None:
     right = "2026-06-01 15:00:00+00"
-    for text in ("2026-06-01 10:00:00", "2026-06-01T10:00", "2026-06-01T15:00:00Z", "2026-06-01T10:00:00-0500", "6/1/26 10:00", "06/01/2026 10:00:00 AM", "20260601100000",
-                 "1-Jun-26 10:00:00", "1780326000", "1780326000000", "1780326000000000"):
+    for text in (
+        "2026-06-01 10:00:00",
+        "2026-06-01T10:00",
+        "2026-06-01T15:00:00Z",
+        "2026-06-01T10:00:00-0500",
+        "6/1/26 10:00",
+        "06/01/2026 10:00:00 AM",
+        "20260601100000",
+        "1-Jun-26 10:00:00",
+        "6/1/2026 10:00",
+        "06-01-2026 10:00",
+        "6-1-2026 10:00:00 AM",
+        "2026/6/1 10:00",
+        "Jun 01, 2026 10:00",
+        "1780326000",
+        "1780326000000",
+        "1780326000000000",
+    ):
         assert evaluated(moments.any_time("t"), t=text) == right, text
     for wrong in ("", None, "13:00", "2026-06-31 10:00", "99/99/2026", "soon", "infinity"):
         assert evaluated(moments.any_time("t"), t=wrong) is None, wrong

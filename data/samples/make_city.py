@@ -12,7 +12,7 @@ import argparse
 import time
 from pathlib import Path
 
-from city import blocks, calls, desk, ground, incidents, reads, records, series, streets, truth, write
+from city import blocks, calls, chart, desk, ground, incidents, reads, records, series, streets, truth, write
 from city.town import Town
 
 
@@ -41,7 +41,7 @@ def make(out: Path, scale: int = 1) -> None:
     read, misread = write.reads(out / "sample_reads.csv.gz", reads.days(scene), 9 if scale == 1 else 4)
     files["sample_reads.csv.gz"] = read.as_dict()
     more, watched = desk.write(out, Town(reported, called, addresses, books, scene, placed, graph))
-    files |= more
+    files |= more | chart.write(out, ways, addresses)
     write.say(out / "cases.json", truth.cases(books, scene))
     write.say(out / "planted.json", truth.planted(reported, addresses, books, placed, scene, misread, files) | watched)
 

@@ -59,7 +59,7 @@ def _fetch(args: argparse.Namespace) -> None:
         print(json.dumps({"file": str(fetched.file), **{k: getattr(fetched, k) for k in ("rows", "pages", "again", "retried")}}), flush=True)
     else:
         print(fetched.sentence(), flush=True)
-    empty = bool(web and fetched.pages or not web) and not fetched.rows
+    empty = not fetched.document and not fetched.rows
     if source is None or empty:
         if empty:
             fetched.file.unlink()

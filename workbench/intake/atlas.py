@@ -146,10 +146,10 @@ class Atlas:
         return [self._stretch(group, low, high) for group in self._together(sorted(parts))]
 
     def _together(self, parts: list[tuple[float, int, float, float]]) -> list[list[tuple[float, int, float, float]]]:
-        """Parts in groups that share corners."""
+        """Parts in groups of one street that share corners."""
         groups: list[tuple[set[Any], list[tuple[float, int, float, float]]]] = []
         for part in parts:
-            ends = set(self._ends[part[1]])
+            ends = {(self._names[part[1]], end) for end in self._ends[part[1]]}
             touching = [g for g in groups if g[0] & ends]
             nodes, members = set(ends), [part]
             for group in touching:
@@ -188,8 +188,8 @@ class Atlas:
         """The middle of a whole street, and how far it stretches, metres."""
         every = np.vstack([self._lines[p] for p in pieces])
         low, high = every.min(axis=0), every.max(axis=0)
-        centre = (low + high) / 2
-        near = every[int(np.hypot(*(every - centre).T).argmin())]
+        on = np.array([_along(self._lines[p], share, 0.0) for p in pieces for share in (0.0, 0.25, 0.5, 0.75, 1.0)])
+        near = on[int(np.hypot(*(on - (low + high) / 2).T).argmin())]
         extent = float(np.hypot(*(high - low)))
         return Spot(float(near[0]), float(near[1]), extent / 2, self._names[pieces[0]] or ""), extent
 

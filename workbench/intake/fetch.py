@@ -92,7 +92,10 @@ class Wanted:
 
 @dataclass
 class Fetched:
-    """What came. ``again`` counts rows that a page repeated from the one before, ``mark`` is the highest value of the ``since`` column."""
+    """What came. ``again`` counts rows that a page repeated from the one before, ``mark`` is the highest value of the ``since`` column.
+
+    Of a ``document`` that is kept as it is neither rows nor pages are counted.
+    """
 
     file: Path
     rows: int = 0
@@ -101,10 +104,11 @@ class Fetched:
     retried: int = 0
     resumed: bool = False
     mark: Any = None
+    document: bool = False
 
     def sentence(self) -> str:
         """One line for people."""
-        if not self.pages:
+        if self.document:
             return f"{self.file.name}: {self.file.stat().st_size:,} bytes fetched{', going on where it had stopped' if self.resumed else ''}."
         more = (", going on where it had stopped" if self.resumed else "") + (f"; {self.again:,} came twice and were kept once" if self.again else "")
         tried = f"; {self.retried} times tried again" if self.retried else ""
@@ -218,7 +222,7 @@ class Fetch:
         file = self._folder / f"{self._stem}-{datetime.now(UTC):%Y%m%dT%H%M%S}{_suffix(answer)}"
         os.replace(self._part, file)
         self._note.unlink(missing_ok=True)
-        return Fetched(file, resumed=resumed)
+        return Fetched(file, resumed=resumed, document=True)
 
     def _keep(self, out: Any, rows: list[pages.Row]) -> bool:
         """Write a page's rows and note how far the part is good; True when there are as many as were asked for."""

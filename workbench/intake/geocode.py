@@ -24,7 +24,7 @@ BASES = ("address", "hundred block", "intersection", "street")
 #: Spots that all fit are one place when they lie no further apart than this, metres; the parts of one hundred block may.
 _SAME, _SAME_BLOCK = 150.0, 350.0
 #: Spelling: words this alike (0 to 100) are one name, if no other name comes within the margin.
-_ALIKE, _MARGIN, _SHORTEST = 86.0, 4.0, 5
+_ALIKE, _MARGIN, _SHORTEST = 85.0, 4.0, 5
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ class Geocoder:
         self._atlas = Atlas(streets, aliases or {})
         self._spelling, self._longest = spelling, longest
         self._asked = lru_cache(maxsize=500_000)(self._answer)
+        self._known = lru_cache(maxsize=50_000)(self._streets)
 
     def locate(self, address: str | None) -> Match:
         """One address."""
@@ -126,11 +127,11 @@ class Geocoder:
         said = addresses.read(text)
         if said.street is None:
             return Match(reason="no address" if not text else "not readable as an address")
-        streets, bent = self._streets(said.street)
+        streets, bent = self._known(said.street)
         if not streets:
             return Match(reason=bent or "no street of that name")
         if said.kind == "intersection" and said.cross is not None:
-            others, bent_too = self._streets(said.cross)
+            others, bent_too = self._known(said.cross)
             if not others:
                 return Match(reason=bent_too or "no street of that name")
             return self._corner(streets, others, bent or bent_too)
@@ -176,7 +177,8 @@ class Geocoder:
         """One place out of the spots that fit, or none if they lie apart."""
         xy = np.array([(s.x, s.y) for s in spots])
         spread = float(np.hypot(*(xy.max(axis=0) - xy.min(axis=0))))
-        if spread > (_SAME_BLOCK if basis == "hundred block" else _SAME):
+        one_street = len({s.street for s in spots}) == 1
+        if spread > (_SAME_BLOCK if basis == "hundred block" and one_street else _SAME):
             return Match(reason="two places fit", score=score)
         best = min(spots, key=lambda s: s.error_m) if basis == "address" else None
         x, y = (best.x, best.y) if best else xy.mean(axis=0)

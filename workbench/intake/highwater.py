@@ -78,7 +78,7 @@ def before(value: Any, by: timedelta | int | None = None) -> Any:
     if not found[2]:
         return (date.fromisoformat(found[1]) - max(span, timedelta(days=1))).isoformat()
     moment = datetime.fromisoformat(f"{found[1]}T{found[3]}") - span
-    return f"{moment:%Y-%m-%d}{found[2]}{moment:%H:%M:%S}{found[4] or ''}{found[5] or ''}"
+    return f"{moment:%Y-%m-%d}{found[2]}{moment:{'%H:%M:%S' if len(found[3]) > 5 else '%H:%M'}}{found[4] or ''}{found[5] or ''}"
 
 
 def ahead(value: Any) -> bool:

@@ -7,6 +7,9 @@ silently: what is not certain is marked likely or doubtful and listed.
 
 from __future__ import annotations
 
+import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,8 +26,8 @@ from workbench.intake.propose_match import Match
 from workbench.intake.propose_rules import Proposed
 from workbench.intake.sniff import Profile
 from workbench.intake.sniff_file import Sample
-from workbench.loaders import Source
-from workbench.loaders.mapped import PLACE, Written, write
+from workbench.loaders import Source, names
+from workbench.loaders.mapped import NAME, PLACE, Written, write
 
 if TYPE_CHECKING:
     from workbench.agency import Agency
@@ -114,6 +117,28 @@ class Proposal:
         if expression.strip():
             propose_rules.checked(made.table, column, expression, made.lookups)
         return made
+
+    def save(self, workspace: Path, *, force: bool = False) -> Path:
+        """Write the mapping file into a workspace, ``plugins/loaders/NAME.toml``; the source can be loaded by its name from then on.
+
+        Raises:
+            BadInput: a mapping or source of that name is there already (``force`` writes over a mapping), or the name cannot be one.
+        """
+        if not NAME.fullmatch(self.name):
+            raise BadInput(f"{self.name!r} cannot be the name of a source; use small letters, digits and _, a letter first.")
+        folder = workspace / "plugins" / "loaders"
+        file = folder / f"{self.name}.toml"
+        if (folder / f"{self.name}.py").exists():
+            raise BadInput(f"There is a source {self.name}.py in {folder} already; give the mapping another name.")
+        if file.exists() and not force:
+            raise BadInput(f"{file} is there already; --force writes over it, or give another name.")
+        if self.name in names() and not force:
+            raise BadInput(f"{self.name} is the name of a built-in source; give another name, or --force to put this mapping before it.")
+        folder.mkdir(parents=True, exist_ok=True)
+        part = file.with_name(f".{file.name}.{os.getpid()}.part")
+        part.write_text(self.to_toml(), encoding="utf-8")
+        os.replace(part, file)
+        return file
 
     def preview(self, rows: int = 10, *, sample: int = 500) -> Preview:
         """The first rows as they would load, through the loading machinery itself into a lake that is thrown away. Cost: about a second.
@@ -215,16 +240,11 @@ _FILE_WORDS = {
 
 def _top(written: str) -> str:
     """The file's own column behind a nested member."""
-    import json
-    import re
-
     found = re.match(r'member\(("(?:[^"\\]|\\.)*")', written)
     return str(json.loads(found[1])) if found else ""
 
 
 def _stem(path: str | Path) -> str:
-    import re
-
     stem = Path(path).name.split(".")[0].lower()
     made = re.sub(r"[^a-z0-9]+", "_", stem).strip("_")
     return made if made[:1].isalpha() else f"export_{made}".rstrip("_")

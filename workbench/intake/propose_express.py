@@ -29,7 +29,7 @@ def express(table: schema.Table, column: str, m: Match) -> Made | None:
     type_, p = table.columns[column].type, m.unit.profile
     written = p.written
     if type_ == "TIMESTAMPTZ":
-        return m.unit.expression, _time_said(m), []
+        return (m.unit.expression, _time_said(m), []) if m.unit.expression else None
     if type_ == "DATE":
         times = m.unit.times
         formats = ", ".join(json.dumps(f, ensure_ascii=False) for f in (times.formats if times else ()) if f != "iso")
@@ -47,8 +47,8 @@ def express(table: schema.Table, column: str, m: Match) -> Made | None:
         return f"plate({written})", "in normal form", []
     if column == "author":
         return f"hash({written})", "kept as a keyed hash", []
-    if column in ("call_type", "offence") and re.search(r"^(EMS|Fire|Traffic): ", next(iter(p.texts), "")):
-        return f'part({written}, ":", 2)' if False else f"text({written})", "", []
+    if column == "region" and p.states > 0.8:
+        return f"state({written})", "as NCIC codes it", []
     return f"text({written})", "", []
 
 

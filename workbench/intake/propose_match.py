@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from workbench import schema
+from workbench.intake import propose_words, synonyms
 from workbench.intake.propose_units import Unit
 from workbench.intake.sniff import Profile
 
-#: Below this a raw column is left alone.
-LEAST = 0.36
+#: Below this a raw column is left alone: for a column that the table must have, and for any other.
+LEAST, USUAL = 0.36, 0.5
 _IDS = frozenset({"incident_id", "call_id", "read_id", "gunshot_id", "entry_id", "camera_id", "arrest_id", "person_id", "vehicle_id", "recovery_id", "interview_id",
                   "warrant_id", "casing_id", "post_id", "count_id", "event_id", "closure_id", "arrival_id", "phone_id", "address_id", "street_id", "room_id"})
 _KINDS = frozenset({"offence", "call_type", "initial_type", "category", "premise", "kind", "disposition", "status", "colour", "make", "list_name", "condition", "race", "weapon", "call_source"})
+_ARMED = re.compile(r"(?i)\b(gun|handgun|firearm|pistol|rifle|knife|knives|schusswaffe|messer|arme a feu|couteau|arma de fuego|arma blanca|cuchillo|pistola|coltello|faca|vuurwapen|mes)\b")
+_FIRST = frozenset({"initial", "first", "original", "erst", "erstmeldung", "inicial"})
 _AREAS = frozenset({"beat", "district"})
 
 
@@ -47,9 +51,9 @@ def match(table: schema.Table, units: Sequence[Unit], *, skip: Sequence[str] = (
     named = np.array([[u.score(table.name, c) for u in units] for c in columns])
     fits = np.array([[fit(u, c, table) for u in units] for c in columns])
     scores = named * fits * np.array([u.quality for u in units])[None, :] + _unnamed(columns, units, table, fits)
-    scores[scores < LEAST] = 0.0
-    bonus = np.array([1.15 if table.columns[c].required else 1.0 for c in columns])[:, None]
-    rows, places = linear_sum_assignment(-(scores * bonus) ** 1.5)
+    must = np.array([table.columns[c].required or c in ("address",) for c in columns])[:, None]
+    scores[scores < np.where(must, LEAST, USUAL)] = 0.0
+    rows, places = linear_sum_assignment(-((scores * np.where(must, 1.15, 1.0)) ** 2.5))
     out: dict[str, Match] = {}
     taken: set[str] = set()
     for row, place in sorted(zip(rows, places, strict=True), key=lambda rp: -scores[rp]):
@@ -90,6 +94,8 @@ def fit(unit: Unit, column: str, table: schema.Table) -> float:
         if unit.times is None or unit.times.kind in ("clock", "hhmm", "fraction"):
             return 0.0
         return 0.95 if type_ == "TIMESTAMPTZ" or unit.times.kind == "day" else 0.6
+    if p.times is not None and p.times.kind in ("clock", "hhmm", "fraction"):
+        return 0.0
     if unit.times is not None:
         return 0.45 if unit.times.kind == "epoch" and column in _IDS else 0.0
     if type_ in ("DOUBLE", "BIGINT"):
@@ -99,8 +105,16 @@ def fit(unit: Unit, column: str, table: schema.Table) -> float:
     if type_ == "BOOLEAN":
         return _truth(p, column)
     if type_ == "VARCHAR[]":
-        return 1.0 if p.length < 60 and p.place_text == "" else 0.2
+        if column == "alternatives" and p.number or p.yes_no:
+            return 0.0
+        return 0.3 if p.length >= 60 or p.place_text or (p.number and p.unique > 0.9 and p.given >= 8) else 1.0
     return _text(p, column)
+
+
+def offences(p: Profile) -> float:
+    """Share of the values that word an offence."""
+    total = sum(p.some.values())
+    return sum(n for t, n in list(p.some.items())[:400] if propose_words.code_of(t) not in ("", "UNKNOWN")) / total if total else 0.0
 
 
 def _truth(p: Profile, column: str) -> float:
@@ -112,11 +126,10 @@ def _truth(p: Profile, column: str) -> float:
 
 
 def _text(p: Profile, column: str) -> float:
-    if p.place_text or p.json_list:
+    if p.json_list or (p.place_text and not (column == "narrative" and p.words > 4)):
         return 0.0
-    clock = p.times is not None and p.times.kind in ("clock", "hhmm", "fraction")
-    if clock:
-        return 0.0
+    if column == "initial_type" and not _FIRST & set(synonyms.split(p.name)):
+        return 0.4
     many = p.given >= 100
     if column in _IDS:
         if p.words > 2.2 or p.address > 0.5 or p.yes_no or (p.number and not p.whole):
@@ -142,10 +155,17 @@ def _text(p: Profile, column: str) -> float:
         return 0.1 if p.distinct > 60 or p.length > 24 else 1.0
     if column == "nibrs":
         return 1.0 if p.nibrs > 0.8 else 0.0
+    if column in ("weapon", "mo") and p.letters > 0.5 and p.distinct <= 200:
+        armed = sum(n for t, n in p.solid.items() if _ARMED.search(t)) / max(1, sum(p.solid.values()))
+        return 1.6 if column == "weapon" and armed > 0.05 else 0.6 if column == "mo" and armed > 0.05 else 1.0
+    if column == "premise" and p.address > 0.5:
+        return 0.4
     if column in _KINDS or column in ("offence_detail", "charge"):
         if p.yes_no and column not in ("status",):
             return 0.3
         return (0.55 if column in ("status", "disposition", "race") else 0.35) if p.letters < 0.5 else 0.35 if many and p.unique > 0.7 and column != "offence_detail" else 1.0
+    if column == "narrative" and p.given >= 5 and offences(p) > 0.6:
+        return 0.4
     if column in ("narrative", "text"):
         return 1.0 if p.letters > 0.5 and not p.yes_no and (p.words >= 2 or p.filled < 0.3) else 0.3
     return 0.5 if p.number and not p.whole else 1.0
@@ -161,6 +181,8 @@ def _unnamed(columns: Sequence[str], units: Sequence[Unit], table: schema.Table,
                 continue
             if column == table.time and unit.times is not None:
                 out[i, j] = 0.12 if unit.times.kind != "epoch" or p.hint else 0.05
+            elif column == "offence" and p.given >= 5 and p.letters > 0.8 and offences(p) > 0.6:
+                out[i, j] = 0.52
             elif column == "address" and p.address > 0.7:
                 out[i, j] = 0.3
             elif column == "plate" and (p.plate > 0.9 and p.given >= 20) and p.unique > 0.2:

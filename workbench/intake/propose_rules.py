@@ -100,6 +100,7 @@ def settle(table: schema.Table, matches: Mapping[str, Match], units: Sequence[Un
     state.order()
     state.identity()
     state.required()
+    state.lost()
     order = {c: i for i, c in enumerate(table.columns)}
     columns = sorted(state.columns.values(), key=lambda c: order.get("lon" if c.column == PLACE else c.column, 999))
     told = [d for d in state.doubts]
@@ -155,6 +156,8 @@ class _State:
     def express(self) -> None:
         """Each match as an expression."""
         for column, m in self.matches.items():
+            if self.table.columns[column].type == "TIMESTAMPTZ" and not m.unit.profile.given:
+                m = replace(m, unit=replace(m.unit, expression=self._like_main(m.unit.profile.written)))
             made = propose_express.express(self.table, column, m)
             if made is None:
                 continue
@@ -169,6 +172,13 @@ class _State:
             self.add(column, expression, m.unit.raw, confidence, reason, m.runner_up)
             self.doubts += [f"{' + '.join(m.unit.raw)}: {d}" if not d.endswith(".") else f"{' + '.join(m.unit.raw)}: {d}" for d in hard
                             if d != "its Z does not hold" and d != "whether its Z holds is not known"]
+
+    def _like_main(self, written: str) -> str:
+        """How a blank column of times is read: as the file's other times are, if those stand in one column."""
+        for other in self.matches.values():
+            if other.unit.times is not None and other.unit.clock is None and len(other.unit.raw) == 1 and other.unit.profile.given:
+                return other.unit.expression.replace(other.unit.profile.written, written)
+        return ""
 
     def place(self, spot: Spot) -> None:
         self.doubts += spot.doubts
@@ -190,7 +200,7 @@ class _State:
         if not time or time in self.columns or not self.table.columns[time].required:
             return
         for other in _INSTEAD.get(self.table.name, ()):
-            if other in self.columns:
+            if other in self.columns and self.matches[other].unit.profile.given:
                 had = self.columns[other]
                 self.add(time, had.expression, had.raw, "doubtful", f"no column says {time}; {other} stands in for it")
                 self.matches[time] = replace(self.matches[other], column=time)
@@ -230,16 +240,18 @@ class _State:
             had = self.columns["nibrs"]
             self.columns["nibrs"] = replace(had, expression=f'first({had.expression}, const("UNKNOWN"))')
             return
-        made = propose_words.nibrs([self.matches[c].unit.profile for c in ("offence_detail", "offence", "charge", "offence_code") if c in self.matches and c in self.columns])
+        worded = [self.matches[c].unit.profile for c in ("offence", "offence_detail", "charge", "offence_code") if c in self.matches and c in self.columns]
+        made = propose_words.nibrs(worded)
         if made is None:
-            self.add("nibrs", 'const("UNKNOWN")', (), "sure" if self.table.name == "arrests" else "doubtful", "no wording that the table of NIBRS codes knows")
-            self.doubts.append("Offences get no NIBRS code (UNKNOWN): no column has a wording that can be told. Fill in [lookup.nibrs] to change that.")
+            self.add("nibrs", 'const("UNKNOWN")', (), "doubtful", "no wording tells the offence")
+            self.doubts.append("Offences get no NIBRS code (UNKNOWN): no column has a wording that tells it. Codes of your own go into a table: "
+                               'nibrs = lookup("Code", nibrs, "UNKNOWN") and [lookup.nibrs].')
             return
-        profile, codes, known = made
-        self.lookups["nibrs"] = codes
-        self.add("nibrs", f'lookup({profile.written}, nibrs, "UNKNOWN")', (profile.name,), "likely", f"by the wording: {known:.0%} of the rows looked at get a code")
+        profiles, known = made
+        self.add("nibrs", f"nibrs({', '.join(p.written for p in profiles)})", [p.name for p in profiles], "likely",
+                 f"by the wording: {known:.0%} of the rows looked at get a code")
         if known < 0.9:
-            self.doubts.append(f"{1 - known:.0%} of the rows looked at get no NIBRS code by the wording in {profile.name} and load as UNKNOWN; add theirs under [lookup.nibrs].")
+            self.doubts.append(f"{1 - known:.0%} of the rows looked at get no NIBRS code by their wording and load as UNKNOWN.")
 
     def _wide_and_fine(self) -> None:
         wide, fine = self.columns.get("offence"), self.columns.get("offence_detail")
@@ -293,8 +305,12 @@ class _State:
         """Moments of a row that mostly stand in the wrong order."""
         chain = [c for c in _ORDER.get(self.table.name, ()) if c in self.columns and c in self.matches and self.matches[c].unit.times is not None]
         for one, other in zip(chain, chain[1:], strict=False):
-            pairs = [(a, b) for a, b in zip(self.matches[one].unit.walls(), self.matches[other].unit.walls(), strict=True) if a is not None and b is not None]
-            wrong = sum(a > b for a, b in pairs)
+            kinds = {u.times.kind for u in (self.matches[one].unit, self.matches[other].unit) if u.times is not None and u.clock is None}
+            if "month" in kinds:
+                continue
+            both = zip(self.matches[one].unit.walls(), self.matches[other].unit.walls(), strict=True)
+            pairs = [(a, b) for a, b in both if a is not None and b is not None]
+            wrong = sum((a.date() > b.date()) if "day" in kinds else a > b for a, b in pairs)
             if len(pairs) >= 5 and wrong > 0.5 * len(pairs):
                 self.doubts.append(f"{one} is later than {other} in {wrong:,} of {len(pairs):,} rows; are the two the other way round?")
                 for c in (one, other):
@@ -317,33 +333,32 @@ class _State:
                            "and a row that the agency changes later counts as a new one.")
 
     def _repeated(self, key: str, had: Proposed) -> None:
-        """An id that several different rows share is not the row's: it needs more columns."""
+        """An id that several different rows share: they are numbered; rows alike but for nothing count as one."""
         if len(had.raw) != 1:
             return
         profile = self.found[had.raw[0]]
         repeats = profile.given - profile.distinct
-        if profile.given < 20 or repeats <= 0.02 * profile.given:
-            if profile.given >= 20 and repeats:
-                self.doubts.append(f"{had.raw[0]} is there more than once in {repeats:,} of {profile.given:,} rows; a later row replaces an earlier one.")
+        if not repeats or profile.given < 8:
             return
-        extra: list[str] = []
-        best = profile.distinct
-        wanted = [c for c in self.columns.values() if c.column not in (key, "revised_at")]
-        for one in sorted(wanted, key=lambda c: c.column not in ("offence_code", "offence", "offence_detail", self.table.time, "address", PLACE)):
-            if best >= 0.995 * profile.given or len(extra) >= 8:
-                break
-            more = [r for r in one.raw if r not in extra and r != had.raw[0]]
-            count = len({tuple(self.found[n].values[i] for n in (had.raw[0], *extra, *more)) for i in range(len(profile.values)) if profile.values[i] is not None})
-            if count > best:
-                best, extra = count, [*extra, *more]
-        if not extra:
-            self.doubts.append(f"{had.raw[0]} repeats in {repeats:,} of {profile.given:,} rows that are otherwise alike; they count as one.")
+        others = [n for n in self.found if n in self.used - {had.raw[0]} and n not in (self.columns["revised_at"].raw if "revised_at" in self.columns else ())]
+        rows = {(v, *(self.found[n].values[i] for n in others)) for i, v in enumerate(profile.values) if v is not None}
+        differing = len(rows) - profile.distinct
+        said = f"{had.raw[0]} repeats in {repeats:,} of {profile.given:,} rows"
+        if differing < 0.5 * repeats or (self.table.name != "incidents" and repeats < 0.02 * profile.given):
+            self.doubts.append(f"{said}; a later row replaces an earlier one, and rows wholly alike count once.")
             return
-        raw = (had.raw[0], *extra)
-        self.add(key, f"id({', '.join(self.found[n].written for n in raw)})", raw, "doubtful", f"{had.raw[0]} is shared by different rows, so it needs more columns to name one")
-        self.doubts.append(f"{had.raw[0]} is shared by different rows ({repeats:,} of {profile.given:,} repeat it), so {key} is made of {', '.join(raw)}.")
+        self.add(key, f"numbered({profile.written})", had.raw, "likely" if repeats < 0.2 * profile.given else "doubtful",
+                 f"{had.reason}; it repeats in rows that differ, so the second gets /2 behind it")
+        self.doubts.append(f"{said} that differ (several victims or offences?), so each row is kept: the second of an id gets /2 behind it. "
+                           f"If they are editions of one row, write text({profile.written}).")
         if "report_number" in self.table.columns and "report_number" not in self.columns:
             self.add("report_number", f"text({profile.written})", had.raw, "likely", "an id that several rows share")
+
+    def lost(self) -> None:
+        """Times that the export has spoilt, where they are not used."""
+        for name, profile in self.found.items():
+            if profile.times is not None and name not in self.used:
+                self.doubts += [f"{name} is not used: {d}" for d in profile.times.doubts if "AM or PM" in d]
 
     def required(self) -> None:
         """What the table must have and no column gives."""

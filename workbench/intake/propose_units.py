@@ -51,7 +51,7 @@ class Unit:
         """How well its name fits a canonical column, 0 to 1."""
         best = max(synonyms.score(n, table, column) for n in self.names)
         if self.times is not None:
-            best = max(best, *(0.98 * synonyms.score(s, table, column) for n in self.names if (s := stem(n))))
+            best = max([best, *(0.98 * synonyms.score(s, table, column) for n in self.names if (s := stem(n)))])
         return best
 
 
@@ -97,8 +97,20 @@ def units(found: dict[str, Profile], *, american: bool, west: bool) -> list[Unit
     parts = _parts(found)
     if parts is not None:
         out.append(parts)
+    out = _different(out)
     out += [Unit((n,), (n,), p) for n, p in found.items() if p.times is None or p.times.kind == "epoch" or n in clocks]
     return out
+
+
+def _different(units: list[Unit]) -> list[Unit]:
+    """Without times in two columns that another column says in one."""
+    single = [u.walls() for u in units if u.clock is None and u.times is not None and u.times.kind == "moment" and not u.times.tail]
+    return [u for u in units if u.clock is None or not any(_same(u.walls(), w) for w in single)]
+
+
+def _same(one: Sequence[datetime | None], other: Sequence[datetime | None]) -> bool:
+    pairs = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
+    return len(pairs) > 0.5 * len(one) and all(a.replace(second=0) == b.replace(second=0) for a, b in pairs)
 
 
 def _ordered(times: Times, american: bool) -> Times:

@@ -27,9 +27,9 @@ _PLATE = re.compile(r"(?=.*\d)(?=.*[A-Z])[A-Z0-9]{2,4}[- ·]?[A-Z0-9]{1,4}[- ]?[
 _HASH = re.compile(r"[0-9a-f]{16,128}")
 _VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
 _STREET = re.compile(
-    r"\b(st|str|street|ave?|avenue|rd|road|blvd|boulevard|dr|drive|ln|lane|ct|court|pl|place|hwy|highway|pkwy|way|ter|terrace|cir|circle|trl|block|blk|plaza|sq|"
+    r"\w\W+(st|str|street|ave?|avenue|rd|road|blvd|boulevard|dr|drive|ln|lane|ct|court|pl|place|hwy|highway|pkwy|way|ter|terrace|cir|circle|trl|block|blk|plaza|sq|"
     r"close|crescent|row|alley|aly|loop|pike|freeway|fwy|strasse|straße|weg|platz|allee|gasse|rue|chemin|quai|calle|avenida|av|paseo|carrera|plaza|rua|travessa|"
-    r"via|viale|piazza|corso|straat|laan|gracht|plein)\b\.?|\w(strasse|straße|str\.|weg|platz|gasse|straat|laan|gracht|plein)\b", re.I)
+    r"via|viale|piazza|corso|straat|laan|gracht|plein)\b\.?|^(rue|chemin|quai|calle|avenida|av|avenue|paseo|carrera|rua|travessa|via|viale|piazza|corso|boulevard)\b\.? \w|\w(strasse|straße|str\.|weg|platz|gasse|straat|laan|gracht|plein)\b", re.I)
 #: NIBRS offence codes.
 NIBRS = frozenset(
     "09A 09B 09C 100 11A 11B 11C 11D 120 13A 13B 13C 200 210 220 23A 23B 23C 23D 23E 23F 23G 23H 240 250 26A 26B 26C 26D 26E 26F 26G 270 280 290 35A 35B 36A 36B "
@@ -70,6 +70,14 @@ class Profile:
         return Counter({t: n for t, n in self.texts.items() if t not in self.nothings}) if self.nothings else self.texts
 
     @cached_property
+    def some(self) -> Counter[str]:
+        """``solid``, at most 3,000 of its values, taken evenly: enough to tell what they look like."""
+        if len(self.solid) <= 3000:
+            return self.solid
+        listed, step = list(self.solid.items()), len(self.solid) / 3000
+        return Counter(dict(listed[int(i * step)] for i in range(3000)))
+
+    @cached_property
     def given(self) -> int:
         """How many sampled rows hold something."""
         return sum(self.texts.values())
@@ -91,8 +99,8 @@ class Profile:
 
     def share(self, pattern: re.Pattern[str]) -> float:
         """Share of the solid values that a pattern fits as a whole."""
-        total = sum(self.solid.values())
-        return sum(n for t, n in self.solid.items() if pattern.fullmatch(t)) / total if total else 0.0
+        total = sum(self.some.values())
+        return sum(n for t, n in self.some.items() if pattern.fullmatch(t)) / total if total else 0.0
 
     @cached_property
     def number(self) -> str:
@@ -101,8 +109,8 @@ class Profile:
             share = self.share(pattern)
             if share >= 0.95 or (kind == "thousands" and share > 0.2 and share + self.share(_NUMBER) >= 0.98):
                 return kind
-        mixed = sum(n for t, n in self.solid.items() if _COMMA_NUMBER.fullmatch(t) or re.fullmatch(r"[-+]?\d+", t))
-        return "comma" if self.solid and mixed >= 0.95 * sum(self.solid.values()) and self.share(_COMMA_NUMBER) > 0.2 else ""
+        mixed = sum(n for t, n in self.some.items() if _COMMA_NUMBER.fullmatch(t) or re.fullmatch(r"[-+]?\d+", t))
+        return "comma" if self.solid and mixed >= 0.95 * sum(self.some.values()) and self.share(_COMMA_NUMBER) > 0.2 else ""
 
     @cached_property
     def numbers(self) -> list[float | None]:
@@ -183,41 +191,41 @@ class Profile:
     @cached_property
     def address(self) -> float:
         """Share of values that read like addresses, blocks or crossings."""
-        total = sum(self.solid.values())
-        hits = sum(n for t, n in self.solid.items() if _STREET.search(t) or (re.match(r"\d+\S* ", t) and re.search(r"[A-Za-z]{3}", t)) or " / " in t or " & " in t)
+        total = sum(self.some.values())
+        hits = sum(n for t, n in self.some.items() if _STREET.search(t) or (re.match(r"\d+\S* ", t) and re.search(r"[A-Za-z]{3}", t)) or " / " in t or " & " in t)
         return hits / total if total and self.words >= 1.3 else 0.0
 
     @cached_property
     def nibrs(self) -> float:
         """Share of values that are NIBRS offence codes."""
-        total = sum(self.solid.values())
-        return sum(n for t, n in self.solid.items() if t.upper() in NIBRS) / total if total else 0.0
+        total = sum(self.some.values())
+        return sum(n for t, n in self.some.items() if t.upper() in NIBRS) / total if total else 0.0
 
     @cached_property
     def states(self) -> float:
         """Share of values that are codes of states."""
-        total = sum(self.solid.values())
-        return sum(n for t, n in self.solid.items() if t.upper() in _STATES) / total if total else 0.0
+        total = sum(self.some.values())
+        return sum(n for t, n in self.some.items() if t.upper() in _STATES) / total if total else 0.0
 
     @cached_property
     def place_text(self) -> str:
         """point, lat_lon or dms: how a position is written in a text; "" where none is."""
-        total = sum(self.solid.values())
+        total = sum(self.some.values())
         if not total:
             return ""
         if self.share(_POINT) > 0.8:
             return "point"
-        if sum(n for t, n in self.solid.items() if _PAIR.search(t)) > 0.8 * total:
+        if sum(n for t, n in self.some.items() if _PAIR.search(t)) > 0.8 * total:
             return "pair"
         if self.share(_DMS) > 0.9 and self.times is None:
             return "dms"
-        return "geometry" if sum(n for t, n in self.solid.items() if t.startswith("{") and '"Point"' in t) > 0.5 * total else ""
+        return "geometry" if sum(n for t, n in self.some.items() if t.startswith("{") and '"Point"' in t) > 0.5 * total else ""
 
     @cached_property
     def json_list(self) -> bool:
         """Its values are JSON lists of texts."""
-        total = sum(self.solid.values())
-        return bool(total) and sum(n for t, n in self.solid.items() if t.startswith("[") and t.endswith("]")) > 0.9 * total
+        total = sum(self.some.values())
+        return bool(total) and sum(n for t, n in self.some.items() if t.startswith("[") and t.endswith("]")) > 0.9 * total
 
     def separator(self) -> str:
         """What parts a list of short codes in its values; "" where nothing does."""

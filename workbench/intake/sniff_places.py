@@ -44,7 +44,7 @@ class Spot:
     def rank(self) -> tuple[float, ...]:
         """Best first when sorted the other way: where the points lie, then what the columns are called, then how many rows have one."""
         sure = {"sure": 2, "likely": 1, "doubtful": 0}[self.confidence]
-        return (round(self.inside, 1), sure, round(self.named, 1), self.filled)
+        return (round(self.inside, 1), sure, not self.expression.startswith("planar"), round(self.named, 1), self.filled)
 
 
 def spots(found: Mapping[str, Profile], area: Box | None) -> list[Spot]:
@@ -53,17 +53,27 @@ def spots(found: Mapping[str, Profile], area: Box | None) -> list[Spot]:
     numeric = {n: p for n, p in found.items() if (p.number or p.place_text == "dms") and p.times is None or not p.given}
     east = {n: synonyms.score(n, "common", "lon") for n in numeric}
     north = {n: synonyms.score(n, "common", "lat") for n in numeric}
-    order = list(found)
+    order, pairs = list(found), []
     for x in numeric:
         if east[x] < 0.4:
             continue
         ys = sorted((y for y in numeric if y != x and north[y] >= 0.4), key=lambda y: (_twins(x, y), -abs(order.index(y) - order.index(x))), reverse=True)
         if ys and _twins(x, ys[0]) >= 0.3:
-            spot = _numbers(numeric[x], numeric[ys[0]], area, min(east[x], north[ys[0]]))
-            out += [spot] if spot is not None else []
+            pairs.append((x, ys[0]))
+    surveyed = [p for p in pairs if _survey(numeric[p[0]], numeric[p[1]])]
+    for x, y in [p for p in pairs if p not in surveyed] + surveyed:
+        if (x, y) in surveyed and any(s.inside >= INSIDE for s in out):
+            continue
+        spot = _numbers(numeric[x], numeric[y], area, min(east[x], north[y]))
+        out += [spot] if spot is not None else []
     if not any(s.inside >= INSIDE for s in out) and area is not None:
         out += _unnamed(numeric, area)
     return sorted(out, key=lambda s: s.rank, reverse=True)
+
+
+def _survey(x: Profile, y: Profile) -> bool:
+    """Whether two columns hold numbers too large for degrees."""
+    return max(abs(x.low), abs(x.high)) > 180 or max(abs(y.low), abs(y.high)) > 180
 
 
 def _twins(one: str, other: str) -> float:

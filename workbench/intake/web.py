@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -152,6 +152,8 @@ class Web:
             least = 0.0
             try:
                 return once()
+            except WorkbenchError:
+                raise
             except _Busy as error:
                 said, least = str(error), error.after
             except Broken as error:
@@ -174,7 +176,7 @@ class Web:
         began, here, size = time.monotonic(), url, 0
         for _ in range(6):
             self._same(here)
-            reply = self._pool.request("GET", here, headers={**self._pool.headers, **headers}, preload_content=False, redirect=False)
+            reply: Any = self._pool.request("GET", here, headers={**self._pool.headers, **headers}, preload_content=False, redirect=False)
             try:
                 found = {str(k).lower(): str(v) for k, v in reply.headers.items()}
                 if reply.status in _MOVED and "location" in found:
@@ -185,7 +187,7 @@ class Web:
                     raise self._refusal(answer, reply.read(2000, decode_content=True))
                 if begin:
                     begin(answer)
-                for block in reply.stream(_BLOCK, decode_content=True):
+                for block in _arriving(reply) if begin else reply.stream(_BLOCK, decode_content=True):
                     size += len(block)
                     if size > self.largest and not begin:
                         raise BadInput(f"{shown(url)} answers with more than {self.largest / 1e6:,.0f} MB; ask for fewer rows a page: --page 1000")
@@ -216,6 +218,12 @@ class Web:
         if answer.status in (404, 410, 416):
             return NotFound(f"{told}.")
         return BadInput(f"{told}.")
+
+
+def _arriving(reply: Any) -> Iterator[bytes]:
+    """An answer's bytes as they come, so that those before a cut are not lost."""
+    while block := reply.read1(_BLOCK, decode_content=True):
+        yield block
 
 
 class _Busy(Broken):

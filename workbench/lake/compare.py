@@ -114,7 +114,7 @@ def settle(con: duckdb.DuckDBPyConnection, table: str, stage: Sequence[tables.Da
     for file in stage:
         lines = judged.rows.line[start: start + file.rows]
         start += file.rows
-        if not updated and not (len(judged.dropped) and np.isin(lines, judged.dropped).any()):
+        if not updated and not keys.within(lines, judged.dropped).any():
             settled.append(file)
             continue
         copy = work / f"again-{file.path.name}"
@@ -145,7 +145,7 @@ def sidecars(judged: Judged, settled: Sequence[tables.DataFile], again: Mapping[
         if file not in kept:
             lasting[part] = False
         elif kept[file] != count:
-            lasting[part] = ~np.isin(rows.line[part], judged.dropped)
+            lasting[part] = ~keys.within(rows.line[part], judged.dropped)
         if file in kept:
             sizes.append((file, kept[file]))
             if file in again:
@@ -242,12 +242,11 @@ def _meet(rows: Rows, indexes: Sequence[Index], live: Hits | None, superseded: S
     distinct = ranked[np.append(True, ~twice)] if twice.any() else ranked
     found = [index.hits(spots) for index in indexes if len(spots := index.match(distinct))]
     if live is not None:
-        spots = np.flatnonzero(np.isin(live.first, distinct))
-        found.append(live.picked(spots))
+        found.append(live.picked(np.flatnonzero(keys.within(live.first, distinct))))
     held = keys.together(found)
     if len(held.first):
         held = held.picked(_standing(held, superseded))
-    asked = np.unique(np.concatenate([ranked[1:][twice], held.first]))
+    asked = keys.distinct(np.concatenate([ranked[1:][twice], held.first]))
     places = np.sort(rows.ranked()[keys.spots(ranked, asked)])
     first, second = np.concatenate([rows.first[places], held.first]), np.concatenate([rows.second[places], held.second])
     order = np.lexsort((second, first))
@@ -271,5 +270,5 @@ def _standing(held: Hits, superseded: Sequence[Path]) -> Array:
         for file in gone["file"].unique().to_list():
             if file in number:
                 among = np.flatnonzero(held.file == number[file])
-                stands[among[np.isin(held.row[among], gone.filter(pl.col("file") == file)["row"].to_numpy())]] = False
+                stands[among[keys.within(held.row[among], gone.filter(pl.col("file") == file)["row"].to_numpy())]] = False
     return np.flatnonzero(stands)

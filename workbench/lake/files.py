@@ -3,7 +3,7 @@
 Text files (CSV, NDJSON; plain or packed) are read a block at a time: ``records`` counts and numbers the records of a block and takes out
 those that cannot be taken apart, which go into the rejects; the rest is parsed in memory. One piece is made while the one before it is
 mapped. Containers (JSON, XML, Excel, GeoJSON ...) are first unfolded into NDJSON in the load's working folder. A Parquet file is one
-piece and is read where it lies. Memory: some 10 times ``texts.LARGEST`` for each of the three pieces that there are at once.
+piece and is read where it lies. Memory: some five times ``LARGEST`` for each of the three pieces that there are at once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import queue
 import re
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     from workbench.lake.forms import Unpacked
 
+#: Bytes of text in the first piece, which is ready soon, and in the largest; each is twice the one before.
+FIRST, LARGEST = 1 << 22, 3 << 24
 #: The name under which a piece's frame is known to DuckDB while it is mapped.
 FRAME = "#piece"
 #: Raw texts that are kept for the rejects; of more than these the file is read again.
@@ -45,7 +48,7 @@ class Piece:
     """Some records of a file: ``raw`` is SQL that gives them as text columns with their number in ``"#record"``.
 
     ``records`` is how many; ``share`` is how much of the file has been read with them, 0 to 1. ``frame`` is to be registered as
-    ``FRAME`` while ``raw`` is asked; None where it needs none. ``batch`` knows the raw text of each record; None where the file has none.
+    ``FRAME`` while ``raw`` is asked; None where it needs none. ``batches`` know the raw text of each record; none where the file has none.
     ``bare``: raw columns of which no value begins or ends with a blank.
     """
 
@@ -53,7 +56,7 @@ class Piece:
     records: int
     share: float
     frame: pl.DataFrame | None = None
-    batch: Batch | None = None
+    batches: tuple[Batch, ...] = ()
     bare: frozenset[str] = frozenset()
 
 
@@ -166,10 +169,10 @@ def _ahead(made: Iterator[Piece]) -> Iterator[Piece]:
 
 def note(ready: Ready, piece: Piece, numbers: list[int]) -> None:
     """Keep the raw text of some records of a piece, ascending, until the rejects are written."""
-    if piece.batch is not None and len(ready.noted) < NOTED:
-        for number in numbers[: NOTED - len(ready.noted)]:
-            line, raw = piece.batch.raw(number)
-            ready.noted[number] = (line, as_text(raw, ready.encoding))
+    firsts = [batch.first for batch in piece.batches]
+    for number in numbers[: max(NOTED - len(ready.noted), 0)]:
+        line, raw = piece.batches[bisect_right(firsts, number) - 1].raw(number)
+        ready.noted[number] = (line, as_text(raw, ready.encoding))
 
 
 def raw_texts(ready: Ready, wanted: Iterator[int]) -> Iterator[tuple[int, int, str]]:
@@ -255,6 +258,8 @@ def _made(ready: Ready, work: Path) -> Iterator[Piece]:
             ready.header = tuple(records.header)
             _columns(ready, records.header)
         broken: IO[str] | None = None
+        held: list[Batch] = []
+        size, limit = 0, FIRST
         for batch in records.batches():
             ready.read += batch.read
             ready.share = stream.share
@@ -265,10 +270,19 @@ def _made(ready: Ready, work: Path) -> Iterator[Piece]:
                 ready.broken += 1
                 assert broken is not None
                 broken.write(json.dumps({"record": record, "line": line, "reason": reason, "raw": as_text(raw, ready.encoding)}) + "\n")
-            if len(batch.numbers):
-                yield csv_piece(ready, batch) if isinstance(records, Csv) else ndjson_piece(ready, batch, records.header)
+            held.append(batch)
+            size += len(batch.text)
+            if size >= limit:
+                yield _piece(ready, held, records.header)
+                held, size, limit = [], 0, min(2 * limit, LARGEST)
+        if size:
+            yield _piece(ready, held, records.header)
         if isinstance(records, Ndjson):
             ready.header = tuple(records.header)
+
+
+def _piece(ready: Ready, batches: list[Batch], header: Iterable[str]) -> Piece:
+    return csv_piece(ready, batches) if ready.form == "csv" else ndjson_piece(ready, batches, header)
 
 
 def _columns(ready: Ready, found: list[str]) -> None:
@@ -299,8 +313,8 @@ def _folded(column: str) -> str:
     return re.sub(r"[\W_]+", "", column.casefold()) or column
 
 
-def csv_piece(ready: Ready, batch: Batch) -> Piece:
-    """The sound records of a batch of CSV, parsed.
+def csv_piece(ready: Ready, batches: list[Batch]) -> Piece:
+    """The sound records of some batches of CSV, parsed.
 
     Raises:
         WorkbenchError: the parser sees other records than the own pass.
@@ -309,7 +323,18 @@ def csv_piece(ready: Ready, batch: Batch) -> Piece:
 
     wanted = (*ready.source.columns, *ready.source.optional)
     places = {c: ready.header.index(spelt) for c, spelt in zip(wanted, ready.columns, strict=True) if spelt}
-    text, used = batch.text, sorted(set(places.values())) or [0]
+    used = sorted(set(places.values())) or [0]
+    frame = pl.concat([_parsed(ready, batch, used) for batch in batches if len(batch.numbers)])
+    picked = [name(NUMBER), *(f"{name(str(places[c]))} as {name(c)}" if c in places else f"cast(null as varchar) as {name(c)}" for c in wanted)]
+    edged = set[int]().union(*(batch.edged for batch in batches))
+    bare = frozenset(c for c in wanted if c not in places or places[c] not in edged)
+    return Piece(f"select {', '.join(picked)} from {name(FRAME)}", frame.height, ready.share, frame, tuple(batches), bare)
+
+
+def _parsed(ready: Ready, batch: Batch, used: list[int]) -> pl.DataFrame:
+    import polars as pl
+
+    text = batch.text
     frame = pl.read_csv(text, has_header=False, schema=dict.fromkeys(map(str, range(len(ready.header))), pl.String), columns=used,
                         separator=ready.delimiter, quote_char='"' if batch.quotes else None)
     if frame.height != len(batch.numbers):
@@ -317,18 +342,15 @@ def csv_piece(ready: Ready, batch: Batch) -> Piece:
                              "This is a fault of the workbench: please report it with the file's first lines.")
     if batch.quotes and b'""' in text:
         frame = frame.with_columns(pl.when(pl.col(c).str.len_bytes() > 0).then(pl.col(c)).alias(c) for c in frame.columns)
-    frame = frame.insert_column(0, pl.Series(NUMBER, batch.numbers))
-    picked = [name(NUMBER), *(f"{name(str(places[c]))} as {name(c)}" if c in places else f"cast(null as varchar) as {name(c)}" for c in wanted)]
-    edged = batch.edged if batch.edged is not None else frozenset(range(len(ready.header)))
-    bare = frozenset(c for c in wanted if c not in places or places[c] not in edged)
-    return Piece(f"select {', '.join(picked)} from {name(FRAME)}", frame.height, ready.share, frame, batch, bare)
+    batch.text = b""
+    return frame.insert_column(0, pl.Series(NUMBER, batch.numbers))
 
 
-def ndjson_piece(ready: Ready, batch: Batch, members: Iterable[str]) -> Piece:
-    """The sound records of a batch of NDJSON; ``members`` are those seen so far."""
+def ndjson_piece(ready: Ready, batches: list[Batch], members: Iterable[str]) -> Piece:
+    """The sound records of some batches of NDJSON; ``members`` are those seen so far."""
     import polars as pl
 
-    frame = pl.DataFrame({NUMBER: batch.numbers, "#json": batch.text.decode().split("\n")})
+    frame = pl.concat([pl.DataFrame({NUMBER: batch.numbers, "#json": batch.text.decode().split("\n")}) for batch in batches if len(batch.numbers)])
     spelt = _spelt(ready.source, members)
     names = list(dict.fromkeys(n for found in spelt.values() for n in found))
     pointers = ", ".join(literal("/" + n.replace("~", "~0").replace("/", "~1")) for n in names)
@@ -339,7 +361,7 @@ def ndjson_piece(ready: Ready, batch: Batch, members: Iterable[str]) -> Piece:
         picked.append(f"{value} as {name(column)}")
     every = f'json_extract_string("#json", [{pointers}])' if names else "null"
     rows = f'select {name(NUMBER)}, {every} as "#values" from {name(FRAME)}'
-    return Piece(f"select {', '.join(picked)} from ({rows})", frame.height, ready.share, frame, batch)
+    return Piece(f"select {', '.join(picked)} from ({rows})", frame.height, ready.share, frame, tuple(batches))
 
 
 def _one_piece(ready: Ready, made: Iterator[Piece], work: Path) -> Iterator[Piece]:

@@ -223,6 +223,19 @@ def spots(held: Array, first: Array) -> Array:
     return np.repeat(low - np.cumsum(count) + count, count) + np.arange(count.sum())
 
 
+def distinct(values: Array) -> Array:
+    """The distinct values, sorted."""
+    ranked = np.sort(values)
+    return ranked[np.append(True, ranked[1:] != ranked[:-1])] if len(ranked) else ranked
+
+
+def within(values: Array, ranked: Array) -> Array:
+    """Whether each value is among sorted ones."""
+    if not len(ranked):
+        return np.zeros(len(values), bool)
+    return np.asarray(ranked[np.minimum(np.searchsorted(ranked, values), len(ranked) - 1)] == values)
+
+
 def opened(root: Path, table: str, owner: str, files: Iterable[str]) -> Index | None:
     """The key index of a batch with these data files; None when it is missing or not of them."""
     path = keys_file(root, table, owner)

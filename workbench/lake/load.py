@@ -172,6 +172,7 @@ class Load:
                 "added": str(counts["added"]), "updated": str(counts["updated"]), "duplicate": str(counts["duplicate"]),
                 "rejected": str(sum(self.rejected.values())), "tables": f"[{', '.join(literal(t) for t in filled)}]",
                 "user": literal(self.user), "recorded_at": literal(moment.isoformat()), "seconds": str(seconds),
+                "header": rejects.header(ready),
             }
             picked = ", ".join(f'cast({row[n]} as {c.type}) as "{n}"' for n, c in tables.SHAPES["batches"].items())
             path = work / f"{self.batch_id}-rec-0.parquet"

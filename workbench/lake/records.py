@@ -33,19 +33,20 @@ Broken = tuple[int, int, str, bytes]
 
 @dataclass
 class Batch:
-    """The records of one block.
+    """The ``read`` records of one block, numbered from ``first``.
 
     ``text`` holds the sound ones in the clean form: UTF-8, one a line (CSV: quoted newlines apart), each line ended by a line feed;
     ``numbers`` are theirs, in order. ``quotes``: whether any quotation mark is in it. ``edged``: places of the columns in which a value
     may begin or end with a blank.
     """
 
+    first: int
+    read: int
     text: bytes
     numbers: Numbers
-    broken: list[Broken]
-    read: int
+    broken: list[Broken] = field(default_factory=list)
     quotes: bool = True
-    edged: frozenset[int] | None = None
+    edged: frozenset[int] = frozenset()
     _places: _Places | None = field(default=None, repr=False)
 
     def raw(self, number: int) -> tuple[int, bytes]:
@@ -247,7 +248,7 @@ class _Clean:
         if self._gone:
             numbers = np.delete(numbers, np.array(self._gone) - self._first)
         quotes = found.quotes or b'"' in text
-        return Batch(text, numbers, self._broken, read, quotes, found.edged | self._edged, self._places)
+        return Batch(self._first, read, text, numbers, self._broken, quotes, found.edged | self._edged, self._places)
 
 
 class Ndjson:
@@ -281,7 +282,8 @@ class Ndjson:
             line += len(starts)
             text = b"\n".join(sound)
             encoding = self._check.encoding
-            yield Batch(text if encoding == "utf-8" else text.decode(encoding).encode(), np.array(numbers, np.int64), broken, number - first, _places=places)
+            text = text if encoding == "utf-8" else text.decode(encoding).encode()
+            yield Batch(first, number - first, text, np.array(numbers, np.int64), broken, _places=places)
 
 
 class Checker:

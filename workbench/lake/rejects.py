@@ -30,6 +30,14 @@ def collect(con: duckdb.DuckDBPyConnection, source: Source, piece: files.Piece, 
         con.execute(f"insert into refused {strange}")
 
 
+def header(ready: files.Ready) -> str:
+    """SQL of the header of a CSV file as one line, null of any other form."""
+    if ready.form != "csv":
+        return "null"
+    odd = (ready.delimiter, '"', "\n", "\r")
+    return literal(ready.delimiter.join('"' + c.replace('"', '""') + '"' if any(o in c for o in odd) else c for c in ready.header))
+
+
 def refuse_older(con: duckdb.DuckDBPyConnection) -> None:
     """Take the older editions of the latest comparison into ``refused``."""
     con.execute(f"insert into refused select line, {literal(_OLDER)} from verdict where verdict = 'older'")

@@ -75,7 +75,7 @@ def map_records(source: Source, records: list[bytes], fill: Filling, con: duckdb
     if numbers:
         text = b"\n".join(records[n - 1].strip().replace(b"\n", b" ").replace(b"\r", b" ") for n in numbers)
         ready = files.Ready(source, fill.file, "ndjson")
-        piece = files.ndjson_piece(ready, Batch(text, np.array(numbers, np.int64), [], len(numbers)), check.members)
+        piece = files.ndjson_piece(ready, [Batch(1, len(numbers), text, np.array(numbers, np.int64))], check.members)
         with _registered(con, piece.frame), _layered(con):
             for part in source.parts:
                 rows = con.sql(mapping.sound_rows(source, part, piece.raw, fill, None, piece.bare)).pl()

@@ -86,3 +86,4 @@ def _remove(root: Path, batch: str) -> None:
             for file in files:
                 file.unlink(missing_ok=True)
             keys.forget(root, table, batch)
+            shutil.rmtree(root / "_layout" / table / batch, ignore_errors=True)

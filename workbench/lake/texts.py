@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 from workbench.errors import BadInput
 
-#: Bytes of the first block, which is ready soon, and of the largest; each is twice the one before.
-FIRST, LARGEST = 1 << 22, 1 << 25
+#: Bytes of a block: as many as a processor holds close by.
+BLOCK = 1 << 21
 #: No line of records is longer than this.
 LONGEST = 1 << 26
 WINDOWS = "cp1252"
@@ -41,7 +41,7 @@ def told_encoding(file: Path, suffixes: Iterable[str] = ()) -> str:
 
     decoder = codecs.getincrementaldecoder("utf-8")()
     with opened(file, suffixes) as stream:
-        block = stream.read(FIRST)
+        block = stream.read(BLOCK)
         if block[:2] in _WIDE:
             return "utf-8"
         waiting = False
@@ -50,7 +50,7 @@ def told_encoding(file: Path, suffixes: Iterable[str] = ()) -> str:
                 if waiting or not block.isascii():
                     decoder.decode(block)
                     waiting = bool(decoder.getstate()[0])
-                block = stream.read(FIRST)
+                block = stream.read(BLOCK)
             decoder.decode(b"", True)
         except UnicodeDecodeError:
             return WINDOWS
@@ -60,14 +60,14 @@ def told_encoding(file: Path, suffixes: Iterable[str] = ()) -> str:
 class Blocks:
     """Blocks of whole lines of a byte stream, each ending in ``end``: a line feed, or a carriage return where the file begins without line feeds.
 
-    The last line gets an end where it has none. A block is at most ``LARGEST`` bytes, or one line that is longer.
+    The last line gets an end where it has none. A block is about ``BLOCK`` bytes, or one line that is longer.
     """
 
     def __init__(self, stream: Stream, file: str) -> None:
-        self._stream, self._file, self._size = stream, file, FIRST
+        self._stream, self._file = stream, file
         self._wide: Any = None
         self.over = False
-        first = stream.read(FIRST)
+        first = stream.read(BLOCK)
         if first[:2] in _WIDE:
             self._wide = codecs.getincrementaldecoder(_WIDE[first[:2]])("surrogatepass")
             first = self._narrow(first[2:])
@@ -82,12 +82,11 @@ class Blocks:
         Raises:
             BadInput: a line is longer than ``LONGEST``.
         """
-        target = max(self._size, len(self._held) + FIRST)
-        self._size = min(2 * self._size, LARGEST)
+        target = max(BLOCK, len(self._held) + BLOCK // 2)
         parts, size = [self._held], len(self._held)
         whole = False
         while not self.over and (size < target or not whole):
-            fresh = self._read(max(target - size, FIRST))
+            fresh = self._read(max(target - size, BLOCK // 2))
             parts.append(fresh)
             size += len(fresh)
             whole = whole or self.end in fresh

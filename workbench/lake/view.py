@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 from deltalake.exceptions import DeltaError
 
@@ -125,17 +127,11 @@ class View:
         return sql
 
     def _by_key(self, table: str, files: list[Path], columns: str, grown: bool) -> str:
-        """The latest edition of each key in files without sidecars, as older lakes and other tools write them."""
-        new = [f for f in files if tables.kind_of(f.name) != "rev"]
-        rev = [f for f in files if tables.kind_of(f.name) == "rev"]
-        if not rev:
-            return f"select {columns} from {_parquet(table, new, grown)}"
+        """The latest edition of each key in files without sidecars, as an older lake or a careless hand leaves them."""
         about = schema.table(table)
         key = ", ".join(name(k) for k in about.key)
         order = ", ".join([*(["revised_at desc nulls last"] if "revised_at" in about.columns else []), *_ORDER])
-        newest = f"select {columns} from {_parquet(table, rev, grown)} qualify row_number() over (partition by {key} order by {order}) = 1"
-        held = f"{_parquet(table, new, grown)} anti join (select distinct {key} from {_parquet(table, rev, grown)}) using ({key})"
-        return f"select {columns} from {held} union all by name ({newest})" if new else newest
+        return f"select {columns} from {_parquet(table, files, grown)} qualify row_number() over (partition by {key} order by {order}) = 1"
 
     def sidecars(self, table: str, versions: Mapping[str, int]) -> list[Path]:
         """The lists of superseded rows that the current view reads."""
@@ -143,6 +139,24 @@ class View:
             return []
         files = [f for f in self.files(table, versions) if tables.kind_of(f.name) != tables.OLD]
         return self._dropped(table, files)[0]
+
+    def placed(self, table: str, versions: Mapping[str, int], files: Sequence[Path]) -> str:
+        """SQL of the rows of some of a table's files, superseded ones too, with filename and file_row_number; to stand behind FROM."""
+        columns = self._columns(table, versions[table])
+        rows = _parquet(table, list(files), self._grown(table, versions[table]), placed=True)
+        return f"(select {columns}, filename, file_row_number from {rows})"
+
+    def is_superseded(self, table: str, versions: Mapping[str, int], file: pl.Series, row: pl.Series) -> pl.Series:
+        """Whether each of some rows, by file name and number, was superseded by a visible batch."""
+        out = pl.Series(np.zeros(len(file), bool))
+        if not len(file):
+            return out
+        rows = pl.DataFrame({"file": file, "row": row})
+        for listing in self.sidecars(table, versions):
+            if self._superseded(table, listing.stem) & set(file):  # type: ignore[operator]
+                hit = rows.join(_listing(listing), on=["file", "row"], how="left", maintain_order="left")["hit"].fill_null(False)
+                out = out | hit
+        return out
 
     def _dropped(self, table: str, files: list[Path]) -> tuple[list[Path], set[str]]:
         """The lists with superseded rows of these files, and the files in which those are."""
@@ -182,6 +196,11 @@ class View:
         if (table, version) not in self._listed:
             _keep(self._listed, (table, version), tables.listing(self._root, table, version))
         return self._listed[table, version]
+
+
+@lru_cache(maxsize=32)
+def _listing(file: Path) -> pl.DataFrame:
+    return pl.read_parquet(file).unique().with_columns(hit=pl.lit(True))
 
 
 def _keep(store: dict[Any, Any], key: Any, value: Any, most: int = _REMEMBERED) -> None:

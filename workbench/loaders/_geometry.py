@@ -78,7 +78,7 @@ def _about(texts: list[str | None], kinds: tuple[str, ...]) -> dict[str, Any]:
     whole = _line(found[0]) if kinds == ("LineString",) else found[0] if len(found) == 1 else _joined(found)
     if whole is None:
         return dict.fromkeys(_FACTS)
-    lon, lat = shapes.middle(whole)
+    lon, lat = (None, None) if kinds == ("LineString",) else shapes.middle(whole)
     about = {"geometry": json.dumps(whole, separators=(",", ":")), "measure": None, "lon": lon, "lat": lat, "first": None, "last": None}
     if whole["type"] in shapes.AREAS:
         about["measure"] = shapes.area_km2(whole)

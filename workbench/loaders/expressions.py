@@ -81,16 +81,14 @@ def local_time(expr: str, *formats: str, zone: str = ZONE) -> Reading:
 
     ``formats`` are strptime formats, tried in order; "iso" stands for 2026-05-31 23:59:59 with or without T and fractions.
     """
-    given, name = text(expr), quoted(zone)
     wall = _wall(expr, formats)
-    at = f"timezone({name}, {wall})"
-    wall_step, at_step = _step(wall), _step(at)
+    trimmed, step = f"trim({expr})", _step(wall)
+    return Reading.of(to_utc(wall, zone), text(expr), ((_step(trimmed), trimmed), (step, wall)), to_utc(_ref(step), zone))
 
-    def first(at: str, wall: str) -> str:
-        earlier = f"make_timestamptz(epoch_us({at}) - 3600000000)"
-        return f"(case when timezone({name}, {earlier}) = {wall} then {earlier} else {at} end)"
 
-    return Reading.of(first(at, wall), given, ((wall_step, wall), (at_step, at)), first(_ref(at_step), _ref(wall_step)))
+def to_utc(wall: str, zone: str = ZONE) -> str:
+    """SQL of a TIMESTAMP that a zone's wall clock shows (default: the source's zone) as UTC, by the rule of this module."""
+    return f"wall_to_utc({quoted(zone)}, {wall})"
 
 
 def utc_time(expr: str, *formats: str) -> Reading:
@@ -149,17 +147,14 @@ def place(lon: str, lat: str, nowhere: Sequence[tuple[float, float]] = ()) -> di
     coordinate that is no number at all counts as not readable.
     """
     x, y = f"try_cast({lon} as double)", f"try_cast({lat} as double)"
-    steps = ((_step(x), x), (_step(y), y))
-
-    def sound(x: str, y: str, value: str) -> str:
-        tests = [f"{x} between -180 and 180", f"{y} between -90 and 90", f"not (abs({x}) < 0.001 and abs({y}) < 0.001)"]
-        tests += [f"not (abs({x} - ({a})) < 0.00001 and abs({y} - ({b})) < 0.00001)" for a, b in nowhere]
-        return f"(case when {' and '.join(tests)} then {value} end)"
-
-    a, b = _ref(steps[0][0]), _ref(steps[1][0])
+    tests = [f"{x} between -180 and 180", f"{y} between -90 and 90", f"not (abs({x}) < 0.001 and abs({y}) < 0.001)"]
+    tests += [f"not (abs({x} - ({a})) < 0.00001 and abs({y} - ({b})) < 0.00001)" for a, b in nowhere]
+    sound = f"({' and '.join(tests)})"
+    steps = ((_step(x), x), (_step(y), y), (_step(sound), sound))
+    a, b, ok = (_ref(step) for step, _ in steps)
     return {
-        "lon": Reading.of(sound(x, y, x), text(lon), steps, sound(a, b, a), probe=a),
-        "lat": Reading.of(sound(x, y, y), text(lat), steps, sound(a, b, b), probe=b),
+        "lon": Reading.of(f"(case when {sound} then {x} end)", text(lon), steps, f"(case when {ok} then {a} end)", probe=a),
+        "lat": Reading.of(f"(case when {sound} then {y} end)", text(lat), steps, f"(case when {ok} then {b} end)", probe=b),
     }
 
 
@@ -248,7 +243,7 @@ def _iso(expr: str) -> str:
 
 
 def _looks_iso(expr: str) -> str:
-    return f"(substr(trim({expr}), 5, 1) = '-' and substr(trim({expr}), 8, 1) = '-' and trim({expr}) between '0' and ':')"
+    return f"(trim({expr}) like '____-__-%' and trim({expr}) between '0' and ':')"
 
 
 def _by_format(expr: str, form: str, besides_iso: bool) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from workbench.loaders.expressions import column, stable_id, text
-from workbench.loaders.moments import day
+from workbench.loaders.expressions import Stepped, column, stable_id, text
+from workbench.loaders.moments import day, held
 
 #: Raw columns by which records name a person, with their other names.
 PERSON: dict[str, tuple[str, ...]] = {
@@ -15,24 +15,26 @@ PERSON: dict[str, tuple[str, ...]] = {
 }
 
 
-def surname() -> str:
+def surname() -> Stepped:
     """The family name: its own column, or what stands before the comma of a full name, else its last word."""
     name = text(column("name"))
     whole = f"(case when contains({name}, ',') then trim(split_part({name}, ',', 1)) else regexp_extract({name}, '\\S+$') end)"
-    return f"coalesce({text(column('surname'))}, {whole})"
+    return held(f"coalesce({text(column('surname'))}, {whole})")
 
 
-def given_name() -> str:
+def given_name() -> Stepped:
     """The given names: their own column, or the rest of a full name."""
     name = text(column("name"))
     whole = f"(case when contains({name}, ',') then trim(split_part({name}, ',', 2)) else trim(regexp_replace({name}, '\\S+$', '')) end)"
-    return f"coalesce({text(column('given_name'))}, nullif({whole}, ''))"
+    return held(f"coalesce({text(column('given_name'))}, nullif({whole}, ''))")
 
 
-def person() -> str:
+def person() -> Stepped:
     """The person's id as given, else 32 hex digits made of family name, given names and day of birth; null where no family name is given.
 
     ``people_csv`` makes the same key, so a file of warrants and the people in it can be loaded from one and the same export.
     """
-    last, first, born = f"upper({surname()})", f"upper({given_name()})", f"cast({day(column('born_on'))} as varchar)"
-    return f"coalesce({text(column('person_id'))}, case when {last} is not null then {stable_id(last, first, born)} end)"
+    last, first, born = surname(), given_name(), day(column("born_on"))
+    made = stable_id(f"upper({last})", f"upper({first})", f"cast({born} as varchar)")
+    sql = f"coalesce({text(column('person_id'))}, case when {last} is not null then {made} end)"
+    return Stepped(sql, (*last.steps, *first.steps, *held(sql).steps))

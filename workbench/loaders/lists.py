@@ -5,12 +5,8 @@ Like ``loaders.expressions`` every function takes SQL over raw text columns and 
 
 from __future__ import annotations
 
-import hashlib
-
 from workbench import plates
-from workbench.loaders.expressions import Reading, Stepped, column, quoted, text
-
-_PAIRS = "struct(p varchar, c double)[]"
+from workbench.loaders.expressions import Reading, Stepped, _ref, _step, column, quoted, text
 
 
 def candidates(expr: str, plate: str, *, scale: float = 0.01, plate_key: str = "plate", confidence_key: str = "confidence") -> dict[str, str]:
@@ -24,7 +20,7 @@ def candidates(expr: str, plate: str, *, scale: float = 0.01, plate_key: str = "
     shape = f'[{{"{plate_key}":"VARCHAR","{confidence_key}":"VARCHAR"}}]'
     listed = f"from_json(try_cast({expr} as json), {quoted(shape)})"
     one = f"{{'p': {plates.normal_sql(f'x.{plate_key}')}, 'c': try_cast(x.{confidence_key} as double) * {scale}}}"
-    return _ranked(f"list_transform({listed}, lambda x: {one})", plate)
+    return _ranked(expr, f"list_transform({listed}, lambda x: {one})", plate)
 
 
 def split_candidates(expr: str, confidences: str, plate: str) -> dict[str, str]:
@@ -32,7 +28,7 @@ def split_candidates(expr: str, confidences: str, plate: str) -> dict[str, str]:
     names = _parted(expr)
     sure = f"coalesce({_parted(confidences)}, [])"
     one = f"{{'p': {plates.normal_sql('x')}, 'c': {_share(f'try_cast({sure}[i] as double)')}}}"
-    return _ranked(f"list_transform({names}, lambda x, i: {one})", plate)
+    return _ranked(expr, f"list_transform({names}, lambda x, i: {one})", plate)
 
 
 def percent(expr: str) -> Reading:
@@ -68,20 +64,21 @@ def nth(*exprs: str) -> str:
     return f'cast(row_number() over (partition by {", ".join(exprs)} order by {column("#record")}) as varchar)'
 
 
-def _ranked(pairs: str, plate: str) -> dict[str, str]:
+def _ranked(given: str, pairs: str, plate: str) -> dict[str, str]:
     """Likeliest first, without the chosen plate and without repeats; one step that both columns share."""
     others = f"list_filter({pairs}, lambda x: x.p is not null and x.p is distinct from {plate})"
-    down = f"list_transform({others}, lambda x, i: {{'c': -x.c, 'i': i, 'p': x.p}})"
-    sorted_ = f"list_transform(list_sort({down}), lambda x: {{'p': x.p, 'c': -x.c}})::{_PAIRS}"
-    seen = "list_contains(list_transform(had, lambda y: y.p), x.p)"
-    once = f"list_reduce({sorted_}, lambda had, x: case when {seen} then had else list_append(had, x) end, []::{_PAIRS})"
-    step = (f"~alternatives {hashlib.md5(once.encode(), usedforsecurity=False).hexdigest()[:10]}", once)
-    held = column(step[0])
+    order = "lambda x, i: {'c': -x.c, 'i': i, 'p': x.p}"
+    likeliest = f"list_sort(list_transform({others}, {order}))"
+    once = (f"list_transform([{likeliest}], lambda had: list_filter(had, lambda x, i: "
+            "i = 1 or list_position(list_transform(had, lambda y: y.p), x.p) = i))[1]")
+    once = f"(case when {given} is not null then {once} end)"
+    step = (_step(once), once)
+    held = _ref(step[0])
 
-    def given(value: str, member: str) -> str:
-        return f"(case when len({value}) > 0 then list_transform({value}, lambda x: x.{member}) end)"
+    def picked(value: str, member: str) -> str:
+        return f"(case when len({value}) > 0 then list_transform({value}, lambda x: {member}) end)"
 
-    return {name: Stepped(given(once, m), (step,), given(held, m)) for name, m in (("alternatives", "p"), ("alternative_confidences", "c"))}
+    return {name: Stepped(picked(once, m), (step,), picked(held, m)) for name, m in (("alternatives", "x.p"), ("alternative_confidences", "-x.c"))}
 
 
 def _parted(expr: str) -> str:

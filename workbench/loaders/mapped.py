@@ -20,9 +20,11 @@ from workbench.errors import BadInput, WorkbenchError, did_you_mean
 from workbench.loaders import FORMATS, Part, Source
 from workbench.loaders.grammar import EXAMPLES, FILLS, Reader, checked
 from workbench.loaders.phrases import Place, Raw, Value
+from workbench.loaders.times import chain_doubts
 
 LARGEST = 4 << 20
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+_MOMENTS = ("received", "dispatched", "en_route", "arrived", "cleared", "closed")
 #: The key that stands for ``lon`` and ``lat``.
 PLACE = "place"
 _HEAD = {"title": str, "table": str, "zone": str, "formats": list, "delimiter": str, "encoding": str, "records": str, "optional": list, "where": str,
@@ -76,6 +78,8 @@ class Written:
                 if name in columns:
                     raise BadInput(f"{name} is given twice, by {column} too.")
                 columns[name] = sql
+        if self.table == "calls" and "doubts" not in columns:
+            columns["doubts"] = chain_doubts(**{m: columns[f"{m}_at"] for m in _MOMENTS if f"{m}_at" in columns})
         where = _where(reader, self.where) if self.where else "true"
         given = {n: sql for n, sql in columns.items() if sql != "null"}
         lacking = [n for n, c in table.columns.items() if c.required and n not in given]

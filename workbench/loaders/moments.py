@@ -1,74 +1,105 @@
 """A time however it is written, as a DuckDB expression: for sources whose files come from many makers.
 
-Where ``loaders.expressions`` reads the one format of a known export, these try several. A month stands before its day.
+Where ``loaders.expressions`` reads the one format of a known export, these tell the format of each text. A month stands before its day.
+The text is bound once (``list_transform([text], lambda t: ...)[1]``), so that the expression stays small however often it is looked at.
 """
 
 from __future__ import annotations
 
-from workbench.loaders.expressions import ZONE, Reading, local_time, quoted, text
+from workbench.loaders.expressions import ZONE, Reading, Stepped, _ref, _step, quoted, text
 
-#: Formats of a day, the month first, a four-digit year behind a two-digit one (which would be taken for the first century).
-DAYS = ("%m/%d/%y", "%m/%d/%Y", "%Y%m%d", "%d-%b-%y", "%d-%b-%Y", "%Y/%m/%d", "%b %d, %Y")
-_CLOCKS = (" %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p", " %H:%M:%S.%f")
-_STAMPS = (*(d + c for d in ("%m/%d/%y", "%m/%d/%Y", "%Y/%m/%d") for c in _CLOCKS),
-           "%d-%b-%y %H:%M:%S", "%d-%b-%Y %H:%M:%S", "%Y%m%d %H:%M:%S", "%Y%m%d %H%M", "%Y%m%d%H%M%S")
+#: What sets a text apart -> how its day is written. Two digits of a year are told apart first: strptime's %Y takes 26 for the year 26.
+_DAYS = (
+    ("regexp_matches(t, '^[0-9]{4}-')", "%Y-%m-%d"),
+    ("contains(t, '/') and regexp_matches(t, '^[0-9]{1,2}/[0-9]{1,2}/[0-9]{2}([^0-9]|$)')", "%m/%d/%y"),
+    ("contains(t, '/') and not regexp_matches(t, '^[0-9]{4}/')", "%m/%d/%Y"),
+    ("contains(t, '/')", "%Y/%m/%d"),
+    ("regexp_matches(t, '^[0-9]{1,2}-[A-Za-z]{3}-[0-9]{2}([^0-9]|$)')", "%d-%b-%y"),
+    ("regexp_matches(t, '^[0-9]{1,2}-[A-Za-z]{3}-[0-9]{4}')", "%d-%b-%Y"),
+    ("regexp_matches(t, '^[0-9]{1,2}-[0-9]{1,2}-[0-9]{4}')", "%m-%d-%Y"),
+    ("regexp_matches(t, '^[A-Za-z]{3} [0-9]{1,2}, [0-9]{4}')", "%b %d, %Y"),
+    ("regexp_matches(t, '^(19|20)[0-9]{6}( |$)')", "%Y%m%d"),
+)
+_HALF_DAY, _FULL_DAY = (" %I:%M:%S %p", " %I:%M %p", " %I %p"), ("", " %H:%M:%S", " %H:%M", " %H:%M:%S.%f", " - %H:%M:%S")
+
+
+_WITH_OFFSET = ("case when regexp_matches(t, '^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+ ?(Z|[+-][0-9]{2}(:?[0-9]{2})?)$') then try_cast(t as timestamptz) end")
+_SINCE_1970 = ("case when regexp_matches(t, '^[0-9]{9,10}([.][0-9]+)?$') then to_timestamp(try_cast(t as double)) "
+               "when regexp_matches(t, '^[0-9]{13}$') then timezone('UTC', make_timestamp_ms(try_cast(t as bigint))) "
+               "when regexp_matches(t, '^[0-9]{16}$') then timezone('UTC', make_timestamp(try_cast(t as bigint))) end")
 
 
 def any_time(expr: str, zone: str = ZONE) -> Reading:
     """A moment as UTC. A wall clock is of ``zone`` unless an offset or Z stands behind it; bare digits are seconds, milliseconds or
     microseconds since 1970 by their number (10, 13, 16), or yyyymmddhhmmss (14) and yyyymmdd (8); a day alone is its midnight."""
-    given = f"trim({expr})"
-    wall = local_time(expr, "iso", *_STAMPS, *DAYS, zone=zone)
-    count = f"try_cast({given} as hugeint)"
-    whole = "^[0-9]{%s}(\\.[0-9]+)?$"
-    cases = [
-        f"when regexp_matches({given}, {quoted(whole % '9,10')}) then to_timestamp(try_cast({given} as double))",
-        f"when regexp_matches({given}, '^[0-9]{{13}}$') then timezone('UTC', make_timestamp_ms({count}::bigint))",
-        f"when regexp_matches({given}, '^[0-9]{{16}}$') then timezone('UTC', make_timestamp({count}::bigint))",
-        f"when {_offset(given)} then try_cast({given} as timestamptz)",
-    ]
-    return Reading.of(f"(case {' '.join(cases)} else {wall} end)", text(expr), wall.steps, f"(case {' '.join(cases)} else {wall.quick} end)")
+    wall = _wall(expr)
+    step, zone_ = _step(wall), quoted(zone)
+
+    def first(wall: str) -> str:
+        at = f"timezone({zone_}, {wall})"
+        earlier = f"make_timestamptz(epoch_us({at}) - 3600000000)"
+        return f"coalesce({absolute}, case when timezone({zone_}, {earlier}) = {wall} then {earlier} else {at} end)"
+
+    absolute = _bound(expr, f"case when contains(t, '/') then null when contains(t, '-') then {_WITH_OFFSET} else {_SINCE_1970} end")
+    once = ((_step(expr), expr),) if "(" in expr else ()
+    return Reading.of(first(wall), text(expr), (*once, (step, wall)), first(_ref(step)))
 
 
 def stamp(time: str, date: str) -> str:
     """One text out of two raw columns that may hold a moment together: a clock (13:05, 1:05 PM, 1305, or just the hour) is put behind its
     date, whose own midnight is left out; what is a whole moment already stays alone."""
     clock, day_ = text(time), text(date)
-    bare = f"regexp_matches({clock}, '^[0-9]{{1,2}}(:[0-9]{{2}}){{1,2}}(\\.[0-9]+)?( ?[AaPp]\\.?[Mm]\\.?)?$|^[0-9]{{1,4}}$')"
-    digits = f"regexp_matches({clock}, '^[0-9]+$')"
-    padded = f"(case when length({clock}) <= 2 then lpad({clock}, 2, '0') || '00' else lpad({clock}, 4, '0') end)"
-    shown = f"(case when {digits} then left({padded}, 2) || ':' || right({padded}, 2) else {clock} end)"
-    plain = f"regexp_replace({day_}, '([T ]0?0:00(:00(\\.0+)?)?|[T ]12:00(:00)? AM)$', '')"
-    return f"(case when {clock} is null then {day_} when {day_} is null then {clock} when {bare} then {plain} || ' ' || {shown} else {clock} end)"
+    bare = "^[0-9]{1,2}(:[0-9]{2}){1,2}([.][0-9]+)?( ?[AaPp][Mm])?$|^[0-9]{1,4}$"
+    shown = (f"case when contains({clock}, ':') then {clock} when length({clock}) <= 2 then {clock} || ':00' "
+             f"else left(lpad({clock}, 4, '0'), 2) || ':' || right({clock}, 2) end")
+    midnight = "([T ]0?0:00(:00([.]0+)?)?|[T ]12:00(:00)? AM)$"
+    both = f"regexp_replace({day_}, {quoted(midnight)}, '') || ' ' || {shown}"
+    return (f"(case when {day_} is null then {clock} when {clock} is null then {day_} "
+            f"when regexp_matches({clock}, {quoted(bare)}) then {both} else {clock} end)")
 
 
 def until(expr: str, zone: str = ZONE) -> Reading:
     """The end of a span: a day alone counts to its end (the midnight behind it), anything else as in ``any_time``."""
-    given = f"trim({expr})"
-    alone, moment = _day(given), any_time(expr, zone)
+    moment, alone = any_time(expr, zone), _midnight(expr)
     end = f"timezone({quoted(zone)}, {alone} + interval 1 day)"
-    both = (f"(case when {alone} is not null then {end} else {m} end)" for m in (moment, moment.quick))
-    return Reading.of(next(both), text(expr), moment.steps, next(both))
+    return Reading.of(f"coalesce({end}, {moment})", text(expr), moment.steps, f"coalesce({end}, {moment.quick})")
 
 
 def day(expr: str) -> Reading:
     """A day without time in any of the usual forms; a time behind it is left out."""
-    given = f"trim({expr})"
-    first = f"regexp_extract({given}, '^[^ T]+')"
-    return Reading.of(f"cast(coalesce({_day(given)}, {_day(first)}) as date)", text(expr))
+    return Reading.of(f"cast({_wall(expr)} as date)", text(expr))
 
 
 def precise(expr: str) -> str:
     """The ``time_precision`` of what ``any_time`` reads: "day" where no clock is given, else null."""
-    return f"(case when {_day(f'trim({expr})')} is not null then 'day' end)"
+    return f"(case when {_midnight(expr)} is not null then 'day' end)"
 
 
-def _day(given: str) -> str:
+def held(sql: str) -> Stepped:
+    """The same expression, computed once for all the columns of a part that use it."""
+    return Stepped(sql, ((_step(sql), str(sql)),))
+
+
+def _bound(expr: str, body: str) -> str:
+    """``body`` over the trimmed text, which it calls t."""
+    return f"list_transform([trim({expr})], lambda t: {body})[1]"
+
+
+def _wall(expr: str) -> str:
+    """The wall-clock time of a text, null where it is none; a day alone is its midnight."""
+
+    def tries(day_: str, clocks: tuple[str, ...]) -> str:
+        return ", ".join(f"try_strptime(t, {quoted(day_ + clock)})" for clock in clocks)
+
+    cases = []
+    for apart, form in _DAYS:
+        whole = "try_cast(t as timestamp)" if form == "%Y-%m-%d" else f"coalesce({tries(form, _FULL_DAY)})"
+        cases.append(f"when {apart} then case when t ilike '%m' then coalesce({tries(form, _HALF_DAY)}) when t >= '0' then {whole} end")
+    run = "when regexp_matches(t, '^(19|20)[0-9]{12}$') then try_strptime(t, '%Y%m%d%H%M%S')"
+    return _bound(expr, f"case {' '.join(cases)} {run} end")
+
+
+def _midnight(expr: str) -> str:
     """The midnight of a text that is a day and nothing else."""
-    plain = f"(case when regexp_matches({given}, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}$') then try_cast({given} as timestamp) end)"
-    tries = ", ".join(f"try_strptime({given}, {quoted(f)})" for f in DAYS)
-    return f"(case when {given} between '0' and '[' and length({given}) <= 12 then coalesce({plain}, {tries}) end)"
-
-
-def _offset(given: str) -> str:
-    return f"regexp_matches({given}, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ][0-9:.]+ ?(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$')"
+    cases = " ".join(f"when {apart} then try_strptime(t, {quoted(form)})" for apart, form in _DAYS)
+    return _bound(expr, f"case when length(t) > 12 then null {cases} end")

@@ -13,6 +13,8 @@ from typing import Any
 from workbench import plates
 from workbench.errors import BadInput
 from workbench.loaders import expressions as x
+from workbench.loaders import nibrs as codes
+from workbench.loaders import regions, times
 from workbench.loaders.functions import known_crs
 
 _DIRECTIVES = re.compile(r"%-?[YymdHIMSfgpbBaAj]|%%")
@@ -250,6 +252,26 @@ def id_(r: Columns, *columns: Any) -> Value:
     return Value("text", x.stable_id(*(x.text(r.raw(c, "id")) for c in columns)))
 
 
+def numbered(r: Columns, *columns: Any) -> Value:
+    """`numbered("Case No")`: an id that several rows of one file may share: the second gets /2 behind it, the third /3."""
+    if not columns:
+        raise BadInput('numbered(...) needs a column: numbered("Case No").')
+    return Value("text", times.counted_id(*(x.text(r.raw(c, "numbered")) for c in columns)))
+
+
+def nibrs(r: Columns, *columns: Any) -> Value:
+    """`nibrs("Offense", "Description")`: the NIBRS offence code told from the wording in several languages; UNKNOWN where it cannot be told."""
+    if not columns:
+        raise BadInput('nibrs(...) needs the columns that word the offence: nibrs("Offense").')
+    texts = [x.text(r.raw(c, "nibrs")) for c in columns]
+    return Value("text", codes.first(codes.by_words(*texts), codes.by_words(*texts, name="wordings_abroad")))
+
+
+def state(r: Columns, column: Any) -> Value:
+    """`state("State")`: a state as NCIC codes it, however it is written: Nebraska, NE and us-ne are NB."""
+    return Value("text", regions.region(r.raw(column, "state")))
+
+
 def plate(r: Columns, column: Any) -> Value:
     """`plate("LIC")`: a registration in normal form: capitals and digits only."""
     return Value("text", plates.normal_sql(x.text(r.raw(column, "plate"))))
@@ -376,7 +398,7 @@ def several(r: Columns, *columns: Any) -> Value:
     if not columns:
         raise BadInput("several(...) needs columns.")
     texts = ", ".join(x.text(r.raw(c, "several")) for c in columns)
-    return Value("list", f"nullif(list_filter([{texts}], w -> w is not null), []::varchar[])")
+    return Value("list", f"nullif(list_filter([{texts}], lambda w: w is not null), []::varchar[])")
 
 
 def first(r: Columns, *values: Any) -> Value:
@@ -452,8 +474,8 @@ def geometry(r: Columns, column: Any, nowhere: Any = None) -> Place:
 
 FUNCTIONS: dict[str, Callable[..., Raw | Value | Place]] = {
     f.__name__.rstrip("_"): f for f in (
-        text, const, id_, plate, lookup, hash_, unless, first, time, date_and_time, utc, epoch, excel, date, number, whole, yes_no, one_of,
-        given, list_, several, compass, degrees, planar, point, lat_lon, lon_lat, geometry,
+        text, const, id_, numbered, nibrs, state, plate, lookup, hash_, unless, first, time, date_and_time, utc, epoch, excel, date, number, whole, yes_no,
+        one_of, given, list_, several, compass, degrees, planar, point, lat_lon, lon_lat, geometry,
         join, part, day, pad, clock, replace, bare, comma, thousands, minus, scaled, dms, epoch_day, excel_day, empty, member, said,
     )
 }

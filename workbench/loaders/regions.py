@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from workbench.loaders.expressions import Stepped, quoted, text
+from workbench.loaders.expressions import Stepped, _step, quoted, text
 
 _SAME = """AL Alabama, AK Alaska, AZ Arizona, AR Arkansas, CA California, CO Colorado, CT Connecticut, DE Delaware, DC District of Columbia, FL Florida,
 GA Georgia, HI Hawaii, ID Idaho, IL Illinois, IN Indiana, IA Iowa, KS Kansas, KY Kentucky, LA Louisiana, ME Maine, MD Maryland, MA Massachusetts,
@@ -61,7 +61,7 @@ def region(expr: str) -> Stepped:
     two = " ".join(f"when {quoted(post)} then {quoted(code)}" for post, code in _TWO.items())
     pairs = ", ".join(f"{quoted(k)}: {quoted(v)}" for k, v in _LONG.items())
     short, long = f"(case {key} {two} else upper({given}) end)", f"coalesce((map {{{pairs}}})[{key}], upper({given}))"
-    return Stepped(f"(case when length({key}) <= 2 then {short} else {long} end)")
+    return Stepped(f"(case when length({key}) <= 2 then {short} else {long} end)", (*given.steps, (_step(given), str(given)), (_step(key), key)))
 
 
 def ncic_region(expr: str) -> Stepped:

@@ -20,6 +20,7 @@ BATCHES = Table("batches", "one file taken in by one load", ("batch_id",), {
     "user": Column("VARCHAR", "who loaded", True),
     "recorded_at": Column("TIMESTAMPTZ", "when the batch became visible", True),
     "seconds": Column("DOUBLE", "how long it took", True),
+    "header": Column("VARCHAR", "the header of a CSV file, by which its rejects can be written out again"),
 })
 REJECTS = Table("rejects", "one record that could not be used, as it stood in the file", ("batch_id", "line"), {
     "batch_id": Column("VARCHAR", "the load", True),

@@ -50,7 +50,7 @@ def closures(path: Path, blocks: Blocks) -> Count:
 
 
 def events(path: Path) -> Count:
-    """What goes on at known places in the last three months: 90 rows, and some twice, without a kind, or with a time that cannot be."""
+    """What goes on at known places in three months: 90 rows, and some twice, without a kind, or with a time that cannot be."""
     rng = np.random.default_rng([SEED, 102])
     spots = [p for p in PLACES if p.kind in _KINDS]
     rows = []
@@ -61,8 +61,8 @@ def events(path: Path) -> Count:
         lon, lat = degrees(place.xy[None])[0]
         expected = f" About {int(rng.integers(3, 90)) * 100} people expected." if kind in ("GAME", "CONCERT", "RALLY") else ""
         rows.append({
-            "Event ID": f"EV{k + 1:04d}", "Begins": start.strftime(_TIME), "Ends": (start + timedelta(hours=hours)).strftime(_TIME), "Kind": kind, "Title": title,
-            "Text": f"{title} at {place.name}.{expected}", "Location": place.name, "Latitude": float(lat), "Longitude": float(lon),
+            "Event ID": f"EV{k + 1:04d}", "Begins": start.strftime(_TIME), "Ends": (start + timedelta(hours=hours)).strftime(_TIME), "Kind": kind,
+            "Title": title, "Text": f"{title} at {place.name}.{expected}", "Location": place.name, "Latitude": float(lat), "Longitude": float(lon),
         })
     frame = pl.DataFrame(rows)
     soiler = Soiler(frame.columns, [])

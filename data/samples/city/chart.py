@@ -1,4 +1,4 @@
-"""Map files for the tables of places: beats of two editions of the map, districts, and street pieces with house numbers and corners."""
+"""Files of places: beats of two editions of the map, districts, street pieces with house numbers and corners; and those of school and bulletins."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .blocks import _SHORT
+from . import bulletins, school
+from .blocks import _SHORT, Blocks
 from .dirt import Count
 from .ground import BEATS, _edge, _mesh
 from .plane import Floats, along, at, simplify
@@ -21,6 +22,19 @@ SPLIT = {"405": [(2, 5)], "413": [(2, 6)]}
 #: Signed speeds, miles an hour, and lanes.
 _SPEED = {"motorway": 65, "primary": 35, "secondary": 30, "residential": 25}
 _LANES = {"motorway": 4, "primary": 4, "secondary": 2, "residential": 2}
+
+
+def write(out: Path, ways: list[Street], blocks: Blocks) -> dict[str, dict[str, int]]:
+    """All files of places and bulletins; gives what a loader should count in each."""
+    made = {
+        "sample_boundaries.geojson": boundaries(out / "sample_boundaries.geojson"),
+        "sample_streets.geojson.gz": streets(out / "sample_streets.geojson.gz", ways),
+        "sample_floor_plan.geojson": school.plan(out / "sample_floor_plan.geojson"),
+        "sample_closures.csv": bulletins.closures(out / "sample_closures.csv", blocks),
+        "sample_events.csv": bulletins.events(out / "sample_events.csv"),
+        "sample_alerts.xml": bulletins.alerts(out / "sample_alerts.xml"),
+    }
+    return {name: count.as_dict() for name, count in made.items()}
 
 
 def boundaries(path: Path) -> Count:

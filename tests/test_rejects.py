@@ -1,0 +1,270 @@
+"""Rejected records: listed, written out in the form they came in, mended and taken in, or dismissed; never lost and never counted twice."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import openpyxl
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import workbench as wb
+from tests.conftest import CASE
+from workbench import cli, workspace
+from workbench.errors import BadInput, NotFound
+from workbench.intake import rejects
+from workbench.lake import Lake
+from workbench.loaders import Part, Source
+from workbench.loaders.expressions import column, local_time, text
+
+PLUGIN = """
+from workbench.loaders import Part, Source
+from workbench.loaders.expressions import column, local_time, text
+SOURCE = Source(name='toy', title='a toy', columns=('id', 'when', 'what'), formats=('csv', 'json', 'excel', 'parquet'), delimiter={delimiter!r},
+    encoding={encoding!r}, parts=(Part('incidents', {{'incident_id': text('id'), 'started_at': local_time(column('when'), '%Y-%m-%d'), 'offence': text('what'),
+    'nibrs': "'220'"}}),))
+"""
+BAD = ['1,2026-05-01,GOOD', '2,never,"TWO\nLINES, ""QUOTED"""', '3,2026-05-03', '4,2026-05-04,"OPEN', '5,2026-05-05,TH\u00c9FT', '6,,', "7,2026-13-01,X"]
+
+
+def city_with(tmp_path: Path, delimiter: str = ",", encoding: str = "utf-8") -> Path:
+    folder = workspace.create(tmp_path / "city", name="Test", zone="UTC").path
+    (folder / "plugins" / "loaders" / "toy.py").write_text(PLUGIN.format(delimiter=delimiter, encoding=encoding))
+    return folder
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> Path:
+    return city_with(tmp_path)
+
+
+def run(city: Path, *args: str) -> int:
+    return cli.main(["rejects", *args, "-w", str(city)])
+
+
+def load(city: Path, file: Path) -> str:
+    return workspace.load(city, rejects.reading(workspace.source(city, "toy")) if file.suffix == ".ndjson" else workspace.source(city, "toy"), file).batch_id
+
+
+def dirty(folder: Path, delimiter: str = ",", encoding: str = "utf-8", header: str = "id,when,what") -> Path:
+    file = folder / "dirty.csv"
+    file.write_bytes("\n".join([header, *BAD, ""]).replace(",", delimiter).encode(encoding))
+    return file
+
+
+def mend(file: Path, *changes: tuple[str, str]) -> None:
+    content = file.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in content
+        content = content.replace(old, new)
+    file.write_text(content, encoding="utf-8")
+
+
+def held(city: Path) -> pl.DataFrame:
+    return Lake(city / "lake").rejects()
+
+
+@pytest.mark.parametrize(("delimiter", "encoding"), [(",", "utf-8"), (";", "cp1252"), ("|", ""), ("\t", "utf-8"), ("", "")])
+def test_rejects_are_written_mended_and_taken_in_and_those_still_bad_stay_open_once(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str], delimiter: str, encoding: str) -> None:
+    city = city_with(tmp_path, delimiter, encoding)
+    mark = delimiter or ";"
+    load(city, dirty(tmp_path, mark, encoding or "cp1252"))
+    assert held(city).height == 5
+    capsys.readouterr()
+    assert run(city, "export", "last") == 0
+    file = next(p for p in (city / "out").glob("rejects-*.csv") if ".reasons" not in p.name)
+    with file.open(encoding="utf-8", newline="") as stream:
+        assert stream.readline() == "id,when,what\n".replace(",", mark)
+    with file.with_name(file.name + rejects.BESIDE).open(newline="") as stream:
+        beside = list(csv.DictReader(stream))
+    assert [(r["record"], r["line"]) for r in beside] == [("1", "3"), ("2", "5"), ("3", "8"), ("4", "9"), ("5", "6")], "an open quotation mark comes last"
+    assert beside[1]["reason"] == "2 fields, the header has 3"
+    assert file.stat().st_mode & 0o077 == 0 and f"workbench rejects resubmit {file}" in capsys.readouterr().out
+    mend(file, ("never", "2026-05-02"), (f"3{mark}2026-05-03", f"3{mark}2026-05-03{mark}THR\u00c9E"), ('"OPEN', '"SHUT"'))
+    assert run(city, "resubmit", str(file)) == 1, "two are still bad"
+    said = capsys.readouterr().out
+    assert "3 mended records taken in as batch" in said and "2 still cannot be used and stay open" in said
+    frame = Lake(city / "lake").frame("incidents").sort("incident_id")
+    assert frame["incident_id"].to_list() == ["1", "2", "3", "4", "5"]
+    assert frame["offence"].to_list() == ["GOOD", f'TWO\nLINES{mark} "QUOTED"', "THR\u00c9E", "SHUT", "TH\u00c9FT"]
+    state = held(city)
+    first, second = (state.filter(pl.col("file") == name).sort("line") for name in ("dirty.csv", file.name))
+    assert first["outcome"].to_list() == ["mended", "mended", "mended", None, None]
+    assert set(first["resolved_by"].drop_nulls()) == set(second["batch_id"]) and second["outcome"].to_list() == ["dismissed"] * 2
+    assert run(city, "list") == 0
+    said = capsys.readouterr().out
+    assert "2 open" in said and said.count("open") == 1 and "no started_at" in said
+    mend(file, ("6;;".replace(";", mark), "6;2026-05-06;X".replace(";", mark)), ("2026-13-01", "2026-12-01"))
+    assert run(city, "resubmit", str(file)) == 0
+    assert "none is left" in capsys.readouterr().out and held(city).filter(pl.col("outcome").is_null()).is_empty()
+    assert Lake(city / "lake").frame("incidents").height == 7
+    assert run(city) == 0 and "No reject is open." in capsys.readouterr().out
+
+
+def test_the_same_mended_file_again_changes_nothing(tmp_path: Path, city: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load(city, dirty(tmp_path))
+    run(city, "export", "last", "--having", "not readable", "--file", str(tmp_path / "mend"))
+    file = tmp_path / "mend.csv"
+    mend(file, ("never", "2026-05-02"))
+    assert run(city, "resubmit", str(file)) == 1
+    before = held(city)
+    assert run(city, "resubmit", str(file)) == 1
+    assert held(city).equals(before)
+    assert "0 mended" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_mended_load_whose_marks_were_lost_is_marked_the_next_time(tmp_path: Path, city: Path) -> None:
+    load(city, dirty(tmp_path))
+    run(city, "export", "last", "--having", "not readable", "--file", str(tmp_path / "mend"))
+    mend(tmp_path / "mend.csv", ("never", "2026-05-02"), ("2026-13-01", "2026-12-01"))
+    workspace.load(city, rejects.reading(workspace.source(city, "toy")), tmp_path / "mend.csv")
+    assert held(city).filter(pl.col("outcome").is_not_null()).is_empty(), "as after a process that was killed between the load and the marks"
+    assert run(city, "resubmit", str(tmp_path / "mend.csv")) == 0
+    assert held(city).filter(pl.col("outcome") == "mended").height == 2
+
+
+@pytest.mark.parametrize("form", ["json", "xlsx", "parquet", "ndjson"])
+def test_rejects_of_other_forms_go_out_and_come_back_as_one_json_object_a_line(tmp_path: Path, city: Path, form: str) -> None:
+    records = [{"id": "1", "when": "2026-05-01", "what": "A"}, {"id": "2", "when": "soon", "what": 'B "x"\nY'}, {"id": None, "when": "2026-05-01", "what": "C"}]
+    file = tmp_path / f"a.{form}"
+    if form == "xlsx":
+        book = openpyxl.Workbook()
+        for row in (list(records[0]), *(list(r.values()) for r in records)):
+            book.active.append(row)
+        book.save(file)
+    elif form == "parquet":
+        pl.DataFrame(records).write_parquet(file)
+    else:
+        file.write_text(json.dumps(records) if form == "json" else "\n".join(map(json.dumps, records)))
+    load(city, file)
+    assert run(city, "export", "last", "--file", str(tmp_path / "mend")) == 0
+    mend(tmp_path / "mend.ndjson", ("soon", "2026-05-02"))
+    assert run(city, "resubmit", str(tmp_path / "mend.ndjson")) == 1
+    assert held(city).sort("recorded_at", "line")["outcome"].to_list() == ["mended", None, "dismissed"]
+    assert Lake(city / "lake").frame("incidents").sort("incident_id")["offence"].to_list() == ["A", 'B "x"\nY']
+
+
+def test_records_are_dismissed_with_a_reason_only(tmp_path: Path, city: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    batch = load(city, dirty(tmp_path))
+    assert run(city, "dismiss", batch[:16], "--having", "field") == 1
+    assert "with a reason: --because" in capsys.readouterr().err
+    assert run(city, "dismiss", batch[:16], "--having", "FIELDS", "--because", "cut off by the vendor") == 0
+    assert run(city, "dismiss", "last", "--line", "8", "--line", "9", "--because", "tests") == 0
+    assert held(city).sort("line")["outcome"].to_list() == [None, "dismissed", None, "dismissed", "dismissed"]
+    assert run(city, "list", "--all") == 0
+    assert ", 1 dismissed" in capsys.readouterr().out
+    assert run(city, "dismiss", "last", "--line", "8", "--because", "tests") == 1, "it is not open any more"
+    assert run(city, "dismiss", "last", "--because", "the rest") == 0 and run(city, "export", "last") == 1
+    assert "no open reject to write" in capsys.readouterr().err
+
+
+def test_they_are_listed_with_reasons_counts_and_an_example_and_shown_with_their_lines(
+        tmp_path: Path, city: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(city) == 0 and "There are no rejects." in capsys.readouterr().out
+    load(city, dirty(tmp_path))
+    assert run(city) == 0
+    said = capsys.readouterr().out
+    assert "toy  dirty.csv: 5 open" in said and "      2  started_at not readable" in said and 'e.g. 2,never,"TWO LINES, ""QUOTED"""' in said
+    assert run(city, "list", "--json") == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert sum(r["open"] for r in rows) == 5 and {r["reason"] for r in rows} >= {"no started_at", "started_at not readable"}
+    assert run(city, "show", "last", "--having", "quotation") == 0
+    assert capsys.readouterr().out == "line 6: a quotation mark is opened and not properly closed\n  4,2026-05-04,\"OPEN\n"
+    assert run(city, "show", "last", "--most", "1") == 0
+    assert "... and 4 more; --most 5 shows all." in capsys.readouterr().out
+    for args, wrong in (("show nosuch", "No batch with rejects begins with 'nosuch'"), ("show", "workbench rejects show last"),
+                        ("show last --having moon", "No reject has a reason with 'moon'"), ("show last --line 77", "no open reject on line 77"),
+                        ("resubmit nowhere.csv", "There is no file nowhere.csv")):
+        assert run(city, *args.split()) == 1
+        assert wrong in capsys.readouterr().err
+
+
+def test_a_file_that_is_out_of_step_with_its_list_is_refused(tmp_path: Path, city: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load(city, dirty(tmp_path))
+    run(city, "export", "last", "--file", str(tmp_path / "mend"))
+    file = tmp_path / "mend.csv"
+    mend(file, ("6,,\n", ""))
+    assert run(city, "resubmit", str(file)) == 1
+    assert "has 4 records, mend.csv.reasons.csv lists 5. Keep them in step" in capsys.readouterr().err
+    beside = tmp_path / "mend.csv.reasons.csv"
+    beside.write_text("".join(line for line in beside.read_text().splitlines(keepends=True) if "no started_at" not in line))
+    mend(file, ("never", "2026-05-02"))
+    assert run(city, "resubmit", str(file)) == 1
+    assert held(city).filter(pl.col("file") == "dirty.csv").sort("line")["outcome"].to_list() == ["mended", None, None, None, None]
+    beside.write_text("a,b\n1,2\n")
+    assert run(city, "resubmit", str(file)) == 1
+    assert "is not the list that was written with" in capsys.readouterr().err
+    with pytest.raises(NotFound):
+        rejects.batch(held(city), "")
+
+
+def test_the_text_of_plates_and_persons_needs_a_case_even_when_a_whole_file_was_rejected(
+        tmp_path: Path, untouched_city: Path, own_city: Path, samples: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = workspace.source(own_city, "sample_reads")
+    header = ",".join((*source.columns, *source.optional))
+    (tmp_path / "reads.csv").write_text(f"{header}\n" + "PLATE99," * (header.count(",")) + "x\n", encoding="utf-8")
+    report = workspace.load(own_city, source, tmp_path / "reads.csv")
+    assert report.rejected == report.read == 1
+    capsys.readouterr()
+    assert run(own_city, "show", report.batch_id) == 0
+    said = capsys.readouterr().out
+    assert "PLATE99" not in said and "give --case and --purpose" in said
+    assert run(own_city, "list", report.batch_id) == 0 and "PLATE99" not in capsys.readouterr().out
+    assert run(own_city, "export", report.batch_id) == 1
+    assert "a case and a purpose are needed" in capsys.readouterr().err
+    bound = ["--case", CASE["case"], "--purpose", CASE["purpose"], "--reason", CASE["reason"]]
+    assert run(own_city, "show", report.batch_id, *bound) == 0 and "PLATE99" in capsys.readouterr().out
+    assert run(own_city, "export", report.batch_id, *bound) == 0
+    entries = wb.open_workbench(own_city).audit.entries().filter(pl.col("action") == "export rejects")
+    assert entries["phase"].to_list() == ["intent", "failed", "intent", "done"] and entries["case_number"].to_list()[-1] == CASE["case"]
+
+
+def test_everything_that_is_done_with_rejects_is_in_the_audit(tmp_path: Path, city: Path) -> None:
+    load(city, dirty(tmp_path))
+    run(city, "export", "last", "--file", str(tmp_path / "mend"))
+    mend(tmp_path / "mend.csv", ("never", "2026-05-02"), ('"OPEN', '"SHUT"'))
+    run(city, "resubmit", str(tmp_path / "mend.csv"))
+    run(city, "dismiss", held(city).row(0, named=True)["batch_id"], "--because", "no use")
+    entries = wb.open_workbench(city).audit.entries()
+    done = entries.filter(pl.col("phase") == "done")
+    assert {"export rejects", "resubmit rejects", "dismiss rejects", "load"} <= set(done["action"])
+    assert json.loads(done.filter(pl.col("action") == "resubmit rejects")["detail"][0])["mended"] == 2
+
+
+def test_a_header_that_was_not_kept_is_told_from_the_source_or_asked_for(tmp_path: Path) -> None:
+    source = Source(name="s", title="s", columns=("id", "when", "what"), parts=(Part("incidents", {
+        "incident_id": text("id"), "started_at": local_time(column("when"), "iso"), "offence": "what", "nibrs": "'220'"}),))
+    frame = pl.DataFrame({"batch_id": ["b"] * 2, "line": [2, 3], "reason": ["r", "s"], "raw": ["1,2,3", "4,5"], "source": ["s"] * 2})
+    assert rejects.write(frame, None, source, tmp_path / "a").file.read_text() == "id,when,what\n1,2,3\n4,5\n"
+    with pytest.raises(BadInput, match="is not known"):
+        rejects.write(frame.with_columns(raw=pl.lit("1,2,3,4,5")), None, source, tmp_path / "a")
+
+
+FIELD = st.text(st.sampled_from('ab,;"\n\r \u00e9\x00'), max_size=6)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(FIELD, min_size=1, max_size=4), min_size=1, max_size=8), st.sampled_from(["\n", "\r\n"]))
+def test_whatever_was_rejected_every_record_is_accounted_for_in_the_written_file(tmp_path: Path, rows: list[list[str]], end: str) -> None:
+    file = tmp_path / "any.csv"
+    file.write_bytes(end.join(["id,when,what", "1,2026-05-01,GOOD", *(",".join(r) for r in rows)]).encode())
+    lake = Lake(tmp_path / f"lake{len(list(tmp_path.glob('lake*')))}")
+    source = Source(name="s", title="s", columns=("id", "when", "what"), parts=(Part("incidents", {
+        "incident_id": text("id"), "started_at": local_time(column("when"), "%Y-%m-%d"), "offence": "what", "nibrs": "'220'"}),))
+    report = lake.load(source, file)
+    kept = lake.rejects()
+    assert report.read == report.added + report.rejected + report.duplicate + report.updated and kept.height == report.rejected
+    if not kept.height:
+        return
+    written = rejects.write(kept, "id,when,what", source, tmp_path / "mend")
+    try:
+        claimed = rejects.claims(written.file)
+    except BadInput as error:
+        assert "Keep them in step" in str(error), "two broken quotation marks may close one another; then nothing is paired by chance"
+    else:
+        assert sorted(claimed.lines) == sorted(kept["line"].to_list()) and written.records == kept.height

@@ -1,0 +1,86 @@
+"""Geocoding a table of the lake: rows without a position get one, each as a new edition, in a batch of its own; the old editions stay."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from workbench import schema
+from workbench.errors import BadInput, CannotTell, did_you_mean
+from workbench.intake.geocode import Geocoder, Report, geocode
+from workbench.lake import Lake, LoadReport
+from workbench.loaders import Part, Source
+from workbench.loaders.expressions import column
+
+#: Name of the source that such batches are of.
+SOURCE = "geocoder"
+
+
+def tables() -> list[str]:
+    """The tables that can be geocoded: those whose rows have an address and a place."""
+    return sorted(n for n, t in schema.TABLES.items() if {"address", "lon", "lat", "place_basis"} <= set(t.columns))
+
+
+def geocoder(lake: Lake, *, spelling: bool = True) -> Geocoder:
+    """A geocoder over the streets that a lake holds.
+
+    Raises:
+        CannotTell: it holds none.
+    """
+    return Geocoder(lake.frame("streets"), spelling=spelling)
+
+
+def run(lake: Lake, table: str, *, asker: Geocoder | None = None, user: str = "", dry: bool = False,
+        progress: Callable[[str, float], None] | None = None) -> tuple[Report, LoadReport | None]:
+    """Geocode the rows of a table that have an address and no position.
+
+    Args:
+        lake: with streets in it.
+        table: one of :func:`tables`.
+        asker: the geocoder; None = over the lake's streets.
+        user: who asks, for the ledger.
+        dry: only count; nothing is written.
+        progress: as for ``Lake.load``.
+
+    Returns:
+        What it came to, and the report of the batch (None when nothing was written).
+
+    Raises:
+        BadInput: the table has no addresses. CannotTell: no row lacks a position, or no streets are loaded.
+    """
+    if table not in tables():
+        raise BadInput(f"Rows of {table!r} cannot be geocoded.{did_you_mean(table, tables())}")
+    frame = lake.frame(table, where="(lon is null or lat is null) and address is not null")
+    if not frame.height:
+        raise CannotTell(f"No row of {table} has an address and lacks a position; there is nothing to geocode.")
+    filled, report = geocode(frame, asker or geocoder(lake))
+    placed = filled.filter(pl.col("lon").is_not_null() & pl.col("place_basis").is_not_null()).select(list(schema.table(table).columns))
+    if dry or not placed.height:
+        return report, None
+    work = Path(tempfile.mkdtemp(prefix=".geocoded-", dir=lake.path.parent))
+    try:
+        file = work / f"geocoded-{table}.parquet"
+        lists = [n for n, kind in placed.schema.items() if isinstance(kind, pl.List)]
+        texts = (pl.Series(n, [None if v is None else json.dumps(v) for v in placed[n].to_list()], dtype=pl.String) for n in lists)
+        placed.with_columns(texts).write_parquet(file)
+        return report, lake.load(source(table), file, user=user, progress=progress)
+    finally:
+        shutil.rmtree(work)
+
+
+def source(table: str) -> Source:
+    """The source of such a batch: the table's own columns as they are."""
+    columns = schema.table(table).columns
+
+    def same(name: str, kind: str) -> str:
+        if kind.endswith("[]"):
+            return f"cast(cast({column(name)} as json) as {kind})"
+        return column(name) if kind == "VARCHAR" else f"cast({column(name)} as {kind})"
+
+    part = Part(table, {n: same(n, c.type) for n, c in columns.items()})
+    return Source(name=SOURCE, title=f"positions of {table} looked up in the workspace's streets", parts=(part,), columns=tuple(columns), formats=("parquet",))
