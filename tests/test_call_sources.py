@@ -106,7 +106,8 @@ def test_response_figures_agree_with_numpy_hold_the_true_median_and_do_not_depen
     for _ in range(60):
         minutes = rng.lognormal(2.0, 0.8, 81)
         row = response.by_group(calls_of(list(minutes)), "2026-06-01", window="60d").table.row(0, named=True)
-        assert row["median"] == pytest.approx(60 * np.quantile(minutes, 0.5), abs=1e-3) and row["p90"] == pytest.approx(60 * np.quantile(minutes, 0.9), abs=1e-3)
+        middle, most = 60 * np.quantile(minutes, [0.5, 0.9])
+        assert (row["median"], row["p90"]) == (pytest.approx(middle, abs=1e-3), pytest.approx(most, abs=1e-3))
         held += row["low"] <= 60 * np.exp(2.0) <= row["high"]
     assert held >= 53, "a 95 % interval holds the true median nearly always"
     calls = calls_of(list(minutes), priority=["1", "2", "3"] * 27)
@@ -231,7 +232,8 @@ def test_hartford_tells_discovered_from_reported(exports: Path, tmp_path: Path) 
 
 
 def test_exports_that_do_not_say_when_a_call_was_received_say_so_in_doubts(exports: Path, tmp_path: Path) -> None:
-    for name, file in {"seattle_calls": "seattle_911_response.csv", "rockford_calls": "rockford_dispatch.csv", "los_angeles_calls": "lapd_calls_2015.csv"}.items():
+    named = {"seattle_calls": "seattle_911_response.csv", "rockford_calls": "rockford_dispatch.csv", "los_angeles_calls": "lapd_calls_2015.csv"}
+    for name, file in named.items():
         calls = loaded(name, exports / file, lake=tmp_path / name)
         assert calls.height == 10 and calls["doubts"].list.first().unique().to_list() == [times.NOT_RECEIVED], name
         assert response.seconds(calls).null_count() == 10, "no response figure is made of a time that stands for another"
@@ -265,7 +267,8 @@ def test_an_event_sent_again_is_an_edition_and_all_editions_are_kept(tmp_path: P
     first = tmp_path / "events.json"
     first.write_text(json.dumps({"events": [EVENT, {**EVENT, "externalId": "CAD-2", "location": None, "dispatchedUnits": None}]}), encoding="utf-8")
     second = tmp_path / "events.ndjson"
-    second.write_text("\n".join(json.dumps(e) for e in (later, closed, {**EVENT, "updatedAt": "2026-05-01T09:00:00Z"}, {"externalId": "CAD-3"})), encoding="utf-8")
+    older, broken = {**EVENT, "updatedAt": "2026-05-01T09:00:00Z"}, {"externalId": "CAD-3"}
+    second.write_text("\n".join(json.dumps(e) for e in (later, closed, older, broken)), encoding="utf-8")
     report = lake.load(source, first)
     assert (report.added, report.rejected) == (2, 0)
     report = lake.load(source, second)
@@ -274,7 +277,8 @@ def test_an_event_sent_again_is_an_edition_and_all_editions_are_kept(tmp_path: P
     assert (row["disposition"], row["call_type"], row["units"], row["closed_at"]) == ("closed", "ROBBERY", ["A1", "B2"], at(2026, 5, 1, 11))
     assert (row["narrative"], row["address"], row["lon"]) == ("door found open\none detained", "1 ANY ST, HERE", -75.2)
     con = lake.connect()
-    history = con.execute(f"select disposition from {lake.relation_sql('calls', lake.versions(), history=True)} where call_id = 'CAD-1' order by revised_at").fetchall()
+    editions = lake.relation_sql("calls", lake.versions(), history=True)
+    history = con.execute(f"select disposition from {editions} where call_id = 'CAD-1' order by revised_at").fetchall()
     con.close()
     assert [d for d, in history] == ["pending", "on scene", "closed"]
     bare = lake.frame("calls").filter(call_id="CAD-2").row(0, named=True)

@@ -24,12 +24,31 @@ from workbench.geo import Plane, Polygon
 from workbench.lake import Lake
 from workbench.loaders import find
 
+#: The three that some tests ask for by their place come first, then every other sample, the maps and what is told of them.
 FILES = (
     "sample_incidents.csv.gz",
     "sample_calls.csv.gz",
     "sample_reads.csv.gz",
     "sample_people.ndjson.gz",
     "sample_hotlist.csv",
+    "sample_gunshots.csv",
+    "sample_arrivals.csv",
+    "sample_casings.csv",
+    "sample_cameras.csv",
+    "sample_units.csv.gz",
+    "sample_call_events.csv",
+    "sample_counts.csv",
+    "sample_arrests.csv",
+    "sample_interviews.csv",
+    "sample_warrants.csv",
+    "sample_recoveries.csv",
+    "sample_posts.ndjson",
+    "sample_boundaries.geojson",
+    "sample_streets.geojson.gz",
+    "sample_floor_plan.geojson",
+    "sample_closures.csv",
+    "sample_events.csv",
+    "sample_alerts.xml",
     "streets.geojson",
     "beats.geojson",
     "water.geojson",
@@ -53,7 +72,7 @@ def planted(samples: Path) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def lake(made_once: Callable[[str, Callable[[Path], Any]], Path], samples: Path) -> Lake:
     def load(folder: Path) -> None:
-        said = {f: Lake(folder / "lake").load(find(f.split(".")[0]), samples / f).to_json() for f in FILES[:5]}
+        said = {f: Lake(folder / "lake").load(find(f.split(".")[0]), samples / f).to_json() for f in FILES if f.startswith("sample_")}
         (folder / "said.json").write_text(json.dumps(said))
 
     return Lake(made_once("city-lake", load) / "lake")
@@ -93,8 +112,8 @@ def test_packed_files_carry_no_time_and_no_name(samples: Path) -> None:
         assert head[3] == 0 and head[4:8] == b"\0\0\0\0", file.name
 
 
-def test_all_samples_together_stay_under_six_megabytes(samples: Path) -> None:
-    assert sum(p.stat().st_size for p in samples.rglob("*") if p.is_file() and "__pycache__" not in p.parts) < 6_000_000
+def test_all_samples_together_stay_under_eight_megabytes(samples: Path) -> None:
+    assert sum(p.stat().st_size for p in samples.rglob("*") if p.is_file() and "__pycache__" not in p.parts) < 8_000_000
 
 
 def test_every_file_loads_and_its_counts_are_exactly_those_planted(lake: Lake, planted: dict[str, Any]) -> None:

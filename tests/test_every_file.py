@@ -210,7 +210,7 @@ def test_every_file_loads_with_balancing_counts_a_quality_report_and_no_tracebac
 
 def test_the_share_of_unknown_offences_is_known_for_every_source(all_loaded: list[dict[str, Any]]) -> None:
     frame = pl.DataFrame(all_loaded, infer_schema_length=None).drop_nulls("unknown")
-    shares = frame.group_by("source").agg(files=pl.len(), rows=pl.col("added").sum(), unknown_percent=pl.col("unknown").max()).sort("unknown_percent", descending=True)
+    shares = frame.group_by("source").agg(files=pl.len(), rows=pl.col("added").sum(), percent=pl.col("unknown").max()).sort("percent", descending=True)
     with pl.Config(tbl_rows=-1):
         print(shares)
     wide = {"uk_street_crimes": 50, "san_francisco_incidents": 50, "austin_incidents": 50, "seattle_offences": 50, "los_angeles_incidents": 50,
@@ -231,7 +231,8 @@ def test_the_large_sources_balance_too(chicago_path: Path, st_louis_path: Path, 
         known = {batch: (u, n) for batch, u, n in unknown.iter_rows()}
         for row in ledger.iter_rows(named=True):
             share, nowhere = known[row["batch_id"]]
-            rows.append({k: row[k] for k in ("file", "source", "read", "added", "updated", "duplicate", "rejected", "seconds")} | {"no place": nowhere, "unknown": share})
+            counts = {k: row[k] for k in ("file", "source", "read", "added", "updated", "duplicate", "rejected", "seconds")}
+            rows.append({**counts, "no place": nowhere, "unknown": share})
         sample = lake.query("select * from incidents using sample 20000 rows (reservoir, 1)", versions=lake.versions())
         assert quality.check(sample, "incidents", zone="America/Chicago").headline
     balanced(table_of(rows))

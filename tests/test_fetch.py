@@ -476,6 +476,10 @@ def test_a_cap_on_rows_stops_and_one_on_bytes_refuses(feed: Feed, tmp_path: Path
     monkeypatch.setattr("workbench.intake.fetch.MOST_BYTES", 1000)
     with pytest.raises(BadInput, match="narrow it"):
         fetch(feed, tmp_path)
+    monkeypatch.setattr(web, "DOCUMENT", 1000)
+    feed.spoil = lambda number, path, query: (200, {"Content-Type": "text/csv"}, b"x" * 2000)
+    with pytest.raises(BadInput, match="fetch it in parts"):
+        fetch(feed, tmp_path, "/export.csv")
 
 
 # --- secrets and marks --------------------------------------------------------------------------------------------------------------
@@ -543,6 +547,8 @@ def test_a_feed_is_fetched_loaded_and_the_next_time_only_what_is_new(
     assert cli.main(command) == 0
     assert feed.asked[0][1]["$where"] == "when >= '2026-05-01 00:19'"
     assert "11 records read" in (said := capsys.readouterr().out) and "5 new, 0 updated, 6 held already" in said
+    newest = max((toy_city / "in").glob("*.ndjson"))
+    assert cli.main(["load", "toy", str(newest), "-w", str(toy_city)]) == 0 and "nothing to add" in capsys.readouterr().out, "the file can be loaded by hand"
     city = wb.open_workbench(toy_city)
     assert city.incidents().height == 30
     entries = city.audit.entries()

@@ -132,12 +132,14 @@ def test_codes_get_their_zeros_back_and_texts_are_joined_without_the_empty_ones(
 # ---------------------------------------------------------------- St. Louis
 
 HEAD_ST_LOUIS = ("Complaint", "CodedMonth", "DateOccur", "FlagCrime", "FlagUnfounded", "FlagAdministrative", "Count", "FlagCleanup", "Crime", "District",
-                 "Description", "ILEADSAddress", "ILEADSStreet", "Neighborhood", "LocationName", "LocationComment", "CADAddress", "CADStreet", "XCoord", "YCoord")
+                 "Description", "ILEADSAddress", "ILEADSStreet", "Neighborhood", "LocationName", "LocationComment",
+                 "CADAddress", "CADStreet", "XCoord", "YCoord")
 
 
 def complaint(**changed: str) -> dict[str, str]:
     return {"Complaint": "15-000001", "CodedMonth": "2015-03", "DateOccur": "3/1/2015 0:30", "FlagCrime": "Y", "Count": "1", "Crime": "21000",
-            "District": "5", "Description": "RAPE -- FORCIBLE", "ILEADSAddress": "3000", "ILEADSStreet": "ANY  ", "XCoord": "901500", "YCoord": "1020300", **changed}
+            "District": "5", "Description": "RAPE -- FORCIBLE", "ILEADSAddress": "3000", "ILEADSStreet": "ANY  ",
+            "XCoord": "901500", "YCoord": "1020300", **changed}
 
 
 def test_st_louis_keeps_every_row_marks_what_is_unfounded_and_widens_what_has_no_time(tmp_path: Path) -> None:
@@ -295,7 +297,8 @@ def test_occurrences_are_counted_over_the_whole_file_however_it_is_cut(tmp_path:
 
 
 def test_los_angeles_reads_both_exports_and_keeps_mo_codes_in_order(tmp_path: Path) -> None:
-    old = ("date_rptd", "dr_no", "date_occ", "time_occ", "area", "area_name", "rd", "crm_cd", "crm_cd_desc", "status", "status_desc", "location", "cross_street")
+    old = ("date_rptd", "dr_no", "date_occ", "time_occ", "area", "area_name", "rd", "crm_cd", "crm_cd_desc", "status", "status_desc",
+           "location", "cross_street")
     new = ("DR_NO", "Date Rptd", "DATE OCC", "TIME OCC", "AREA ", "AREA NAME", "Rpt Dist No", "Crm Cd", "Crm Cd Desc", "Mocodes", "Premis Desc", "Weapon Desc",
            "Status", "Status Desc", "LOCATION", "Cross Street", "LAT", "LON")
     first = {"date_rptd": "2014-12-31T00:00:00", "dr_no": "140000001", "date_occ": "2014-12-30T00:00:00", "time_occ": "5", "area_name": "Central", "rd": "0176",
@@ -338,7 +341,8 @@ def test_the_ten_row_exports_load_whole_and_sound(real_data: Path, tmp_path: Pat
     frames = {name: loaded(name, folder / file, lake=tmp_path / name) for name, file in {
         "los_angeles_incidents": "lapd_crime_2014.csv", "new_york_incidents": "nypd_complaints_historic.csv", "austin_incidents": "austin_incident_extract.csv",
         "san_francisco_incidents": "san_francisco_incidents_2003_2018.csv", "seattle_incidents": "seattle_police_report_incident.csv",
-        "seattle_offences": "seattle_report_offense.csv", "montgomery_md_incidents": "montgomery_county_crime.csv", "honolulu_incidents": "honolulu_incidents.csv",
+        "seattle_offences": "seattle_report_offense.csv", "montgomery_md_incidents": "montgomery_county_crime.csv",
+        "honolulu_incidents": "honolulu_incidents.csv",
         "chicago_crimes": "chicago_crimes.csv"}.items()}
     assert all(frame.height == 10 for frame in frames.values())
     for name, frame in frames.items():
@@ -403,8 +407,8 @@ def test_vancouver_clocks_are_local_and_a_row_without_an_hour_is_a_day(tmp_path:
     source = loaders.find("vancouver_thefts")
     row = {"TYPE": "Theft from Vehicle", "YEAR": "2020", "MONTH": "7", "DAY": "1", "HOUR": "0", "MINUTE": "5", "HUNDRED_BLOCK": "11XX ANY ST", "X": "490320.3",
            "Y": "5458606.9"}
-    frame = loaded("vancouver_thefts", write(tmp_path / "a.csv", source.columns, row, {**row, "HOUR": "", "MINUTE": "", "X": "0", "Y": "0"}), lake=tmp_path / "l")
-    frame = frame.sort("line")
+    file = write(tmp_path / "a.csv", source.columns, row, {**row, "HOUR": "", "MINUTE": "", "X": "0", "Y": "0"})
+    frame = loaded("vancouver_thefts", file, lake=tmp_path / "l").sort("line")
     assert frame["started_at"].to_list() == [at(2020, 7, 1, 7, 5), at(2020, 7, 1, 7)] and frame["ended_at"].to_list() == [None, at(2020, 7, 2, 7)]
     assert frame["time_precision"].to_list() == [None, "day"] and frame["lon"][1] is None
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
+import numpy as np
 import polars as pl
 import pytest
 
 from workbench import loaders
 from workbench.errors import BadInput, CannotTell
+from workbench.geo import Plane
 from workbench.lake import Lake
 from workbench.loaders import expressions, find, lists, moments, regions
 from workbench.models.plates import hotlist
@@ -74,17 +78,19 @@ def loaded(tmp_path: Path, name: str, file: Path, *, zone: str | None = "America
     return lake, report
 
 
-def evaluated(expression: str, **raw: str | None) -> Any:
-    """An expression over one raw record, its quick form and its full form, which must agree."""
-    shown = ", ".join(f"{'null' if v is None else expressions.quoted(v)}::varchar as {expressions.column(k)}" for k, v in raw.items())
+def evaluated(expression: str, *records: dict[str, str | None]) -> list[Any]:
+    """An expression over raw records, its quick form and its full form, which must agree."""
+    shown = ["(" + ", ".join([str(k), *("null" if v is None else expressions.quoted(v) for v in r.values())]) + ")" for k, r in enumerate(records)]
+    names = ", ".join(["n", *(expressions.column(c) for c in records[0])])
     steps = "".join(f", {sql} as {expressions.column(step)}" for step, sql in getattr(expression, "steps", ()))
-    sql = f"select ({expression})::varchar, ({getattr(expression, 'quick', expression)})::varchar from (select *{steps} from (select {shown}))"
+    raw = f"select * from (values {', '.join(shown)}) as v({names})"
+    sql = f"select ({expression})::varchar, ({getattr(expression, 'quick', expression)})::varchar from (select *{steps} from ({raw})) order by n"
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
-    full, fast = con.execute(sql.replace(expressions.ZONE, "America/Chicago")).fetchall()[0]
+    rows = con.execute(sql.replace(expressions.ZONE, "America/Chicago")).fetchall()
     con.close()
-    assert full == fast
-    return full
+    assert [full for full, _ in rows] == [quick for _, quick in rows]
+    return [full for full, _ in rows]
 
 
 def utc(*parts: int) -> datetime:
@@ -462,8 +468,8 @@ def test_the_real_gunshot_files_load_with_every_alert_kept(real_data: Path, tmp_
     rows = {
         r["source"]: r
         for r in lake.query(
-            """select source, count(*) n, count(lon) placed, min(lon) west, max(lon) east, min(lat) south, max(lat) north,
-        min(fired_at) first, max(fired_at) last, list_sort(list(distinct kind)) kinds, count(rounds) rounds, count(*) filter (time_precision = 'day') as whole_days
+            """select source, count(*) n, count(lon) placed, min(lon) west, max(lon) east, min(lat) south, max(lat) north, min(fired_at) first,
+        max(fired_at) last, list_sort(list(distinct kind)) kinds, count(rounds) rounds, count(*) filter (time_precision = 'day') as whole_days
         from gunshots group by source""",
             versions=lake.versions(),
         ).to_dicts()
@@ -484,12 +490,13 @@ def test_st_louis_alerts_that_look_alike_are_kept_one_by_one(real_data: Path, tm
 
 
 def test_a_st_louis_alert_with_a_broken_coordinate_stays_without_a_place(tmp_path: Path) -> None:
-    body = "Type,Date,Latitude,Longitude\r\r\nSingle_Gunshot,6/29/2014,3866,-90.23\r\r\nmultiple_Gunshots,9/8/2015,38.67,90.25\r\r\nSingle_Gunshot,9/8/2015,38.67,-90.25\r\r\n"
+    rows = ["Type,Date,Latitude,Longitude", "Single_Gunshot,6/29/2014,3866,-90.23", "multiple_Gunshots,9/8/2015,38.67,90.25"]
+    rows.append("Single_Gunshot,9/8/2015,38.67,-90.2")
     file = tmp_path / "s.csv"
-    file.write_bytes(body.encode())
+    file.write_bytes("".join(row + "\r\r\n" for row in rows).encode())
     lake, report = loaded(tmp_path, "stlouis_gunshots", file, zone=None)
     rows = lake.frame("gunshots").sort("line")
-    assert report.added == 3 and rows["lon"].to_list() == [None, None, -90.25] and rows["kind"].to_list() == ["single", "multiple", "single"]
+    assert report.added == 3 and rows["lon"].to_list() == [None, None, -90.2] and rows["kind"].to_list() == ["single", "multiple", "single"]
     assert rows["fired_at"][0] == utc(2014, 6, 29, 5) and rows["time_precision"].to_list() == ["day"] * 3
 
 
@@ -796,32 +803,21 @@ def test_vehicles_recoveries_and_involvements_under_usual_headers(tmp_path: Path
 
 def test_a_time_is_read_however_it_is_written_and_a_two_digit_year_is_of_this_century() -> None:
     right = "2026-06-01 15:00:00+00"
-    for text in (
-        "2026-06-01 10:00:00",
-        "2026-06-01T10:00",
-        "2026-06-01T15:00:00Z",
-        "2026-06-01T10:00:00-0500",
-        "6/1/26 10:00",
-        "06/01/2026 10:00:00 AM",
-        "20260601100000",
-        "1-Jun-26 10:00:00",
-        "6/1/2026 10:00",
-        "06-01-2026 10:00",
-        "6-1-2026 10:00:00 AM",
-        "2026/6/1 10:00",
-        "Jun 01, 2026 10:00",
-        "1780326000",
-        "1780326000000",
-        "1780326000000000",
-    ):
-        assert evaluated(moments.any_time("t"), t=text) == right, text
-    for wrong in ("", None, "13:00", "2026-06-31 10:00", "99/99/2026", "soon", "infinity"):
-        assert evaluated(moments.any_time("t"), t=wrong) is None, wrong
-    assert evaluated(moments.until("t"), t="06/01/2026") == "2026-06-02 05:00:00+00" and evaluated(moments.until("t"), t="06/01/2026 10:00") == right
-    for clock in ("13:05", "1305", "1:05 PM", "2026-06-01 13:05"):
-        assert evaluated(moments.any_time(moments.stamp("c", "d")), c=clock, d="06/01/2026") == "2026-06-01 18:05:00+00", clock
-    assert evaluated(moments.any_time(moments.stamp("c", "d")), c="7", d="2026-06-01T00:00:00") == "2026-06-01 12:00:00+00"
-    assert [evaluated(lists.share("t"), t=t) for t in ("0.5", "50", "93 %", "1", "101", "x")] == ["0.5", "0.5", "0.93", "1.0", None, None]
+    good = ("2026-06-01 10:00:00", "2026-06-01T10:00", "2026-06-01T15:00:00Z", "2026-06-01T10:00:00-0500", "6/1/26 10:00", "06/01/2026 10:00:00 AM")
+    good += ("6/1/2026 10:00",)
+    good += ("20260601100000", "1-Jun-26 10:00:00", "06-01-2026 10:00", "6-1-2026 10:00:00 AM", "2026/6/1 10:00", "Jun 01, 2026 10:00", "1780326000")
+    good += ("1780326000000", "1780326000000000")
+    wrong = ("", None, "13:00", "2026-06-31 10:00", "99/99/2026", "soon", "infinity", "epoch", "3/14")
+    got = evaluated(moments.any_time("t"), *({"t": t} for t in (*good, *wrong)))
+    assert dict(zip((*good, *wrong), got, strict=True)) == {**dict.fromkeys(good, right), **dict.fromkeys(wrong)}
+    ends = evaluated(moments.until("t"), {"t": "06/01/2026"}, {"t": "06/01/2026 10:00"}, {"t": "2026-06-01"})
+    assert ends == ["2026-06-02 05:00:00+00", right, "2026-06-02 05:00:00+00"]
+    assert evaluated(moments.day("t"), {"t": "3/14/91"}, {"t": "1991-03-14"}, {"t": "03/14/1991 0:00"}, {"t": "x"}) == ["1991-03-14"] * 3 + [None]
+    clocks = [{"c": clock, "d": "06/01/2026"} for clock in ("13:05", "1305", "1:05 PM", "2026-06-01 13:05")]
+    assert evaluated(moments.any_time(moments.stamp("c", "d")), *clocks) == ["2026-06-01 18:05:00+00"] * 4
+    odd = evaluated(moments.any_time(moments.stamp("c", "d")), {"c": "7", "d": "2026-06-01T00:00:00"}, {"c": None, "d": "2026-06-01"}, {"c": "7", "d": None})
+    assert odd == ["2026-06-01 12:00:00+00", "2026-06-01 05:00:00+00", None]
+    assert evaluated(lists.share("t"), *({"t": t} for t in ("0.5", "50", "93 %", "1", "101", "x"))) == ["0.5", "0.5", "0.93", "1.0", None, None]
 
 
 def test_sources_of_one_release_find_their_columns_in_any_order_and_case(tmp_path: Path) -> None:
@@ -829,3 +825,177 @@ def test_sources_of_one_release_find_their_columns_in_any_order_and_case(tmp_pat
     lake, report = loaded(tmp_path, "avl_csv", table(tmp_path / "a.csv", "LONGITUDE,latitude,CALL SIGN,GPS Time,KPH", "-90.9,41.6,1B2,2026-06-01 10:00:00,72"))
     assert report.added == 1 and lake.frame("units").select("speed", "lon").row(0) == (20.0, -90.9)
     assert lake.frame("units")["seen_at"][0] - utc(2026, 6, 1, 15) == timedelta(0)
+
+
+# ---------------------------------------------------------------- what was planted in the made-up city
+
+NAMES = ("gunshots", "arrivals", "casings", "cameras", "units", "call_events", "counts", "arrests", "interviews", "warrants", "recoveries", "posts")
+PLANE = Plane.local(41.6, -90.9)
+
+
+@pytest.fixture(scope="session")
+def city(made_once: Callable[[str, Callable[[Path], Any]], Path], samples: Path) -> Lake:
+    """A lake with the made-up city's incidents, calls, people, and all that is watched and gathered; read only."""
+
+    def make(folder: Path) -> None:
+        for name in ("incidents", "calls", "people", *NAMES):
+            file = next(p for p in sorted(samples.glob(f"sample_{name}.*")) if p.suffix != ".py")
+            Lake(folder).load(find(f"sample_{name}"), file)
+
+    return Lake(made_once("sensors-of-the-city", make))
+
+
+@pytest.fixture(scope="module")
+def planted(samples: Path) -> dict[str, Any]:
+    return dict(json.loads((samples / "planted.json").read_text()))
+
+
+def away(frame: pl.DataFrame, lon: float, lat: float) -> Any:
+    """Metres of each row from a point."""
+    x, y = PLANE.to_metres(np.array([lon]), np.array([lat]))
+    a, b = PLANE.to_metres(frame["lon"].to_numpy(), frame["lat"].to_numpy())
+    return np.hypot(a - x[0], b - y[0])
+
+
+def wall(frame: pl.DataFrame, column: str) -> pl.Series:
+    return frame[column].dt.convert_time_zone("America/Chicago")
+
+
+def test_the_planted_gunfire_stands_out_and_its_alerts_come_just_before_the_calls(city: Lake, planted: dict[str, Any]) -> None:
+    spot = planted["gunshots"]["cluster"]
+    shots = city.frame("gunshots").drop_nulls("lon")
+    near = shots.filter(pl.Series(away(shots, spot["lon"], spot["lat"]) <= spot["radius_metres"] + 60))
+    assert len(near) >= spot["planted"] and len(near) / len(shots) > 0.15
+    late = near.filter(pl.Series(wall(near, "fired_at").dt.strftime("%Y-%m-%d") >= spot["since"]))
+    weekend = (wall(late, "fired_at") - timedelta(hours=4)).dt.weekday().is_in([5, 6]).mean()
+    assert weekend > 0.85
+    calls = city.frame("calls")
+    linked = shots.filter(pl.col("call_id").is_not_null()).join(calls, on="call_id", suffix="_call")
+    seconds = (linked["received_at"] - linked["fired_at"]).dt.total_seconds()
+    assert len(linked) >= 15 and seconds.min() >= 25 and seconds.max() <= 125  # type: ignore[operator]
+    new_year = shots.filter(wall(shots, "fired_at").dt.strftime("%m-%d %H") == "01-01 00")
+    assert (new_year["kind"] == "fireworks").mean() > 0.9 and (shots["kind"] == "fireworks").sum() >= new_year.height
+
+
+def test_arrival_times_lead_back_to_where_the_shot_was_fired(city: Lake, planted: dict[str, Any]) -> None:
+    """Least squares over a grid about the alert; the echo is found as the one arrival that does not fit."""
+    truth, arrivals = planted["arrivals"], city.frame("arrivals")
+    for event in truth["events"]:
+        rows = arrivals.filter(pl.col("gunshot_id") == event["gunshot_id"])
+        x, y = PLANE.to_metres(rows["lon"].to_numpy(), rows["lat"].to_numpy())
+        ox, oy = (float(v[0]) for v in PLANE.to_metres(np.array([event["lon"]]), np.array([event["lat"]])))
+        fired = datetime.fromisoformat(event["fired_at"])
+        late = (rows["arrived_at"] - fired).dt.total_microseconds().to_numpy() / 1e6 - np.hypot(x - ox, y - oy) / truth["sound_metres_per_second"]
+        echo = rows["sensor"].to_numpy() == (event["echo"] or "")
+        assert rows.height == event["sensors"] and np.abs(late[~echo]).max() < 0.008 and (not echo.any() or late[echo][0] > 0.3), event
+        sound = ~echo
+        seconds = (rows["arrived_at"] - rows["arrived_at"].min()).dt.total_microseconds().to_numpy()[sound] / 1e6
+        grid = np.stack(np.meshgrid(np.arange(ox - 60, ox + 61, 2.0), np.arange(oy - 60, oy + 61, 2.0)), axis=-1).reshape(-1, 2)
+        residual = seconds - np.hypot(x[sound] - grid[:, :1], y[sound] - grid[:, 1:]) / truth["sound_metres_per_second"]
+        best = grid[np.argmin(residual.var(axis=1))]
+        assert np.hypot(*(best - [ox, oy])) < 10, event
+
+
+def test_casings_of_one_weapon_tie_three_shootings(city: Lake, planted: dict[str, Any]) -> None:
+    casings, reports = city.frame("casings"), set(city.frame("incidents")["report_number"])
+    for weapon, scenes in planted["casings"]["weapons"].items():
+        own = casings.filter(pl.col("weapon_group") == weapon)
+        assert sorted(own["report_number"].unique()) == sorted(scenes) and own["calibre"].n_unique() == 1
+    assert len(planted["casings"]["weapons"]["L26-007"]) == 3 and set(casings["report_number"]) <= reports
+    assert sorted(casings.filter(pl.col("grade") == "confirmed")["casing_id"]) == planted["casings"]["confirmed"]
+
+
+def test_units_are_at_the_scenes_of_their_calls_and_drive_no_faster_than_a_car(city: Lake, planted: dict[str, Any]) -> None:
+    units, truth = city.frame("units"), planted["units"]
+    assert sorted(units["unit"].unique()) == sorted(truth["units"]) and len(truth["scenes"]) >= 20
+    for scene in truth["scenes"]:
+        zone = ZoneInfo("America/Chicago")
+        since, until = (datetime.fromisoformat(scene[k]).replace(tzinfo=zone) for k in ("from", "until"))
+        there = units.filter((pl.col("unit") == scene["unit"]) & pl.col("seen_at").is_between(since, until) & pl.col("lon").is_not_null())
+        if there.height:
+            assert away(there, scene["lon"], scene["lat"]).max() < 20 and set(there["status"]) == {"on scene"} and set(there["call_id"]) == {scene["call"]}
+    assert float(units["speed"].max()) < 36  # type: ignore[arg-type]
+    called = units.drop_nulls("call_id").join(city.frame("calls"), on="call_id", suffix="_call")
+    assert called.height == units["call_id"].is_not_null().sum() and called.filter(~pl.col("units").list.contains(pl.col("unit"))).is_empty()
+
+
+def test_changes_of_a_call_follow_its_own_moments(city: Lake, planted: dict[str, Any]) -> None:
+    events, calls = city.frame("call_events"), city.frame("calls")
+    assert events["call_id"].n_unique() == planted["call_events"]["calls"] and set(events["call_id"]) <= set(calls["call_id"])
+    for status, moment in (("received", "received_at"), ("dispatched", "dispatched_at"), ("arrived", "arrived_at")):
+        first = events.filter(pl.col("status") == status).group_by("call_id").agg(pl.col("changed_at").min()).join(calls, on="call_id")
+        assert (first["changed_at"] - first[moment]).dt.total_seconds().abs().max() <= 1, status  # type: ignore[operator]
+    assert sorted(events.filter(pl.col("status") == "priority")["call_id"].unique()) == sorted(planted["call_events"]["raised"])
+    assert set(events["status"]) == {"received", "dispatched", "en route", "arrived", "cleared", "closed", "priority"}
+
+
+def test_the_match_fills_the_stadium_once(city: Lake, planted: dict[str, Any]) -> None:
+    match, counts = planted["people_counts"]["match"], city.frame("people_counts")
+    own = counts.filter(pl.col("counter") == match["counter"])
+    own = own.with_columns(day=wall(own, "started_at").dt.strftime("%Y-%m-%d"), hour=wall(own, "started_at").dt.hour())
+    evening = (
+        own.filter(pl.col("hour").is_between(match["from_hour"], match["to_hour"] - 1))
+        .group_by("day")
+        .agg(pl.col("count").sum())
+        .sort("count", descending=True)
+    )
+    assert evening["day"][0] == match["day"] and evening["count"][0] > 4 * evening["count"][1]
+    assert ((counts["ended_at"] - counts["started_at"]).dt.total_minutes() == 60).all() and (counts["low"] <= counts["count"]).all()
+
+
+def test_cameras_look_at_the_planted_doors_and_units_have_theirs(city: Lake, planted: dict[str, Any]) -> None:
+    cameras = {r["camera_id"]: r for r in city.frame("cameras").iter_rows(named=True)}
+    positions = planted["series"][1]["positions"]
+    for seen in planted["cameras"]["looking_at_glass_doors"]:
+        camera = cameras[seen["camera"]]
+        dx, dy = (
+            b[0] - a[0]
+            for a, b in zip(
+                PLANE.to_metres(np.array([camera["lon"]]), np.array([camera["lat"]])), PLANE.to_metres(*np.array([positions[seen["scene"]]]).T), strict=True
+            )
+        )
+        turn = (np.degrees(np.arctan2(dx, dy)) - camera["bearing"] + 180) % 360 - 180
+        assert np.hypot(dx, dy) <= camera["range_m"] and abs(turn) <= camera["field_of_view"] / 2, seen
+    worn = [c for c in cameras.values() if c["unit"]]
+    assert len(worn) == planted["cameras"]["of_units"] and {c["kind"] for c in worn} == {"body", "vehicle"} and not any(c["lon"] for c in worn)
+    assert not any(c["owner"] for c in cameras.values() if c["owner_kind"] == "resident")
+
+
+def test_the_crew_stands_together_on_three_cards_and_its_leader_is_wanted(city: Lake, planted: dict[str, Any]) -> None:
+    cards = city.frame("interviews")
+    pair = set(planted["interviews"]["pair"])
+    both = cards.filter(pl.col("person_id").is_in(list(pair))).filter(pl.col("with_people").list.set_intersection(list(pair)).list.len() > 0)
+    assert sorted(both["interview_id"].str.slice(0, 9).unique()) == planted["interviews"]["crew_together"] and both.height == 6
+    assert set(both["plate"]) == {planted["series"][0]["crew"]["scout_plate"]}
+    together = cards.explode("with_people").drop_nulls("with_people").group_by("person_id", "with_people").len().sort("len", descending=True)
+    assert together["len"][0] == 3 and set(together.row(0)[:2]) == pair and together["len"][2] <= 1
+    wanted = city.frame("warrants")
+    leader = wanted.filter(pl.col("warrant_id") == planted["warrants"]["leader"]["warrant"]).row(0, named=True)
+    assert (leader["person_id"], leader["status"]) == (planted["series"][0]["crew"]["people"]["leader"], "active")
+    assert (wanted["status"] == "active").sum() == planted["warrants"]["active"] and set(wanted["person_id"]) <= set(city.frame("people")["person_id"])
+
+
+def test_stolen_cars_are_left_near_one_place_and_arrests_point_at_what_is_there(city: Lake, planted: dict[str, Any]) -> None:
+    found, drop = city.frame("recoveries"), planted["recoveries"]["drop"]
+    near = found.filter(pl.Series(away(found, drop["lon"], drop["lat"]) <= 1.5 * drop["radius_metres"]))
+    assert sorted(near["recovery_id"]) == sorted(planted["recoveries"]["left_there"]) and near.height > 5
+    assert set(found["vehicle_id"]) <= set(city.frame("vehicles")["vehicle_id"]) and (found["recovered_at"] > found["stolen_at"]).all()
+    assert set(found["report_number"]) <= set(city.frame("incidents")["report_number"]) and set(found["region"]) == {"IA"}
+    arrests, incidents = city.frame("arrests"), city.frame("incidents")
+    assert set(arrests["incident_id"]) <= set(incidents["incident_id"]) and set(arrests["person_id"]) <= set(city.frame("people")["person_id"])
+    joined = arrests.join(incidents, on="incident_id", suffix="_incident")
+    assert (joined["nibrs"] == joined["nibrs_incident"]).all() and (joined["arrested_at"] > joined["reported_at"]).mean() > 0.99
+
+
+def test_one_author_posts_from_beside_the_scenes_within_the_hour(city: Lake, planted: dict[str, Any]) -> None:
+    posts, series = city.frame("posts"), planted["series"][1]
+    own = posts.filter(pl.col("post_id").is_in(planted["posts"]["near_scenes"])).sort("posted_at")
+    assert own["author"].n_unique() == 1 and posts.filter(pl.col("author") == own["author"][0]).height == own.height == 3
+    hits: dict[str, int] = {}
+    zone = ZoneInfo("America/Chicago")
+    for at, (lon, lat) in zip(series["true_at"], series["positions"], strict=True):
+        when = datetime.fromisoformat(at).replace(tzinfo=zone)
+        soon = posts.drop_nulls("lon").filter(pl.col("posted_at").is_between(when, when + timedelta(hours=1)))
+        for author in soon.filter(pl.Series(away(soon, lon, lat) < 200))["author"]:
+            hits[author] = hits.get(author, 0) + 1
+    assert hits == {own["author"][0]: 3} and set(posts["case_number"]) == {planted["posts"]["case"]}

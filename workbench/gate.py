@@ -54,6 +54,16 @@ def between(agency: Agency, column: str, start: When | None, end: When | None) -
     return [c for c, v in pairs if v is not None], [v for _, v in pairs if v is not None]
 
 
+def only(frame: pl.DataFrame, conditions: str, values: Sequence[Any]) -> pl.DataFrame:
+    """The rows of a small frame that fulfil SQL conditions with ``?`` for values."""
+    if not conditions:
+        return frame
+    with duckdb.connect() as db:
+        db.execute("set TimeZone = 'UTC'")
+        db.register("rows", frame)
+        return db.sql(f"select * from rows where {conditions}", params=list(values)).pl() if values else db.sql(f"select * from rows where {conditions}").pl()
+
+
 def grid(agency: Agency, lake: Lake, versions: dict[str, int], cell: float, area: Place | None) -> Grid:
     """A grid over an area, the study area, or where 99.8 % of the incidents lie; see ``Workbench.grid``."""
     over = polygon(agency, area) if area is not None else agency.study_area

@@ -92,7 +92,8 @@ def _load(args: argparse.Namespace) -> int:
     said = dict(pair(p, "--set", "case_number=2026-0142") for p in args.set)
     files = batch.chosen(source, args.files)
     tally = batch.load_each(
-        files, lambda file: workspace.load(folder, source, file, progress=None if args.json else bar(), zone=args.zone, said=said),
+        files,
+        lambda file: workspace.load(folder, batch.fitting(source, file), file, progress=None if args.json else bar(), zone=args.zone, said=said),
         lambda report: print(json.dumps(report.to_json()) if args.json else report.sentence(), flush=True))
     if len(files) > 1 and not args.json:
         print(tally.sentence())

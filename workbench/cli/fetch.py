@@ -45,7 +45,7 @@ def _fetch(args: argparse.Namespace) -> None:
     from workbench.session import open_workbench
 
     city = open_workbench(args.workspace)
-    source = batch.widened(workspace.source(city.path, args.to)) if args.to else None
+    source = workspace.source(city.path, args.to) if args.to else None
     folder = city.path / "in"
     web = args.url.startswith(("http://", "https://"))
     if not web and "://" not in args.url:
@@ -67,7 +67,7 @@ def _fetch(args: argparse.Namespace) -> None:
                 print("There is nothing new.")
         return
     said = dict(pair(p, "--set", "case_number=2026-0142") for p in args.set)
-    report = workspace.load(city.path, source, fetched.file, progress=None if args.json else bar(), zone=args.zone, said=said)
+    report = workspace.load(city.path, batch.fitting(source, fetched.file), fetched.file, progress=None if args.json else bar(), zone=args.zone, said=said)
     print(json.dumps(report.to_json()) if args.json else report.sentence(), flush=True)
     if args.since and fetched.mark is not None:
         highwater.move(folder, feed, fetched.mark)

@@ -107,7 +107,8 @@ def _rows(frame: pl.DataFrame, zone: str, wide: int) -> None:
     shown = frame.head(3) if frame.height > 3 and len(filled) > 6 else frame
     cell = max(12, (wide - left - 4) // max(1, shown.height) - 2)
     for column in filled:
-        print(f"  {column:{left}}  " + "  ".join(f"{_cut(text(v, zone), cell):{cell}}" for v in shown[column].to_list()).rstrip())
+        values = (f"{v:.6f}" if column in ("lon", "lat") and v is not None else text(v, zone) for v in shown[column].to_list())
+        print(f"  {column:{left}}  " + "  ".join(f"{_cut(v, cell):{cell}}" for v in values).rstrip())
 
 
 def _cut(text: str, wide: int) -> str:

@@ -127,7 +127,7 @@ def name(text: str) -> Name | None:
 
 def _line(text: str) -> str:
     """Upper case without accents, points and what stands in brackets; what follows a comma (town, state) goes."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().upper()
+    plain = unicodedata.normalize("NFKD", text.upper()).encode("ascii", "ignore").decode()
     plain = re.sub(r"\([^)]*\)|[.'`\"]", "", plain)
     head, comma, _ = plain.partition(",")
     if comma and re.search(r"[A-Z]{2}", head):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from workbench.errors import BadInput, WorkbenchError
 from workbench.lake import LoadReport
-from workbench.loaders import FORMATS, Source
+from workbench.loaders import FORMATS, PACKED, Source
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -49,6 +49,11 @@ def chosen(source: Source, given: Iterable[str | Path]) -> list[Path]:
 def widened(source: Source) -> Source:
     """The same source that also reads NDJSON, the form in which feeds, tables and mended records come."""
     return source if "ndjson" in source.formats else replace(source, formats=(*source.formats, "ndjson"))
+
+
+def fitting(source: Source, file: Path) -> Source:
+    """The source as it reads a file: widened for NDJSON, as a feed or a table has left it in the workspace, else itself."""
+    return widened(source) if file.name.lower().endswith(tuple(".ndjson" + p for p in PACKED)) else source
 
 
 def natural(path: Path) -> list[tuple[int, int, str]]:

@@ -147,7 +147,7 @@ def _typed(value: Any, kind: Any) -> Any:
     """A mark as its column's type wants it."""
     try:
         wanted = kind.python_type
-    except NotImplementedError:
+    except RuntimeError:  # a type that has no counterpart in Python
         return value
     if wanted in (datetime, date) and isinstance(value, str):
         moment = datetime.fromisoformat(value)

@@ -21,7 +21,7 @@ import polars as pl
 
 from workbench import schema
 from workbench.errors import BadInput, CannotTell
-from workbench.intake import propose_match, propose_rules, propose_units, sniff_file, sniff_places
+from workbench.intake import propose_express, propose_match, propose_rules, propose_units, sniff_file, sniff_places
 from workbench.intake.propose_match import Match
 from workbench.intake.propose_rules import Proposed
 from workbench.intake.sniff import Profile
@@ -72,6 +72,8 @@ class Proposal:
     lookups: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     asks: Mapping[str, str] = field(default_factory=dict)
     table_reason: str = ""
+    units: tuple[propose_units.Unit, ...] = field(default=(), repr=False)
+    spots: tuple[sniff_places.Spot, ...] = field(default=(), repr=False)
 
     def written(self) -> Written:
         """As a mapping file holds it."""
@@ -87,7 +89,7 @@ class Proposal:
             head += ["", "DOUBTS - settle these first:", *(f"  {i}. {d}" for i, d in enumerate(self.doubts, 1))]
         return Written(
             name=self.name, table=self.table, columns={c.column: c.expression for c in self.columns}, title=f"{self.table} from {s.file.name}", zone=self.zone,
-            formats=(s.form,), delimiter=s.delimiter, encoding="" if s.encoding == "utf-8" else s.encoding, records=s.records, optional=optional,
+            formats=(s.form,), delimiter=s.delimiter, encoding="", records=s.records, optional=optional,
             lookups=dict(self.lookups), asks=dict(self.asks), comments={c.column: c.comment() for c in self.columns}, head=tuple(head), unused=self.unused)
 
     def source(self) -> Source:
@@ -112,11 +114,20 @@ class Proposal:
         if expression.strip():
             raw = tuple(n for n, w in self.sample.written.items() if w in expression)
             kept.append(Proposed(column, expression.strip(), raw, "sure", "set by hand"))
-        order = {c: i for i, c in enumerate([PLACE, *schema.table(self.table).columns])}
-        made = replace(self, columns=tuple(sorted(kept, key=lambda c: order.get(c.column, 999))))
+        order = {c: i for i, c in enumerate(schema.table(self.table).columns)}
+        made = replace(self, columns=tuple(sorted(kept, key=lambda c: order.get("lon" if c.column == PLACE else c.column, 999))))
         if expression.strip():
             propose_rules.checked(made.table, column, expression, made.lookups)
         return made
+
+    def choices(self, column: str) -> dict[str, str]:
+        """What a canonical column could be made of: raw columns -> expression, those that suit what it holds first; for ``place`` the readings of positions."""
+        if column == PLACE:
+            return {" + ".join(s.raw): s.expression for s in self.spots if s.expression != "nothing"}
+        shape = schema.table(self.table)
+        ranked = sorted(self.units, key=lambda u: -propose_match.fit(u, column, shape) * (0.2 + u.score(self.table, column)))
+        made = ((" + ".join(u.raw), propose_express.express(shape, column, Match(column, u, 1.0, 1.0, ""))) for u in ranked if propose_match.fit(u, column, shape) > 0)
+        return {raw: m[0] for raw, m in made if m is not None}
 
     def save(self, workspace: Path, *, force: bool = False) -> Path:
         """Write the mapping file into a workspace, ``plugins/loaders/NAME.toml``; the source can be loaded by its name from then on.
@@ -199,7 +210,7 @@ def propose(path: str | Path, table: str | None = None, *, agency: Agency | None
     used = {r for c in settled.columns for r in c.raw}
     unused = tuple(n for n in found if n not in used and not (n.count(".") and n.split(".")[0] in used))
     return Proposal(name or _stem(path), Path(path), table, zone, settled.columns, tuple(dict.fromkeys([*doubts, *settled.doubts])), unused, sample,
-                    settled.lookups, settled.asks, reason)
+                    settled.lookups, settled.asks, reason, tuple(units), tuple(spots))
 
 
 def _table(units: list[propose_units.Unit], spots: list[sniff_places.Spot], file: str) -> tuple[str, str]:

@@ -221,7 +221,7 @@ def _order(first: int, second: int, sequence: Sequence[str], day_first: bool | N
     if day_first is not None:
         return ("day" if day_first else "month"), "another column of the file", []
     runs = {o: _follows([s.at(o) for s in map(seen, sequence[:3000]) if s]) for o in (True, False)}
-    if max(runs.values()) > 0.97 and min(runs.values()) < 0.9:
+    if max(runs.values()) > 0.97 and min(runs.values()) < max(runs.values()) - 0.03:
         order = "day" if runs[True] > runs[False] else "month"
         return order, "the file is in order of time that way", []
     return "month", "", ["No value tells whether the day or the month stands in front."]

@@ -23,6 +23,8 @@ from workbench.errors import AccessRefused, BadInput, NotFound, WorkbenchError
 
 #: The longest time that a server may ask to wait, in seconds; beyond, the fetch stops and can be resumed.
 PATIENCE = 900.0
+#: Bytes that one document may have.
+DOCUMENT = 50 << 30
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _SECRET = re.compile(r"token|key|secret|passw|sig|auth|credential", re.I)
@@ -189,6 +191,8 @@ class Web:
                     begin(answer)
                 for block in _arriving(reply) if begin else reply.stream(_BLOCK, decode_content=True):
                     size += len(block)
+                    if size > DOCUMENT:
+                        raise BadInput(f"{shown(url)} has more than {DOCUMENT / 1e9:,.0f} GB; fetch it in parts.")
                     if size > self.largest and not begin:
                         raise BadInput(f"{shown(url)} answers with more than {self.largest / 1e6:,.0f} MB; ask for fewer rows a page: --page 1000")
                     if time.monotonic() - began > 10 * self.timeout and not begin:

@@ -232,7 +232,8 @@ def _live(con: duckdb.DuckDBPyConnection, view: View, table: str, versions: Mapp
         return None
     found = {n: np.asarray(v) for n, v in con.execute(f"select {keys.hashed(table)} from ({sql})").fetchnumpy().items()}
     none = np.full(len(found["first"]), -1, np.int64)
-    return Hits(found["first"], found["second"], found["body"], found.get("revised", none), found["recorded"], none, none, [])
+    revised = found.get("revised", np.full(len(none), keys.EARLIEST))
+    return Hits(found["first"], found["second"], found["body"], revised, found["recorded"], none, none, [])
 
 
 def _meet(rows: Rows, indexes: Sequence[Index], live: Hits | None, superseded: Sequence[Path]) -> Met:

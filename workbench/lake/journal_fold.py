@@ -41,7 +41,8 @@ class Folded:
 
 
 def due(root: Path, view: View) -> list[Segment]:
-    """Closed segments with a batch that is not visible yet, oldest first."""
+    """Closed segments with a batch that is not visible yet, oldest first; what killed folds left is swept first."""
+    sweep(root, view)
     visible = view.visible(view.settled())
     found = []
     for segment in journal.segments(root):
@@ -53,7 +54,6 @@ def due(root: Path, view: View) -> list[Segment]:
 
 def fold(root: Path, view: View, segment: Segment) -> list[Folded]:
     """Fold the batches of a closed segment that are not visible yet. About 0.2 s and 20 µs a record; other loads of the same tables wait."""
-    sweep(root, view)
     about = journal.manifest(segment) or {"batches": []}
     return [done for batch in about["batches"] if (done := _Fold(root, view, segment, batch).run()) is not None]
 

@@ -114,6 +114,9 @@ def _wall_to_utc(zone: Any, wall: Any) -> Any:
     utc, shape = np.zeros(len(wall), np.int64), pa.timestamp("us", "UTC")
     if wall.null_count == len(wall) or zone[0].as_py() is None:
         return pa.nulls(len(wall), shape)
-    given = np.asarray(wall.is_valid()) if wall.null_count else slice(None)
-    utc[given] = to_utc(zone[0].as_py(), np.frombuffer(wall.buffers()[1], np.int64, len(wall), wall.offset * 8)[given])
-    return pa.array(utc.view("datetime64[us]"), shape, mask=~given if wall.null_count else None)
+    micros = np.frombuffer(wall.buffers()[1], np.int64, len(wall), wall.offset * 8)
+    if not wall.null_count:
+        return pa.array(to_utc(zone[0].as_py(), micros).view("datetime64[us]"), shape)
+    given = np.asarray(wall.is_valid())
+    utc[given] = to_utc(zone[0].as_py(), micros[given])
+    return pa.array(utc.view("datetime64[us]"), shape, mask=~given)

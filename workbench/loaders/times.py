@@ -3,7 +3,7 @@ what several fields or several records say together. As in ``loaders.expressions
 
 from __future__ import annotations
 
-from workbench.loaders.expressions import ZONE, Reading, Stepped, _ref, _step, date, quoted, text
+from workbench.loaders.expressions import ZONE, Reading, Stepped, _ref, _step, date, quoted, text, to_utc
 
 _DAY = ("iso", "%m/%d/%Y")
 _STAGES = ("received", "dispatched", "en route", "arrived", "cleared", "closed")
@@ -18,14 +18,8 @@ def wall_time(wall: str, given: str, zone: str = ZONE) -> Reading:
         wall: SQL of the wall-clock time.
         given: SQL of the raw text it came from, null where nothing was given.
     """
-    at = f"timezone({quoted(zone)}, {wall})"
-    steps = ((_step(wall), wall), (_step(at), at))
-
-    def first(at: str, wall: str) -> str:
-        earlier = f"make_timestamptz(epoch_us({at}) - 3600000000)"
-        return f"(case when timezone({quoted(zone)}, {earlier}) = {wall} then {earlier} else {at} end)"
-
-    return Reading.of(first(at, wall), given, steps, first(_ref(steps[1][0]), _ref(steps[0][0])))
+    step = _step(wall)
+    return Reading.of(to_utc(wall, zone), given, ((step, wall),), to_utc(_ref(step), zone))
 
 
 def epoch_s(expr: str) -> Reading:

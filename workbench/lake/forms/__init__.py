@@ -64,8 +64,8 @@ def _into(file: Path, form: str, records: str, to: Path, take: Callable[[str], N
 
         (shapes.each_feature if form == "geojson" else shapes.each_shape)(file, crs, take)
     elif form == "osm":
-        from workbench.lake.forms import osm
+        from workbench.lake.forms.osm import unfold as unfold_streets
 
-        osm.unfold(file, records, to)
+        unfold_streets(file, records, to)
     else:
         raise BadInput(f"{file.name}: {form!r} is no form that is unfolded; those are {', '.join(UNFOLDED)}.")

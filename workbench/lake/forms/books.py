@@ -99,7 +99,7 @@ def _measured(name: str, data: bytes) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             size = sum(m.file_size for m in archive.infolist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, ValueError, RuntimeError) as error:
         raise BadInput(f"{name} is cut off or damaged ({error}); nothing was loaded. Fetch it again.") from error
     if size > LARGEST:
         raise BadInput(f"{name} swells to {size / 1e9:,.1f} GB when it is unpacked; nothing was loaded. Save it as CSV.")

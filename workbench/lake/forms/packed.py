@@ -125,12 +125,13 @@ class Unpacked(io.RawIOBase):
             member = self._only(self._archive)
             self._whole = member.file_size
             return self._archive.open(member)
-        except (*_DAMAGED, NotImplementedError, ValueError) as error:
-            if isinstance(error, BadInput):
-                raise
+        except BadInput:
+            raise
+        except (*_DAMAGED, ValueError) as error:
             raise self._damaged(error) from error
         except RuntimeError as error:
-            raise BadInput(f"{self._file.name} is protected with a password; unpack it and load what is in it.") from error
+            why = "is protected with a password" if "encrypted" in str(error) else f"is packed in a way that is not known here ({error})"
+            raise BadInput(f"{self._file.name} {why}; unpack it and load what is in it.") from error
 
     def _only(self, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         """The one file of data in an archive."""

@@ -239,7 +239,7 @@ def _zipped(file: Path) -> Parts:
             return {wanted[m.filename.casefold()]: archive.read(m) for m in members if m.filename.casefold() in wanted}
     except BadInput:
         raise
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError, struct.error) as error:
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, RuntimeError, struct.error) as error:
         raise BadInput(f"{file.name} is cut off, damaged or protected ({error}); nothing was loaded.") from error
 
 

@@ -1,0 +1,145 @@
+"""Who is asking, for which case and why: the Workbench object, the one gate that every access passes.
+
+A workbench is opened once with case, purpose and reason; table versions are pinned until ``refresh()``. Each access is written to the
+audit as intent, then done, then written as outcome. Frames come back as plain ``polars.DataFrame`` with canonical columns.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from workbench import agency as agencies
+from workbench import gate
+from workbench.errors import BadInput, NotFound
+from workbench.gate import Place, When
+from workbench.geo import Grid
+from workbench.oversight.audit import Person, current_user
+from workbench.schema import TABLES
+from workbench.session.facts import Facts
+
+if TYPE_CHECKING:
+    from workbench.intake.quality import Quality
+
+__all__ = ["Place", "When", "Workbench", "find_workspace", "open_workbench"]
+
+
+def open_workbench(path: str | Path | None = None, *, case: str | None = None, purpose: str | None = None, reason: str | None = None,
+                   versions: dict[str, int] | None = None, user: str | None = None) -> Workbench:
+    """Open a workspace and bind who is asking, for which case and why.
+
+    Args:
+        path: the workspace folder; None = the nearest parent of the working directory that holds agency.toml.
+        case, purpose, reason: needed before any plate or person is shown, e.g. case="2026-0142", purpose="investigation".
+        versions: table versions of an earlier basis, to see the same state again; None = the newest.
+        user: who asks; None = the operating system's user.
+
+    Raises:
+        NotFound: there is no workspace, or a version is not there.
+        BadInput: agency.toml has an error.
+    """
+    folder = find_workspace(path)
+    return Workbench(folder, Person(user or current_user(), case, purpose, reason), versions)
+
+
+def find_workspace(path: str | Path | None = None) -> Path:
+    """The folder of a workspace: the one given, or the nearest parent of the working directory that holds agency.toml.
+
+    Raises:
+        NotFound: there is none.
+    """
+    start = Path(path).expanduser().resolve() if path is not None else Path.cwd()
+    if path is not None:
+        if not (start / agencies.FILE).is_file():
+            raise NotFound(f"{path} is no workspace (it holds no {agencies.FILE}); make one with: workbench init {path} --sample")
+        return start
+    for folder in (start, *start.parents):
+        if (folder / agencies.FILE).is_file():
+            return folder
+    raise NotFound(f"No workspace found from {start} upwards; make one with: workbench init city --sample, then use -w city.")
+
+
+class Workbench(Facts):
+    """An opened workspace. Made by :func:`open_workbench`; see there."""
+
+    def bind(self, *, case: str, purpose: str, reason: str | None = None) -> Workbench:
+        """The same workspace and versions, bound to a case and purpose."""
+        return Workbench(self.path, Person(self.user, case, purpose, reason), self.versions)
+
+    # ------------------------------------------------------------------ where and when
+
+    @cached_property
+    def asof(self) -> datetime:
+        """The end of the local day of the latest incident (not later than when it was recorded), UTC; now when there is none."""
+        latest = self.lake.query("select max(started_at) v from incidents where started_at <= recorded_at", versions=self.versions)["v"][0]
+        return self.agency.end_of_day(latest) if latest is not None else datetime.now(UTC)
+
+    def offences(self) -> list[str]:
+        """The agency's offence groups."""
+        return list(self.agency.offence_groups)
+
+    def beats(self) -> list[str]:
+        """Beats: those of the map, else those recorded."""
+        if self.agency.beats:
+            return list(self.agency.beats)
+        return self.lake.query("select distinct beat v from incidents where beat is not null order by 1", versions=self.versions)["v"].to_list()
+
+    def areas(self) -> list[str]:
+        """Names that ``area=`` takes: all, districts, beats."""
+        return ["all", *self.agency.districts, *self.agency.beats] if self.agency.beats else ["all"] if self.agency.study_area is not None else []
+
+    def grid(self, cell: float = 250.0, area: Place | None = None) -> Grid:
+        """A grid over the study area (or a beat or district); without one, over where 99.8 % of the incidents lie.
+
+        Raises:
+            CannotTell: there is neither a study area nor an incident with a position.
+        """
+        return gate.grid(self.agency, self.lake, self.versions, cell, area)
+
+    def quality(self, name: str = "incidents") -> Quality:
+        """How far the rows of a table can be trusted, and what their faults would do to a hotspot map; see ``workbench.intake.quality``."""
+        from workbench.intake import quality
+
+        frame = self._frame(name, [], [])
+        area = self.agency.study_area
+        return quality.check(frame, name, zone=self.agency.zone, area=area, grid=self.grid() if area is not None else None)
+
+    # ------------------------------------------------------------------ search
+
+    def search(self, text: str, table: str = "incidents", start: When | None = None, end: When | None = None, *, most: int = 100) -> pl.DataFrame:
+        """Rows of a table that tell of some words in narrative, MO or wording, best first: key, at, score, column, snippet.
+
+        ``sliding door`` (both words), ``"kicked in"``, ``pry*``, ``garage | shed``, ``-vehicle``; see ``workbench.lake.words``.
+
+        Raises:
+            BadInput: nothing to look for. NotFound: the table is not searched. AccessRefused: it is personal and no case is bound.
+        """
+        from workbench.lake import words
+
+        with self.deed("search", table, text=text, start=str(start or ""), end=str(end or "")) as outcome:
+            self._need([table])
+            where, params = gate.between(self.agency, TABLES[table].time, start, end) if table in TABLES and TABLES[table].time else ([], [])
+            found = words.search(self.lake, table, self.versions, text, where=" and ".join(where), params=tuple(params), most=most)
+            outcome["rows"] = found.height
+        return found
+
+    def find(self, text: str, *, most: int = 40) -> pl.DataFrame:
+        """Cases, incidents and (with case and purpose) vehicles, people, phones and addresses that match a text.
+
+        Returns a frame kind, id ("<kind>:<key>"), label; nearest first: exact, then beginning with it, then holding it. O(rows of those tables).
+
+        Raises:
+            BadInput: fewer than two letters or digits.
+        """
+        wanted = text.strip()
+        if len(re.sub(r"\W", "", wanted)) < 2:
+            raise BadInput(f"{text!r} is too short to search; give at least two letters or digits of a number, plate, name, phone or address.")
+        with self.deed("search", "entities", text=wanted) as outcome:
+            found = gate.find(self.lake, self.versions, self.casebook, wanted, personal=bool(self.case and self.purpose), most=most)
+            outcome["rows"] = found.height
+        return found
