@@ -37,7 +37,11 @@ AREAS: dict[str, tuple[str, tuple[float, float, float, float]]] = {
 }
 
 BUILT: dict[str, tuple[str, str, str, str]] = {
-    "Crimes_-_2017.csv.gz": ("chicago", "incidents", "chicago", """
+    "Crimes_-_2017.csv.gz": (
+        "chicago",
+        "incidents",
+        "chicago",
+        """
         incident_id = ID
         report_number = Case Number
         started_at = Date
@@ -51,8 +55,13 @@ BUILT: dict[str, tuple[str, str, str, str]] = {
         district = District
         arrest = Arrest
         domestic = Domestic
-        revised_at = Updated On"""),
-    "chicago_crimes.csv": ("samples", "incidents", "chicago", """
+        revised_at = Updated On""",
+    ),
+    "chicago_crimes.csv": (
+        "samples",
+        "incidents",
+        "chicago",
+        """
         incident_id = id
         report_number = case_number
         started_at = date
@@ -66,8 +75,13 @@ BUILT: dict[str, tuple[str, str, str, str]] = {
         district = district
         arrest = arrest
         domestic = domestic
-        revised_at = updated_on"""),
-    "nypd_complaints_historic.csv": ("samples", "incidents", "newyork", """
+        revised_at = updated_on""",
+    ),
+    "nypd_complaints_historic.csv": (
+        "samples",
+        "incidents",
+        "newyork",
+        """
         incident_id = cmplnt_num
         started_at = cmplnt_fr_dt + cmplnt_fr_tm
         ended_at = cmplnt_to_dt + cmplnt_to_tm
@@ -79,14 +93,24 @@ BUILT: dict[str, tuple[str, str, str, str]] = {
         premise = prem_typ_desc | loc_of_occur_desc
         place = longitude + latitude | x_coord_cd + y_coord_cd
         district = boro_nm | addr_pct_cd
-        beat? = addr_pct_cd"""),
-    "san_francisco_police_calls.csv": ("samples", "calls", "sanfrancisco", """
+        beat? = addr_pct_cd""",
+    ),
+    "san_francisco_police_calls.csv": (
+        "samples",
+        "calls",
+        "sanfrancisco",
+        """
         call_id = crime_id
         call_type = original_crimetype_name
         received_at = call_dttm | call_date + call_time
         disposition = disposition
-        address = address"""),
-    "lapd_crime_2014.csv": ("samples", "incidents", "losangeles", """
+        address = address""",
+    ),
+    "lapd_crime_2014.csv": (
+        "samples",
+        "incidents",
+        "losangeles",
+        """
         incident_id = dr_no
         report_number? = dr_no
         started_at = date_occ + time_occ
@@ -96,8 +120,13 @@ BUILT: dict[str, tuple[str, str, str, str]] = {
         address = location | location + cross_street
         beat = rd
         district = area_name | area
-        status = status_desc | status"""),
-    "new_orleans_calls_for_service_2017.csv": ("samples", "calls", "neworleans", """
+        status = status_desc | status""",
+    ),
+    "new_orleans_calls_for_service_2017.csv": (
+        "samples",
+        "calls",
+        "neworleans",
+        """
         call_id = nopd_item
         call_type = typetext | type_
         initial_type = initialtypetext | initialtype
@@ -113,8 +142,13 @@ BUILT: dict[str, tuple[str, str, str, str]] = {
         address = block_address
         beat = beat
         category? = type_
-        district = policedistrict"""),
-    "seattle_911_response.csv": ("samples", "calls", "seattle", """
+        district = policedistrict""",
+    ),
+    "seattle_911_response.csv": (
+        "samples",
+        "calls",
+        "seattle",
+        """
         call_id = cad_event_number | cad_cdw_id
         call_type = event_clearance_description
         initial_type = initial_type_description
@@ -127,16 +161,26 @@ BUILT: dict[str, tuple[str, str, str, str]] = {
         address = hundred_block_location
         place = longitude + latitude
         beat = zone_beat
-        district = district_sector"""),
-    "spd_alpr_2021-10-01_to_05.csv.gz": ("seattle_lpr", "reads", "seattle", """
+        district = district_sector""",
+    ),
+    "spd_alpr_2021-10-01_to_05.csv.gz": (
+        "seattle_lpr",
+        "reads",
+        "seattle",
+        """
         read_id = (made)
         plate = plate_hash
         plate_raw = plate_hash
         reader = device
         read_at = dt
         address = address
-        place = lon + lat"""),
-    "Crime_Incidents_in_2024_partial.csv.gz": ("dc", "incidents", "dc", """
+        place = lon + lat""",
+    ),
+    "Crime_Incidents_in_2024_partial.csv.gz": (
+        "dc",
+        "incidents",
+        "dc",
+        """
         incident_id = CCN
         report_number? = CCN
         started_at = START_DATE
@@ -147,8 +191,13 @@ BUILT: dict[str, tuple[str, str, str, str]] = {
         address = BLOCK
         place = X + Y | LONGITUDE + LATITUDE | XBLOCK + YBLOCK
         beat = PSA
-        district = DISTRICT"""),
-    "Wilmington_ShotspotterCAD_calls.csv": ("cad_other", "calls", "wilmington", """
+        district = DISTRICT""",
+    ),
+    "Wilmington_ShotspotterCAD_calls.csv": (
+        "cad_other",
+        "calls",
+        "wilmington",
+        """
         call_id = (made)
         call_type = nature
         received_at = calltime
@@ -162,24 +211,39 @@ BUILT: dict[str, tuple[str, str, str, str]] = {
         report_number = reptaken
         address = street
         narrative = notes
-        place = Longitude + Latitude | geox + geoy"""),
-    "OakShots_latlong.csv": ("gunshots", "gunshots", "oakland", """
+        place = Longitude + Latitude | geox + geoy""",
+    ),
+    "OakShots_latlong.csv": (
+        "gunshots",
+        "gunshots",
+        "oakland",
+        """
         gunshot_id = CAD_ | OBJECTID
         call_id? = CAD_
         fired_at = DATE___TIM
         kind = DESCRIPTIO | CALL_ID
         address = ADDRESS
         place = XCOORD + YCOORD | Xrough + Yrough
-        beat = BEAT"""),
-    "Red_Light_Camera_Locations.csv": ("chicago", "cameras", "chicago", """
+        beat = BEAT""",
+    ),
+    "Red_Light_Camera_Locations.csv": (
+        "chicago",
+        "cameras",
+        "chicago",
+        """
         camera_id = (made) | INTERSECTION
         kind = (fixed)
         name = INTERSECTION
         address? = INTERSECTION
         place = LONGITUDE + LATITUDE | LOCATION
         approaches = FIRST APPROACH + SECOND APPROACH + THIRD APPROACH
-        active_from = GO LIVE DATE"""),
-    "sapd_2023-05.csv.gz": ("sanantonio_cad", "calls", "sanantonio", """
+        active_from = GO LIVE DATE""",
+    ),
+    "sapd_2023-05.csv.gz": (
+        "sanantonio_cad",
+        "calls",
+        "sanantonio",
+        """
         call_id = IncidentNumber
         call_type = ProblemType
         category = Category
@@ -187,8 +251,13 @@ BUILT: dict[str, tuple[str, str, str, str]] = {
         address = Address
         place = LON + LAT
         beat = PatrolDistrict
-        district = Substation"""),
-    "january2017.csv.gz": ("stlouis/raw/2017", "incidents", "stlouis", """
+        district = Substation""",
+    ),
+    "january2017.csv.gz": (
+        "stlouis/raw/2017",
+        "incidents",
+        "stlouis",
+        """
         incident_id = Complaint
         report_number? = Complaint
         started_at = DateOccur
@@ -199,11 +268,16 @@ BUILT: dict[str, tuple[str, str, str, str]] = {
         place = XCoord + YCoord
         district = District
         narrative? = LocationComment
-        unfounded? = FlagUnfounded"""),
+        unfounded? = FlagUnfounded""",
+    ),
 }
 
 HELD: dict[str, tuple[str, str, str, str]] = {
-    "Crime_Incidents_in_2018_partial.csv.gz": ("dc", "incidents", "dc", """
+    "Crime_Incidents_in_2018_partial.csv.gz": (
+        "dc",
+        "incidents",
+        "dc",
+        """
         incident_id = CCN
         report_number? = CCN
         started_at = START_DATE
@@ -214,16 +288,26 @@ HELD: dict[str, tuple[str, str, str, str]] = {
         address = BLOCK
         place = X + Y | LONGITUDE + LATITUDE | XBLOCK + YBLOCK
         beat = PSA
-        district = DISTRICT"""),
-    "austin_incident_extract.csv": ("samples", "incidents", "austin", """
+        district = DISTRICT""",
+    ),
+    "austin_incident_extract.csv": (
+        "samples",
+        "incidents",
+        "austin",
+        """
         incident_id = incident_report_number
         report_number? = incident_report_number
         started_at = date + time
         offence = crime_type
         premise = location_type
         address = address
-        place = longitude + latitude"""),
-    "hartford_police_calls.csv": ("samples", "calls", "hartford", """
+        place = longitude + latitude""",
+    ),
+    "hartford_police_calls.csv": (
+        "samples",
+        "calls",
+        "hartford",
+        """
         call_id = apno
         call_type = description_1
         received_at = date + time_24hr
@@ -233,23 +317,38 @@ HELD: dict[str, tuple[str, str, str, str]] = {
         priority = priority
         district? = neighborhood
         narrative? = description_2
-        category? = description_2"""),
-    "honolulu_incidents.csv": ("samples", "incidents", "honolulu", """
+        category? = description_2""",
+    ),
+    "honolulu_incidents.csv": (
+        "samples",
+        "incidents",
+        "honolulu",
+        """
         incident_id = kilonbr | objectid | cmid
         report_number? = kilonbr
         started_at = date
         offence = type
         address = blockaddress
-        status = status"""),
-    "lapd_calls_2015.csv": ("samples", "calls", "losangeles", """
+        status = status""",
+    ),
+    "lapd_calls_2015.csv": (
+        "samples",
+        "calls",
+        "losangeles",
+        """
         call_id = incident_number
         call_type = call_type_text
         category? = call_type_code
         received_at = dispatch_date + dispatch_time
         dispatched_at = dispatch_date + dispatch_time
         beat = rpt_dist
-        district = area_occ"""),
-    "montgomery_county_crime.csv": ("samples", "incidents", "montgomery_md", """
+        district = area_occ""",
+    ),
+    "montgomery_county_crime.csv": (
+        "samples",
+        "incidents",
+        "montgomery_md",
+        """
         incident_id = incident_id
         report_number = case_number
         started_at = start_date
@@ -260,15 +359,25 @@ HELD: dict[str, tuple[str, str, str, str]] = {
         premise = place
         address = location
         beat = beat
-        district = district | police_district_number"""),
-    "rockford_dispatch.csv": ("samples", "calls", "rockford", """
+        district = district | police_district_number""",
+    ),
+    "rockford_dispatch.csv": (
+        "samples",
+        "calls",
+        "rockford",
+        """
         call_id = event_number
         call_type = incident_type
         received_at = dispatch_datetime | dispatch_date + dispatch_time
         dispatched_at = dispatch_datetime | dispatch_date + dispatch_time
         address = full_address
-        beat = reporting_district"""),
-    "san_francisco_incidents_2003_2018.csv": ("samples", "incidents", "sanfrancisco", """
+        beat = reporting_district""",
+    ),
+    "san_francisco_incidents_2003_2018.csv": (
+        "samples",
+        "incidents",
+        "sanfrancisco",
+        """
         incident_id = pdid | incidntnum
         report_number = incidntnum
         started_at = date + time
@@ -277,8 +386,13 @@ HELD: dict[str, tuple[str, str, str, str]] = {
         address = address
         place = x + y
         district = pddistrict
-        status = resolution"""),
-    "santa_rosa_calls.csv": ("samples", "calls", "santarosa", """
+        status = resolution""",
+    ),
+    "santa_rosa_calls.csv": (
+        "samples",
+        "calls",
+        "santarosa",
+        """
         call_id = event_num | id
         call_type = nature_description | nature_code
         category? = nature_code
@@ -288,8 +402,13 @@ HELD: dict[str, tuple[str, str, str, str]] = {
         disposition = disposition | disposition_code
         report_number = incident_num
         address = location
-        beat = beat_zone"""),
-    "seattle_police_report_incident.csv": ("samples", "incidents", "seattle", """
+        beat = beat_zone""",
+    ),
+    "seattle_police_report_incident.csv": (
+        "samples",
+        "incidents",
+        "seattle",
+        """
         incident_id = rms_cdw_id | general_offense_number
         report_number = general_offense_number
         started_at = occurred_date_or_date_range_start
@@ -301,16 +420,26 @@ HELD: dict[str, tuple[str, str, str, str]] = {
         address = hundred_block_location
         place = longitude + latitude
         beat = zone_beat
-        district = district_sector"""),
-    "montgomery_pa_911.csv.gz": ("cad_other", "calls", "montgomery_pa", """
+        district = district_sector""",
+    ),
+    "montgomery_pa_911.csv.gz": (
+        "cad_other",
+        "calls",
+        "montgomery_pa",
+        """
         call_id = (made)
         call_type = title
         received_at = timeStamp
         address = addr
         place = lng + lat
         narrative = desc
-        district? = twp"""),
-    "nashville_calls_2024.csv.gz": ("cad_other", "calls", "nashville", """
+        district? = twp""",
+    ),
+    "nashville_calls_2024.csv.gz": (
+        "cad_other",
+        "calls",
+        "nashville",
+        """
         call_id = Event Number
         call_type = Tencode Description | Tencode
         category? = Tencode Suffix Description | Tencode | Tencode Suffix
@@ -321,16 +450,26 @@ HELD: dict[str, tuple[str, str, str, str]] = {
         address = Block + Street Name
         place = Longitude + Latitude
         beat = Zone | RPA
-        district = Sector"""),
-    "sandiego_pd_calls_for_service_2023_datasd.csv.gz": ("cad_other", "calls", "sandiego", """
+        district = Sector""",
+    ),
+    "sandiego_pd_calls_for_service_2023_datasd.csv.gz": (
+        "cad_other",
+        "calls",
+        "sandiego",
+        """
         call_id = incident_num
         call_type = call_type
         received_at = date_time
         priority = priority
         disposition = disposition
         address = address_number_primary + address_dir_primary + address_road_primary + address_sfx_primary
-        beat = beat"""),
-    "San_Francisco_ShotSpotter.csv": ("gunshots", "gunshots", "sanfrancisco", """
+        beat = beat""",
+    ),
+    "San_Francisco_ShotSpotter.csv": (
+        "gunshots",
+        "gunshots",
+        "sanfrancisco",
+        """
         gunshot_id = ID
         fired_at = Date + Time
         kind = Type
@@ -338,42 +477,72 @@ HELD: dict[str, tuple[str, str, str, str]] = {
         disposition = DISPO
         address = returned address
         place = Longitude + Latitude
-        beat = Beat"""),
-    "dc_shotspotter_incidents_2006_2013.csv.gz": ("gunshots", "gunshots", "dc", """
+        beat = Beat""",
+    ),
+    "dc_shotspotter_incidents_2006_2013.csv.gz": (
+        "gunshots",
+        "gunshots",
+        "dc",
+        """
         gunshot_id = Incident ID
         fired_at = Date Time
         kind = Type
         place = Longitude-100meter + Latitude-100meter
-        district = Coverage Area"""),
-    "st_louis_data.csv": ("gunshots", "gunshots", "stlouis", """
+        district = Coverage Area""",
+    ),
+    "st_louis_data.csv": (
+        "gunshots",
+        "gunshots",
+        "stlouis",
+        """
         gunshot_id = (made)
         fired_at = Date
         time_precision = (fixed)
         kind = Type
-        place = Longitude + Latitude"""),
-    "Speed_Camera_Locations.csv": ("chicago", "cameras", "chicago", """
+        place = Longitude + Latitude""",
+    ),
+    "Speed_Camera_Locations.csv": (
+        "chicago",
+        "cameras",
+        "chicago",
+        """
         camera_id = ID | LOCATION ID
         kind = (fixed)
         name? = ADDRESS | LOCATION ID
         address = ADDRESS
         place = LONGITUDE + LATITUDE | LOCATION
         approaches = FIRST APPROACH + SECOND APPROACH
-        active_from = GO-LIVE DATE"""),
-    "cincinnati_burglary.csv.gz": ("incident_samples", "incidents", "cincinnati", """
+        active_from = GO-LIVE DATE""",
+    ),
+    "cincinnati_burglary.csv.gz": (
+        "incident_samples",
+        "incidents",
+        "cincinnati",
+        """
         incident_id = incident_no | (made)
         report_number? = incident_no
         started_at = offense_date
         offence = offense
         time_precision? = (fixed)
-        place = longitude + latitude"""),
-    "vancouver_thefts.csv.gz": ("incident_samples", "incidents", "vancouver", """
+        place = longitude + latitude""",
+    ),
+    "vancouver_thefts.csv.gz": (
+        "incident_samples",
+        "incidents",
+        "vancouver",
+        """
         incident_id = (made)
         started_at = YEAR + MONTH + DAY + HOUR + MINUTE
         offence = TYPE
         address = HUNDRED_BLOCK
         district? = NEIGHBOURHOOD
-        place = X + Y"""),
-    "2017-07-west-yorkshire-street.csv.gz": ("uk", "incidents", "yorkshire", """
+        place = X + Y""",
+    ),
+    "2017-07-west-yorkshire-street.csv.gz": (
+        "uk",
+        "incidents",
+        "yorkshire",
+        """
         incident_id = Crime ID | (made)
         report_number? = Crime ID
         started_at = Month
@@ -384,37 +553,67 @@ HELD: dict[str, tuple[str, str, str, str]] = {
         status = Last outcome category
         beat? = LSOA name | LSOA code
         narrative? = Context
-        district? = LSOA name | Falls within | Reported by"""),
-    "san_francisco_robbery.csv": ("incident_samples", "incidents", "sanfrancisco", """
+        district? = LSOA name | Falls within | Reported by""",
+    ),
+    "san_francisco_robbery.csv": (
+        "incident_samples",
+        "incidents",
+        "sanfrancisco",
+        """
         incident_id = uid
         started_at = date_time
         offence = offense_type
-        place = longitude + latitude"""),
-    "nyc_shootings.csv": ("incident_samples", "incidents", "newyork", """
+        place = longitude + latitude""",
+    ),
+    "nyc_shootings.csv": (
+        "incident_samples",
+        "incidents",
+        "newyork",
+        """
         incident_id = incident_key
         report_number? = incident_key
         started_at = occur_date
         time_precision = (fixed)
         district = boro
-        place = longitude + latitude"""),
-    "aoristic_NYburg.csv": ("incident_samples", "incidents", "newyork", """
+        place = longitude + latitude""",
+    ),
+    "aoristic_NYburg.csv": (
+        "incident_samples",
+        "incidents",
+        "newyork",
+        """
         incident_id = (made)
         started_at = CMPLNT_FR_DT + CMPLNT_FR_TM
         ended_at = CMPLNT_TO_DT + CMPLNT_TO_TM
-        place = X_COORD_CD + Y_COORD_CD"""),
-    "aoristic_dcburglaries.csv": ("dc", "incidents", "dc", """
+        place = X_COORD_CD + Y_COORD_CD""",
+    ),
+    "aoristic_dcburglaries.csv": (
+        "dc",
+        "incidents",
+        "dc",
+        """
         incident_id = (made)
         started_at = StartDateTime
         ended_at = EndDateTime
-        place = X + Y"""),
-    "lancashire_asb.tab.gz": ("incident_samples", "incidents", "lancashire", """
+        place = X + Y""",
+    ),
+    "lancashire_asb.tab.gz": (
+        "incident_samples",
+        "incidents",
+        "lancashire",
+        """
         incident_id = (made)
         started_at = month
         time_precision = (fixed)
         address = location
         beat? = lsoa_code
-        place = longitude + latitude"""),
-    "may2017.csv": ("stlouis/raw/2017", "incidents", "stlouis", """
+        place = longitude + latitude""",
+    ),
+    "may2017.csv": (
+        "stlouis/raw/2017",
+        "incidents",
+        "stlouis",
+        """
         incident_id = Complaint
         report_number? = Complaint
         started_at = Date Occur
@@ -428,5 +627,6 @@ HELD: dict[str, tuple[str, str, str, str]] = {
         reported_at? = ILeads Add
         revised_at? = ILeads Approve | ILeads Add | Date Crime Coded
         narrative? = Location Comment
-        unfounded? = Flag-Unfounded"""),
+        unfounded? = Flag-Unfounded""",
+    ),
 }

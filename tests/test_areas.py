@@ -45,7 +45,8 @@ def telling(polygons: list[Polygon], rng: np.random.Generator) -> Points:
     """Corners, middles of edges, points level with corners, and points anywhere."""
     corners = np.vstack([r for p in polygons for r in p.rings])
     middles = np.vstack([(r[1:] + r[:-1]) / 2 for p in polygons for r in p.rings])
-    low, high = corners.min(axis=0) - 1, corners.max(axis=0) + 1
+    room = np.maximum(np.ptp(corners, axis=0), 1e-12) / 8
+    low, high = corners.min(axis=0) - room, corners.max(axis=0) + room
     level = np.column_stack([rng.uniform(low[0], high[0], 20), rng.choice(corners[:, 1], 20)])
     above = np.column_stack([rng.choice(corners[:, 0], 20), rng.uniform(low[1], high[1], 20)])
     return np.vstack([corners, middles, level, above, rng.uniform(low, high, (40, 2))])
@@ -58,12 +59,12 @@ def agree(polygons: list[Polygon], points: Points, side: int) -> None:
     assert list(zip(*(a.tolist() for a in Areas(polygons, side=side).locate_all(*points.T)), strict=True)) == pairs
 
 
-@given(st.integers(0, 2**32), st.sampled_from([1.0, 0.1, 1e-3, 1 / 3]), st.sampled_from([8, 64, 300]))
+@given(st.integers(0, 2**32), st.sampled_from([1.0, 0.1, 1e-3, 1 / 3, 1e-13]), st.sampled_from([0.0, -87.6]), st.sampled_from([8, 64, 300]))
 @settings(max_examples=40, deadline=None)
-def test_any_polygons_corners_and_edges_are_answered_as_exact_arithmetic_answers_them(seed: int, scale: float, side: int) -> None:
-    """Overlapping, self-crossing, with corners on one another's edges."""
+def test_any_polygons_corners_and_edges_are_answered_as_exact_arithmetic_answers_them(seed: int, scale: float, shift: float, side: int) -> None:
+    """Overlapping, self-crossing, with corners on one another's edges; also some that are hardly larger than numbers can be told apart."""
     rng = np.random.default_rng(seed)
-    polygons = [ring(*map(tuple, rng.integers(0, 9, (int(rng.integers(3, 9)), 2)) * scale)) for _ in range(int(rng.integers(1, 7)))]
+    polygons = [ring(*map(tuple, shift + rng.integers(0, 9, (int(rng.integers(3, 9)), 2)) * scale)) for _ in range(int(rng.integers(1, 7)))]
     agree(polygons, telling(polygons, rng), side)
 
 

@@ -103,14 +103,14 @@ def load(folder: Path, source: Source, file: Path, *, user: str | None = None, p
     return report
 
 
+#: Samples that are loaded first, in this order; the others follow by name.
+_FIRST = ("sample_incidents", "sample_calls", "sample_people", "sample_hotlist", "sample_reads")
+
+
 def sample_files() -> list[tuple[str, Path]]:
     """The made-up city's data files with the source that reads each, in loading order."""
-    samples = bundle.folder("samples")
-    found = []
-    for name in ("sample_incidents", "sample_calls", "sample_people", "sample_hotlist", "sample_reads"):
-        files = sorted(p for p in samples.glob(f"{name}.*") if p.suffix != ".py")
-        found += [(name, files[0])] if files else []
-    return found
+    files = {p.name.split(".")[0]: p for p in sorted(bundle.folder("samples").glob("sample_*"))}
+    return [(name, files[name]) for name in sorted(files, key=lambda n: (_FIRST.index(n) if n in _FIRST else len(_FIRST), n))]
 
 
 def load_sample(folder: Path, *, progress: Callable[[str, float], None] | None = None) -> list[LoadReport]:

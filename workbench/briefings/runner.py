@@ -95,6 +95,8 @@ def run(workbench: Workbench, template: str, given: Mapping[str, Any] | None = N
         with _staging(folder, template) as scratch:
             executed = _execute(source, scratch, declared.plain(values), workbench.path, progress, folder / f"{stem}.failed.ipynb")
             files = _write(executed, scratch, folder, stem, values, made_at, source.parent)
+        if workbench.versions:  # what it rests on stays readable, whatever is cleared away later
+            workbench.lake.pin(dict(values.get("versions") or workbench.versions), f"briefing {files.pdf.name}", workbench.user)
         outcome.update(run_id=files.run_id, file=files.pdf.name)
     if progress:
         progress(template, 1.0)

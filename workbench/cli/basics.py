@@ -131,6 +131,8 @@ def _status(args: argparse.Namespace) -> None:
     last = city.batches().sort("recorded_at", descending=True).head(5)
     for row in last.iter_rows(named=True):
         print(f"  loaded {row['recorded_at']:%Y-%m-%d %H:%M} UTC  {row['source']}  {row['file']}: {row['added']:,} added, {row['rejected']:,} rejected")
+    for sentence in city.warnings():
+        print(f"  warning: {sentence}")
     print(f"  audit: {city.audit.verify()[1]}")
 
 

@@ -68,8 +68,11 @@ def _preview(proposal: Proposal, rows: int) -> tuple[Preview | None, str]:
 def _show(proposal: Proposal, preview: Preview | None, problem: str) -> None:
     sample = proposal.sample
     all_ = "all" if sample.whole else "a sample of"
-    print(f"{proposal.file.name}: {sample.form}" + (f" parted by {_named(sample.delimiter)}, {sample.encoding}" if sample.form == "csv" else "")
-          + f", {len(sample.columns)} columns, {all_} {sample.rows:,} rows looked at.")
+    print(
+        f"{proposal.file.name}: {sample.form}"
+        + (f" parted by {_named(sample.delimiter)}, {sample.encoding}" if sample.form == "csv" else "")
+        + f", {len(sample.columns)} columns, {all_} {sample.rows:,} rows looked at."
+    )
     print(f"Table: {proposal.table}" + (f" - {proposal.table_reason}" if proposal.table_reason else "") + f"\nTime zone of its wall clocks: {proposal.zone}\n")
     wide = max(40, shutil.get_terminal_size((150, 40)).columns)
     left = max(len(c.column) for c in proposal.columns)
@@ -122,10 +125,22 @@ def _named(delimiter: str) -> str:
 
 def _json(proposal: Proposal, preview: Preview | None, problem: str, saved: Path | None) -> dict[str, Any]:
     return {
-        "name": proposal.name, "file": str(proposal.file), "table": proposal.table, "table_reason": proposal.table_reason, "zone": proposal.zone,
-        "form": proposal.sample.form, "delimiter": proposal.sample.delimiter, "encoding": proposal.sample.encoding, "rows_looked_at": proposal.sample.rows,
-        "columns": [{"column": c.column, "expression": c.expression, "raw": list(c.raw), "confidence": c.confidence, "reason": c.reason, "runner_up": c.runner_up}
-                    for c in proposal.columns],
-        "doubts": list(proposal.doubts), "not_taken": list(proposal.unused), "problem": problem, "written": str(saved) if saved else None,
+        "name": proposal.name,
+        "file": str(proposal.file),
+        "table": proposal.table,
+        "table_reason": proposal.table_reason,
+        "zone": proposal.zone,
+        "form": proposal.sample.form,
+        "delimiter": proposal.sample.delimiter,
+        "encoding": proposal.sample.encoding,
+        "rows_looked_at": proposal.sample.rows,
+        "columns": [
+            {"column": c.column, "expression": c.expression, "raw": list(c.raw), "confidence": c.confidence, "reason": c.reason, "runner_up": c.runner_up}
+            for c in proposal.columns
+        ],
+        "doubts": list(proposal.doubts),
+        "not_taken": list(proposal.unused),
+        "problem": problem,
+        "written": str(saved) if saved else None,
         "preview": None if preview is None else {"read": preview.read, "rejected": preview.rejected, "rows": preview.rows.to_dicts()},
     }

@@ -72,8 +72,8 @@ class Areas:
         x1, y1, x2, y2, owner = _segments(polygons)
         west, east = (float(x1.min()), float(x1.max())) if len(x1) else (0.0, 1.0)
         south, north = (float(y1.min()), float(y1.max())) if len(y1) else (0.0, 1.0)
-        self._sx, self._sy = (self.side - 4) / (east - west or 1.0), (self.side - 4) / (north - south or 1.0)
-        self._x0, self._y0 = west - 2 / self._sx, south - 2 / self._sy
+        wide, high = _cell(west, east, self.side), _cell(south, north, self.side)
+        self._sx, self._sy, self._x0, self._y0 = 1 / wide, 1 / high, west - 2 * wide, south - 2 * high
         u1, u2 = (x1 - self._x0) * self._sx, (x2 - self._x0) * self._sx
         v1, v2 = (y1 - self._y0) * self._sy, (y2 - self._y0) * self._sy
         self._rows = Strips.of(x1, y1, x2, y2, owner, _span(v1, v2), self.count, north=False)
@@ -259,6 +259,11 @@ class _Table:
         out = self.otherwise[border]
         out[point[inside]] = self.candidates[at[inside]]  # the first candidate comes last here and stays
         return out
+
+
+def _cell(low: float, high: float, side: int) -> float:
+    """Degrees of a cell, so that a rim of two cells is left around low to high: never finer than numbers of that size can be told apart."""
+    return max((high - low) / (side - 4), 8 * float(np.spacing(max(abs(low), abs(high)))), 1e-290)
 
 
 def _span(one: Floats, other: Floats) -> tuple[Ints, Ints]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from workbench.loaders.expressions import column
 
 #: Name of the source that such batches are of.
 SOURCE = "geocoder"
+#: How the folder's name begins in which a batch is written; one as old as this (seconds) was left by a run that was killed.
+_WORK, _OLD = ".geocoded-", 6 * 3600
 
 
 def tables() -> list[str]:
@@ -62,7 +65,8 @@ def run(lake: Lake, table: str, *, asker: Geocoder | None = None, user: str = ""
     placed = filled.filter(pl.col("lon").is_not_null() & pl.col("place_basis").is_not_null()).select(list(schema.table(table).columns))
     if dry or not placed.height:
         return report, None
-    work = Path(tempfile.mkdtemp(prefix=".geocoded-", dir=lake.path.parent))
+    _clear(lake.path.parent)
+    work = Path(tempfile.mkdtemp(prefix=_WORK, dir=lake.path.parent))
     try:
         file = work / f"geocoded-{table}.parquet"
         lists = [n for n, kind in placed.schema.items() if isinstance(kind, pl.List)]
@@ -84,3 +88,9 @@ def source(table: str) -> Source:
 
     part = Part(table, {n: same(n, c.type) for n, c in columns.items()})
     return Source(name=SOURCE, title=f"positions of {table} looked up in the workspace's streets", parts=(part,), columns=tuple(columns), formats=("parquet",))
+
+
+def _clear(folder: Path) -> None:
+    for left in folder.glob(f"{_WORK}*"):
+        if time.time() - left.stat().st_mtime > _OLD:
+            shutil.rmtree(left, ignore_errors=True)

@@ -33,8 +33,26 @@ if TYPE_CHECKING:
     from workbench.agency import Agency
 
 #: Tables that a file is held against where none is named, by how often exports of them are met.
-TABLES = ("incidents", "calls", "reads", "hotlist", "gunshots", "cameras", "units", "arrests", "people", "vehicles", "people_counts", "casings", "recoveries", "interviews",
-          "warrants", "posts", "closures", "events")
+TABLES = (
+    "incidents",
+    "calls",
+    "reads",
+    "hotlist",
+    "gunshots",
+    "cameras",
+    "units",
+    "arrests",
+    "people",
+    "vehicles",
+    "people_counts",
+    "casings",
+    "recoveries",
+    "interviews",
+    "warrants",
+    "posts",
+    "closures",
+    "events",
+)
 
 
 @dataclass(frozen=True)
@@ -79,18 +97,36 @@ class Proposal:
         """As a mapping file holds it."""
         s = self.sample
         flexible = s.form in ("json", "ndjson", "xml", "geojson")
-        needed = {r for c in self.columns if c.column in schema.table(self.table).columns and schema.table(self.table).columns[c.column].required for r in c.raw}
+        needed = {
+            r for c in self.columns if c.column in schema.table(self.table).columns and schema.table(self.table).columns[c.column].required for r in c.raw
+        }
         used = [r for c in self.columns for r in c.raw]
         tops = {r: _top(s.written.get(r, "")) or r for r in used}
         optional = tuple(dict.fromkeys(tops[r] for r in used if r not in needed and tops[r] not in {tops[n] for n in needed})) if flexible else ()
-        head = [f"How {s.file.name} becomes rows of {self.table}: proposed by `workbench map`. Edit it, then load with:",
-                f"    workbench load {self.name} {s.file.name}", "Each line: canonical column = what it is made of. The functions are explained in docs/mapping.md."]
+        head = [
+            f"How {s.file.name} becomes rows of {self.table}: proposed by `workbench map`. Edit it, then load with:",
+            f"    workbench load {self.name} {s.file.name}",
+            "Each line: canonical column = what it is made of. The functions are explained in docs/mapping.md.",
+        ]
         if self.doubts:
             head += ["", "DOUBTS - settle these first:", *(f"  {i}. {d}" for i, d in enumerate(self.doubts, 1))]
         return Written(
-            name=self.name, table=self.table, columns={c.column: c.expression for c in self.columns}, title=f"{self.table} from {s.file.name}", zone=self.zone,
-            formats=(s.form,), delimiter=s.delimiter, encoding="", records=s.records, optional=optional,
-            lookups=dict(self.lookups), asks=dict(self.asks), comments={c.column: c.comment() for c in self.columns}, head=tuple(head), unused=self.unused)
+            name=self.name,
+            table=self.table,
+            columns={c.column: c.expression for c in self.columns},
+            title=f"{self.table} from {s.file.name}",
+            zone=self.zone,
+            formats=(s.form,),
+            delimiter=s.delimiter,
+            encoding="",
+            records=s.records,
+            optional=optional,
+            lookups=dict(self.lookups),
+            asks=dict(self.asks),
+            comments={c.column: c.comment() for c in self.columns},
+            head=tuple(head),
+            unused=self.unused,
+        )
 
     def source(self) -> Source:
         """The source that would be loaded.
@@ -126,7 +162,11 @@ class Proposal:
             return {" + ".join(s.raw): s.expression for s in self.spots if s.expression != "nothing"}
         shape = schema.table(self.table)
         ranked = sorted(self.units, key=lambda u: -propose_match.fit(u, column, shape) * (0.2 + u.score(self.table, column)))
-        made = ((" + ".join(u.raw), propose_express.express(shape, column, Match(column, u, 1.0, 1.0, ""))) for u in ranked if propose_match.fit(u, column, shape) > 0)
+        made = (
+            (" + ".join(u.raw), propose_express.express(shape, column, Match(column, u, 1.0, 1.0, "")))
+            for u in ranked
+            if propose_match.fit(u, column, shape) > 0
+        )
         return {raw: m[0] for raw, m in made if m is not None}
 
     def save(self, workspace: Path, *, force: bool = False) -> Path:
@@ -162,14 +202,21 @@ class Proposal:
     @cached_property
     def frame(self) -> pl.DataFrame:
         """The proposal as a table: column, made of, sure, why, else."""
-        return pl.DataFrame({
-            "column": [c.column for c in self.columns], "from": [" + ".join(c.raw) or "(all rows alike)" for c in self.columns],
-            "sure": [c.confidence for c in self.columns], "expression": [c.expression for c in self.columns],
-            "why": [c.reason for c in self.columns], "else": [c.runner_up for c in self.columns]})
+        return pl.DataFrame(
+            {
+                "column": [c.column for c in self.columns],
+                "from": [" + ".join(c.raw) or "(all rows alike)" for c in self.columns],
+                "sure": [c.confidence for c in self.columns],
+                "expression": [c.expression for c in self.columns],
+                "why": [c.reason for c in self.columns],
+                "else": [c.runner_up for c in self.columns],
+            }
+        )
 
 
-def propose(path: str | Path, table: str | None = None, *, agency: Agency | None = None, zone: str | None = None, name: str | None = None,
-            records: str | None = None) -> Proposal:
+def propose(
+    path: str | Path, table: str | None = None, *, agency: Agency | None = None, zone: str | None = None, name: str | None = None, records: str | None = None
+) -> Proposal:
     """Propose a mapping for a file.
 
     Args:
@@ -209,8 +256,21 @@ def propose(path: str | Path, table: str | None = None, *, agency: Agency | None
     settled = propose_rules.settle(shape, matches, left, found, spot, zone, _stem(path))
     used = {r for c in settled.columns for r in c.raw}
     unused = tuple(n for n in found if n not in used and not (n.count(".") and n.split(".")[0] in used))
-    return Proposal(name or _stem(path), Path(path), table, zone, settled.columns, tuple(dict.fromkeys([*doubts, *settled.doubts])), unused, sample,
-                    settled.lookups, settled.asks, reason, tuple(units), tuple(spots))
+    return Proposal(
+        name or _stem(path),
+        Path(path),
+        table,
+        zone,
+        settled.columns,
+        tuple(dict.fromkeys([*doubts, *settled.doubts])),
+        unused,
+        sample,
+        settled.lookups,
+        settled.asks,
+        reason,
+        tuple(units),
+        tuple(spots),
+    )
 
 
 def _table(units: list[propose_units.Unit], spots: list[sniff_places.Spot], file: str) -> tuple[str, str]:
@@ -232,11 +292,32 @@ def _table(units: list[propose_units.Unit], spots: list[sniff_places.Spot], file
         raise CannotTell(f"No table fits {file}; say which with --to, e.g. --to incidents. The tables are: {', '.join(schema.TABLES)}.")
     strong = ", ".join(" + ".join(m.unit.raw) for m in sorted(matches.values(), key=lambda m: -m.score)[:4])
     close = f" {ranked[1][1]} comes close; say --to {ranked[1][1]} if it is that." if ranked[1][0] > best - 0.8 else ""
-    return name, f"{len(matches)} of its columns are found (best: {strong})" + (f", and the file's name says {', '.join(sorted(named))}" if named else "") + "." + close
+    return name, f"{len(matches)} of its columns are found (best: {strong})" + (
+        f", and the file's name says {', '.join(sorted(named))}" if named else ""
+    ) + "." + close
 
 
 _FILE_WORDS = {
-    "incidents": frozenset({"crime", "crimes", "incident", "offense", "complaint", "burglary", "theft", "robbery", "assault", "shooting", "delikte", "delitos", "infraction", "straftaten", "delito", "delikt"}),
+    "incidents": frozenset(
+        {
+            "crime",
+            "crimes",
+            "incident",
+            "offense",
+            "complaint",
+            "burglary",
+            "theft",
+            "robbery",
+            "assault",
+            "shooting",
+            "delikte",
+            "delitos",
+            "infraction",
+            "straftaten",
+            "delito",
+            "delikt",
+        }
+    ),
     "calls": frozenset({"call", "calls", "cad", "911", "cfs", "dispatch", "einsatz", "einsatze", "llamada", "appel"}),
     "reads": frozenset({"lpr", "alpr", "anpr", "read", "plate", "lesung"}),
     "hotlist": frozenset({"hotlist", "wanted", "stolen", "fahndung"}),

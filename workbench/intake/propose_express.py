@@ -15,10 +15,17 @@ _ATTEMPT = re.compile(r"(?i)attempt|versuch|tent|intent|poging|^a$")
 _ARREST = re.compile(r"(?i)arrest|festnahme|interpell|deten|aanhoud|custody|booked")
 #: Words in a name that say a unit, and the factor that makes it the table's.
 _FACTORS: dict[str, tuple[tuple[re.Pattern[str], float, str], ...]] = {
-    "speed": ((re.compile(r"mph|miles"), 0.44704, "miles an hour"), (re.compile(r"km|kph"), 1 / 3.6, "kilometres an hour"), (re.compile(r"knot|kts"), 0.514444, "knots"),
-              (re.compile(r"m s|mps|meter"), 1.0, "metres a second")),
-    "range_m": ((re.compile(r"feet|ft\b"), 0.3048, "feet"),), "height_m": ((re.compile(r"feet|ft\b"), 0.3048, "feet"),), "error_m": ((re.compile(r"feet|ft\b"), 0.3048, "feet"),),
-    "height_cm": ((re.compile(r"\bin\b|inch"), 2.54, "inches"), (re.compile(r"\bm\b"), 100.0, "metres")), "weight_kg": ((re.compile(r"lb|pound"), 0.45359237, "pounds"),),
+    "speed": (
+        (re.compile(r"mph|miles"), 0.44704, "miles an hour"),
+        (re.compile(r"km|kph"), 1 / 3.6, "kilometres an hour"),
+        (re.compile(r"knot|kts"), 0.514444, "knots"),
+        (re.compile(r"m s|mps|meter"), 1.0, "metres a second"),
+    ),
+    "range_m": ((re.compile(r"feet|ft\b"), 0.3048, "feet"),),
+    "height_m": ((re.compile(r"feet|ft\b"), 0.3048, "feet"),),
+    "error_m": ((re.compile(r"feet|ft\b"), 0.3048, "feet"),),
+    "height_cm": ((re.compile(r"\bin\b|inch"), 2.54, "inches"), (re.compile(r"\bm\b"), 100.0, "metres")),
+    "weight_kg": ((re.compile(r"lb|pound"), 0.45359237, "pounds"),),
 }
 
 Made = tuple[str, str, list[str]]

@@ -15,10 +15,54 @@ from workbench.intake.sniff import Profile
 
 #: Below this a raw column is left alone: for a column that the table must have, and for any other.
 LEAST, USUAL = 0.36, 0.5
-_IDS = frozenset({"incident_id", "call_id", "read_id", "gunshot_id", "entry_id", "camera_id", "arrest_id", "person_id", "vehicle_id", "recovery_id", "interview_id",
-                  "warrant_id", "casing_id", "post_id", "count_id", "event_id", "closure_id", "arrival_id", "phone_id", "address_id", "street_id", "room_id"})
-_KINDS = frozenset({"offence", "call_type", "initial_type", "category", "premise", "kind", "disposition", "status", "colour", "make", "list_name", "condition", "race", "weapon", "call_source"})
-_ARMED = re.compile(r"(?i)\b(gun|handgun|firearm|pistol|rifle|knife|knives|schusswaffe|messer|arme a feu|couteau|arma de fuego|arma blanca|cuchillo|pistola|coltello|faca|vuurwapen|mes)\b")
+_IDS = frozenset(
+    {
+        "incident_id",
+        "call_id",
+        "read_id",
+        "gunshot_id",
+        "entry_id",
+        "camera_id",
+        "arrest_id",
+        "person_id",
+        "vehicle_id",
+        "recovery_id",
+        "interview_id",
+        "warrant_id",
+        "casing_id",
+        "post_id",
+        "count_id",
+        "event_id",
+        "closure_id",
+        "arrival_id",
+        "phone_id",
+        "address_id",
+        "street_id",
+        "room_id",
+    }
+)
+_KINDS = frozenset(
+    {
+        "offence",
+        "call_type",
+        "initial_type",
+        "category",
+        "premise",
+        "kind",
+        "disposition",
+        "status",
+        "colour",
+        "make",
+        "list_name",
+        "condition",
+        "race",
+        "weapon",
+        "call_source",
+    }
+)
+_ARMED = re.compile(
+    r"(?i)\b(gun|handgun|firearm|pistol|rifle|knife|knives|schusswaffe|messer|arme a feu|couteau|arma de fuego|arma blanca|cuchillo|pistola|coltello|faca|vuurwapen|mes)\b"
+)
 _FIRST = frozenset({"initial", "first", "original", "erst", "erstmeldung", "inicial"})
 _AREAS = frozenset({"beat", "district"})
 
@@ -44,8 +88,13 @@ def match(table: schema.Table, units: Sequence[Unit], *, skip: Sequence[str] = (
     """
     from scipy.optimize import linear_sum_assignment
 
-    columns = [c for c in table.columns if c not in skip and c not in ("place_basis", "time_precision", "nibrs", "geometry", "plate_raw", "doubts", "alternative_confidences")
-               or (c == "nibrs" and any(u.profile.nibrs > 0.8 for u in units))]
+    columns = [
+        c
+        for c in table.columns
+        if c not in skip
+        and c not in ("place_basis", "time_precision", "nibrs", "geometry", "plate_raw", "doubts", "alternative_confidences")
+        or (c == "nibrs" and any(u.profile.nibrs > 0.8 for u in units))
+    ]
     if not units or not columns:
         return {}
     named = np.array([[u.score(table.name, c) for u in units] for c in columns])
@@ -65,7 +114,9 @@ def match(table: schema.Table, units: Sequence[Unit], *, skip: Sequence[str] = (
     return _again(out, table, columns, units, scores, named, taken)
 
 
-def _again(out: dict[str, Match], table: schema.Table, columns: list[str], units: Sequence[Unit], scores: np.ndarray, named: np.ndarray, taken: set[str]) -> dict[str, Match]:
+def _again(
+    out: dict[str, Match], table: schema.Table, columns: list[str], units: Sequence[Unit], scores: np.ndarray, named: np.ndarray, taken: set[str]
+) -> dict[str, Match]:
     """Columns whose unit shared a raw column with a better one (a day alone beside day and hour) get the best that is left."""
     for row, column in enumerate(columns):
         if column in out:
@@ -163,7 +214,13 @@ def _text(p: Profile, column: str) -> float:
     if column in _KINDS or column in ("offence_detail", "charge"):
         if p.yes_no and column not in ("status",):
             return 0.3
-        return (0.55 if column in ("status", "disposition", "race") else 0.35) if p.letters < 0.5 else 0.35 if many and p.unique > 0.7 and column != "offence_detail" else 1.0
+        return (
+            (0.55 if column in ("status", "disposition", "race") else 0.35)
+            if p.letters < 0.5
+            else 0.35
+            if many and p.unique > 0.7 and column != "offence_detail"
+            else 1.0
+        )
     if column == "narrative" and p.given >= 5 and offences(p) > 0.6:
         return 0.4
     if column in ("narrative", "text"):
@@ -183,15 +240,21 @@ def _unnamed(columns: Sequence[str], units: Sequence[Unit], table: schema.Table,
                 out[i, j] = 0.12 if unit.times.kind != "epoch" or p.hint else 0.05
             elif column == "offence" and p.given >= 5 and p.letters > 0.8 and offences(p) > 0.6:
                 out[i, j] = 0.52
-            elif column == "address" and p.address > 0.7:
-                out[i, j] = 0.3
-            elif column == "plate" and (p.plate > 0.9 and p.given >= 20) and p.unique > 0.2:
+            elif column == "address" and p.address > 0.7 or column == "plate" and (p.plate > 0.9 and p.given >= 20) and p.unique > 0.2:
                 out[i, j] = 0.3
             elif column == "vin" and p.vin > 0.8:
                 out[i, j] = 0.5
             elif column == "region" and p.states > 0.9:
                 out[i, j] = 0.2
-            elif column == table.key[0] and column in _IDS and p.unique == 1.0 and p.given >= 50 and p.filled == 1 and p.words < 1.5 and not (p.number and not p.whole):
+            elif (
+                column == table.key[0]
+                and column in _IDS
+                and p.unique == 1.0
+                and p.given >= 50
+                and p.filled == 1
+                and p.words < 1.5
+                and not (p.number and not p.whole)
+            ):
                 out[i, j] = 0.1
             elif column == "nibrs" and p.nibrs > 0.9 and p.given >= 20:
                 out[i, j] = 0.6

@@ -26,13 +26,29 @@ from workbench.loaders.mapped import PLACE, check_column
 if TYPE_CHECKING:
     from workbench.intake.propose import Preview
 
-AMERICAN = frozenset((
-    "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles", "America/Phoenix", "America/Anchorage", "America/Boise", "America/Detroit",
-    "America/Juneau", "America/Menominee", "Pacific/Honolulu", "UTC"))
+AMERICAN = frozenset(
+    (
+        "America/New_York",
+        "America/Chicago",
+        "America/Denver",
+        "America/Los_Angeles",
+        "America/Phoenix",
+        "America/Anchorage",
+        "America/Boise",
+        "America/Detroit",
+        "America/Juneau",
+        "America/Menominee",
+        "Pacific/Honolulu",
+        "UTC",
+    )
+)
 #: Tables whose hours of the day have a known shape.
 _DIURNAL = ("incidents", "calls", "gunshots", "reads")
 #: In which order the moments of one row come.
-_ORDER = {"calls": ("received_at", "dispatched_at", "en_route_at", "arrived_at", "cleared_at", "closed_at"), "incidents": ("started_at", "ended_at", "reported_at")}
+_ORDER = {
+    "calls": ("received_at", "dispatched_at", "en_route_at", "arrived_at", "cleared_at", "closed_at"),
+    "incidents": ("started_at", "ended_at", "reported_at"),
+}
 #: Moments that may stand in for the required one, the nearest first.
 _INSTEAD = {"calls": ("dispatched_at", "arrived_at", "en_route_at", "cleared_at", "closed_at"), "incidents": ("reported_at", "ended_at", "revised_at")}
 #: Fixed values for what must be given and is not in the file: column -> (expression, what is said of it).
@@ -44,8 +60,10 @@ _FIXED = {
     ("events", "kind"): ("const({name})", "Nothing says what kind of events these are."),
     ("posts", "platform"): ("const({name})", "Nothing says where it was posted."),
 }
-_ASKED = {("posts", "case_number"): ("case_number", "the case for which the posts were collected"),
-          ("posts", "legal_basis"): ("legal_basis", "what allowed collecting them")}
+_ASKED = {
+    ("posts", "case_number"): ("case_number", "the case for which the posts were collected"),
+    ("posts", "legal_basis"): ("legal_basis", "what allowed collecting them"),
+}
 
 
 @dataclass(frozen=True)
@@ -84,7 +102,9 @@ class Settled:
     asks: dict[str, str] = field(default_factory=dict)
 
 
-def settle(table: schema.Table, matches: Mapping[str, Match], units: Sequence[Unit], found: Mapping[str, Profile], spot: Spot | None, zone: str, name: str) -> Settled:
+def settle(
+    table: schema.Table, matches: Mapping[str, Match], units: Sequence[Unit], found: Mapping[str, Profile], spot: Spot | None, zone: str, name: str
+) -> Settled:
     """Turn matches into columns, and add what the table must have beside them."""
     state = _State(table, dict(matches), units, found, zone, name)
     state.times_told()
@@ -104,8 +124,11 @@ def settle(table: schema.Table, matches: Mapping[str, Match], units: Sequence[Un
     order = {c: i for i, c in enumerate(table.columns)}
     columns = sorted(state.columns.values(), key=lambda c: order.get("lon" if c.column == PLACE else c.column, 999))
     told = [d for d in state.doubts]
-    told += [f"{c.column} from {' + '.join(c.raw) or 'nothing in the file'} is doubtful: {c.reason}." for c in columns
-             if c.confidence == "doubtful" and not any(c.column in d or (c.raw and c.raw[0] in d) for d in told)]
+    told += [
+        f"{c.column} from {' + '.join(c.raw) or 'nothing in the file'} is doubtful: {c.reason}."
+        for c in columns
+        if c.confidence == "doubtful" and not any(c.column in d or (c.raw and c.raw[0] in d) for d in told)
+    ]
     return Settled(tuple(columns), told, state.lookups, state.asks)
 
 
@@ -129,16 +152,17 @@ class _State:
         claimed = {c: m for c, m in self.matches.items() if m.unit.times is not None and m.unit.times.tail == "Z"}
         if not claimed or self.table.name not in _DIURNAL:
             return
-        verdicts: Counter[str] = Counter()
+        verdicts: dict[str, int] = {}
         evidence: dict[str, str] = {}
         for column in sorted(claimed, key=lambda c: c != self.table.time):
             if column == "revised_at":
                 continue
             walls = claimed[column].unit.walls()
             said, why = sniff_zone.utc_or_wall(walls, self.zone, self.table.name)
-            verdicts[said] += len([w for w in walls if w]) * (2 if column == self.table.time else 1) if said else 0
+            weight = sum(w is not None for w in walls) * (2 if column == self.table.time else 1)
+            verdicts[said] = verdicts.get(said, 0) + (weight if said else 0)
             evidence.setdefault(said, f"{column}: {why}")
-        verdict = max(verdicts, key=lambda v: verdicts[v]) if verdicts and max(verdicts.values()) else ""
+        verdict = max(verdicts, key=lambda v: verdicts[v]) if any(verdicts.values()) else ""
         marks = ", ".join(dict.fromkeys(r for m in claimed.values() for r in m.unit.raw))
         if verdict == "wall":
             for column, m in claimed.items():
@@ -150,8 +174,10 @@ class _State:
             for column, m in claimed.items():
                 self.matches[column] = replace(m, doubts=(*m.doubts, "whether its Z holds is not known"))
             why = evidence.get("", "there are too few")
-            self.doubts.append(f"{marks} call themselves UTC (Z, +00) and are read so; some exports write Z behind wall-clock times, and here it cannot be told: {why}. "
-                               f"If they are wall-clock times, write time(bare(...)) in place of utc(...).")
+            self.doubts.append(
+                f"{marks} call themselves UTC (Z, +00) and are read so; some exports write Z behind wall-clock times, and here it cannot be told: {why}. "
+                f"If they are wall-clock times, write time(bare(...)) in place of utc(...)."
+            )
 
     def express(self) -> None:
         """Each match as an expression."""
@@ -167,11 +193,16 @@ class _State:
             if not m.unit.profile.given:
                 confidence, hard = "doubtful", [*hard, f"{m.unit.raw[0]} is blank in the rows looked at"]
             elif hard:
-                confidence = "doubtful" if any(("tells" in d or "lost" in d or "cannot" in d or "not known" in d or "change places" in d) for d in hard) else "likely"
+                confidence = (
+                    "doubtful" if any(("tells" in d or "lost" in d or "cannot" in d or "not known" in d or "change places" in d) for d in hard) else "likely"
+                )
             reason = "; ".join([m.reason, *([why] if why else []), *(d.rstrip(".") for d in hard)])
             self.add(column, expression, m.unit.raw, confidence, reason, m.runner_up)
-            self.doubts += [f"{' + '.join(m.unit.raw)}: {d}" if not d.endswith(".") else f"{' + '.join(m.unit.raw)}: {d}" for d in hard
-                            if d != "its Z does not hold" and d != "whether its Z holds is not known"]
+            self.doubts += [
+                f"{' + '.join(m.unit.raw)}: {d}" if not d.endswith(".") else f"{' + '.join(m.unit.raw)}: {d}"
+                for d in hard
+                if d != "its Z does not hold" and d != "whether its Z holds is not known"
+            ]
 
     def _like_main(self, written: str) -> str:
         """How a blank column of times is read: as the file's other times are, if those stand in one column."""
@@ -204,8 +235,10 @@ class _State:
                 had = self.columns[other]
                 self.add(time, had.expression, had.raw, "doubtful", f"no column says {time}; {other} stands in for it")
                 self.matches[time] = replace(self.matches[other], column=time)
-                self.doubts.append(f"No column says {self.table.columns[time].help} ({time}); {other} ({' + '.join(had.raw)}) stands in for it. "
-                                   + ("Response times cannot be told from it." if self.table.name == "calls" else ""))
+                self.doubts.append(
+                    f"No column says {self.table.columns[time].help} ({time}); {other} ({' + '.join(had.raw)}) stands in for it. "
+                    + ("Response times cannot be told from it." if self.table.name == "calls" else "")
+                )
                 if other in ("reported_at", "ended_at", "cleared_at", "closed_at") and self.table.name == "incidents" and other != "reported_at":
                     del self.columns[other]
                 return
@@ -244,12 +277,19 @@ class _State:
         made = propose_words.nibrs(worded)
         if made is None:
             self.add("nibrs", 'const("UNKNOWN")', (), "doubtful", "no wording tells the offence")
-            self.doubts.append("Offences get no NIBRS code (UNKNOWN): no column has a wording that tells it. Codes of your own go into a table: "
-                               'nibrs = lookup("Code", nibrs, "UNKNOWN") and [lookup.nibrs].')
+            self.doubts.append(
+                "Offences get no NIBRS code (UNKNOWN): no column has a wording that tells it. Codes of your own go into a table: "
+                'nibrs = lookup("Code", nibrs, "UNKNOWN") and [lookup.nibrs].'
+            )
             return
         profiles, known = made
-        self.add("nibrs", f"nibrs({', '.join(p.written for p in profiles)})", [p.name for p in profiles], "likely",
-                 f"by the wording: {known:.0%} of the rows looked at get a code")
+        self.add(
+            "nibrs",
+            f"nibrs({', '.join(p.written for p in profiles)})",
+            [p.name for p in profiles],
+            "likely",
+            f"by the wording: {known:.0%} of the rows looked at get a code",
+        )
         if known < 0.9:
             self.doubts.append(f"{1 - known:.0%} of the rows looked at get no NIBRS code by their wording and load as UNKNOWN.")
 
@@ -329,8 +369,10 @@ class _State:
         if not raw:
             return
         self.add(key, f"id({', '.join(self.found[n].written for n in raw)})", raw, "likely", "no column is an id, so the row's own values make one")
-        self.doubts.append(f"No column is an id of the row; {key} is made of {', '.join(raw[:6])}{' ...' if len(raw) > 6 else ''}. Rows alike in all of them count as one, "
-                           "and a row that the agency changes later counts as a new one.")
+        self.doubts.append(
+            f"No column is an id of the row; {key} is made of {', '.join(raw[:6])}{' ...' if len(raw) > 6 else ''}. Rows alike in all of them count as one, "
+            "and a row that the agency changes later counts as a new one."
+        )
 
     def _repeated(self, key: str, had: Proposed) -> None:
         """An id that several different rows share: they are numbered; rows alike but for nothing count as one."""
@@ -347,10 +389,17 @@ class _State:
         if differing < 0.5 * repeats or (self.table.name != "incidents" and repeats < 0.02 * profile.given):
             self.doubts.append(f"{said}; a later row replaces an earlier one, and rows wholly alike count once.")
             return
-        self.add(key, f"numbered({profile.written})", had.raw, "likely" if repeats < 0.2 * profile.given else "doubtful",
-                 f"{had.reason}; it repeats in rows that differ, so the second gets /2 behind it")
-        self.doubts.append(f"{said} that differ (several victims or offences?), so each row is kept: the second of an id gets /2 behind it. "
-                           f"If they are editions of one row, write text({profile.written}).")
+        self.add(
+            key,
+            f"numbered({profile.written})",
+            had.raw,
+            "likely" if repeats < 0.2 * profile.given else "doubtful",
+            f"{had.reason}; it repeats in rows that differ, so the second gets /2 behind it",
+        )
+        self.doubts.append(
+            f"{said} that differ (several victims or offences?), so each row is kept: the second of an id gets /2 behind it. "
+            f"If they are editions of one row, write text({profile.written})."
+        )
         if "report_number" in self.table.columns and "report_number" not in self.columns:
             self.add("report_number", f"text({profile.written})", had.raw, "likely", "an id that several rows share")
 
@@ -371,15 +420,22 @@ class _State:
             if (self.table.name, column) in _FIXED:
                 written, said = _FIXED[self.table.name, column]
                 kind = propose_words.camera_kind(self.name) if column == "kind" and self.table.name == "cameras" else ""
-                self.add(column, f'const("{kind}")' if kind else written.format(name=json.dumps(self.name)), (), "likely" if kind else "doubtful",
-                         "told from the file's name" if kind else said.rstrip("."))
+                self.add(
+                    column,
+                    f'const("{kind}")' if kind else written.format(name=json.dumps(self.name)),
+                    (),
+                    "likely" if kind else "doubtful",
+                    "told from the file's name" if kind else said.rstrip("."),
+                )
                 self.doubts.append(said if not kind else f"Nothing says the kind of camera; the file's name says {kind}.")
             elif (self.table.name, column) in _ASKED:
                 word, what = _ASKED[self.table.name, column]
                 self.asks[word] = what
                 self.add(column, f'text(said("{word}"))', (), "sure", f"asked for with each load: --set {word}=...")
             else:
-                self.doubts.append(f"Nothing in the file says {about.help} ({column}), which {self.table.name} must have. It cannot be loaded until a line for it is written.")
+                self.doubts.append(
+                    f"Nothing in the file says {about.help} ({column}), which {self.table.name} must have. It cannot be loaded until a line for it is written."
+                )
 
 
 def _offset(zone: str, walls: Sequence[Any]) -> int | None:
@@ -416,4 +472,6 @@ def preview(source: Source, sample: Sample, asks: Mapping[str, str], rows: int, 
         good = lake.frame(table).sort("line") if report.added or report.updated else schema.table(table).empty()
         bad = lake.rejects()
         reasons = Counter(bad["reason"].to_list()) if bad.height else Counter()
-        return Preview(good.head(rows).drop("source", "batch_id", "recorded_at"), some, dict(reasons.most_common()), bad.select("line", "reason", "raw").head(rows))
+        return Preview(
+            good.head(rows).drop("source", "batch_id", "recorded_at"), some, dict(reasons.most_common()), bad.select("line", "reason", "raw").head(rows)
+        )

@@ -79,6 +79,7 @@ def units(found: dict[str, Profile], *, american: bool, west: bool) -> list[Unit
         west: the zone lies west of Greenwich (a midnight kept as an epoch is then still of the same UTC day).
     """
     out: list[Unit] = []
+    found = {n: p for n, p in found.items() if not _opened(n, p, found)}
     clocks = {n: p for n, p in found.items() if p.times is not None and p.times.kind in ("clock", "hhmm", "fraction")}
     for name, profile in found.items():
         if profile.times is None and _hours(profile):
@@ -100,6 +101,11 @@ def units(found: dict[str, Profile], *, american: bool, west: bool) -> list[Unit
     out = _different(out)
     out += [Unit((n,), (n,), p) for n, p in found.items() if p.times is None or p.times.kind == "epoch" or n in clocks]
     return out
+
+
+def _opened(name: str, profile: Profile, found: dict[str, Profile]) -> bool:
+    """Whether a column holds JSON objects whose members stand as columns of their own."""
+    return any(n.startswith(f"{name}.") for n in found) and all(t[:1] in "{[" for t in list(profile.texts)[:20])
 
 
 def _different(units: list[Unit]) -> list[Unit]:
@@ -216,9 +222,17 @@ def _pair(day: Profile, times: Times, clock: Profile, west: bool) -> Unit:
     doubts = times.doubts + (wall.doubts if wall is not None else ("Only the hour is given.",))
     missing = sum(c is None or not c.strip() for d, c in zip(day.values, clock.values, strict=True) if d is not None and d.strip())
     alone = expression(_empty(day), times) if times.kind not in ("epoch",) else ""
-    return Unit((day.name, clock.name), (f"{day.name} {clock.name}", day.name, clock.name), day, times, clock,
-                f"date_and_time({day_written}, {clock_written}, {shown})", alone if missing else "", doubts,
-                0.99 * (0.6 + 0.4 * times.share) * (0.5 if wall is not None and wall.doubts else 1.0))
+    return Unit(
+        (day.name, clock.name),
+        (f"{day.name} {clock.name}", day.name, clock.name),
+        day,
+        times,
+        clock,
+        f"date_and_time({day_written}, {clock_written}, {shown})",
+        alone if missing else "",
+        doubts,
+        0.99 * (0.6 + 0.4 * times.share) * (0.5 if wall is not None and wall.doubts else 1.0),
+    )
 
 
 def _day_form(form: str) -> str:
@@ -230,8 +244,10 @@ def _day_form(form: str) -> str:
 
 _PARTS = ("year", "month", "day", "hour", "minute")
 _PART_WORDS = {
-    "year": {"year", "jahr", "annee", "ano", "anno", "jaar", "yr", "yyyy"}, "month": {"month", "monat", "mois", "mes", "mese", "maand", "mon", "mm"},
-    "day": {"day", "tag", "jour", "dia", "giorno", "dag", "dd"}, "hour": {"hour", "stunde", "heure", "hora", "ora", "uur", "hr", "hh"},
+    "year": {"year", "jahr", "annee", "ano", "anno", "jaar", "yr", "yyyy"},
+    "month": {"month", "monat", "mois", "mes", "mese", "maand", "mon", "mm"},
+    "day": {"day", "tag", "jour", "dia", "giorno", "dag", "dd"},
+    "hour": {"hour", "stunde", "heure", "hora", "ora", "uur", "hr", "hh"},
     "minute": {"minute", "minuten", "minuto", "min", "minuut", "mi"},
 }
 _RANGES = {"year": (1900, 2100), "month": (1, 12), "day": (1, 31), "hour": (0, 23), "minute": (0, 59)}
@@ -260,7 +276,7 @@ def _parts(found: dict[str, Profile]) -> Unit | None:
     joined = Profile(" ".join(taken[p].name for p in used), "", texts)
     if joined.times is None:
         return None
-    written = f"time(join({', '.join(taken[p].written for p in used)}, \" \"), \"{form}\")"
+    written = f'time(join({", ".join(taken[p].written for p in used)}, " "), "{form}")'
     return Unit(tuple(taken[p].name for p in used), ("date time",), joined, joined.times, None, written, quality=0.95 if "hour" in used else 0.85)
 
 

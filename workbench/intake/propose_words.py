@@ -10,6 +10,7 @@ from workbench.intake import synonyms
 from workbench.intake.sniff import Profile
 from workbench.loaders import nibrs as codes
 
+
 def nibrs(profiles: Sequence[Profile]) -> tuple[tuple[Profile, ...], float] | None:
     """The columns whose wording tells the offence best, and the share of rows that get a code; None where no wording tells."""
     worded = [p for p in profiles if p.given and p.letters > 0.5]
@@ -48,7 +49,11 @@ def address(street: Profile, found: Mapping[str, Profile], used: set[str]) -> tu
     if number is None:
         return None
     parts.append(number)
-    parts += [p for p in before if p is not number and p.solid and ({t.upper() for t in p.solid} <= _DIRECTIONS or {"dir", "direction", "predir"} & set(_pieces(p.name)))]
+    parts += [
+        p
+        for p in before
+        if p is not number and p.solid and ({t.upper() for t in p.solid} <= _DIRECTIONS or {"dir", "direction", "predir"} & set(_pieces(p.name)))
+    ]
     parts.append(street)
     if after and {"suffix", "sfx", "type", "suf"} & set(synonyms.split(after[0].name)) and after[0].words < 1.2 and not _other_side(after[0]):
         parts.append(after[0])
@@ -62,7 +67,9 @@ def _other_side(p: Profile) -> bool:
 
 def _house(p: Profile) -> bool:
     words = set(synonyms.split(p.name)) | set(re.findall(r"[a-z]+", p.name.lower()))
-    named = words & {"number", "house", "block", "address", "hausnummer", "numero", "hundred", "add", "huisnummer", "civico"} or any(w.endswith("address") for w in words)
+    named = words & {"number", "house", "block", "address", "hausnummer", "numero", "hundred", "add", "huisnummer", "civico"} or any(
+        w.endswith("address") for w in words
+    )
     return bool(named) and bool(p.number) and p.whole and p.given > 0
 
 
@@ -88,4 +95,11 @@ def _unnumbered(name: str) -> list[str]:
 def camera_kind(name: str) -> str:
     """The kind of camera that a file's name says; "" where it says none."""
     low = name.replace("_", " ").lower()
-    return next((k for k, words in (("red light", ("red light", "redlight")), ("speed", ("speed",)), ("plate reader", ("lpr", "alpr", "anpr")), ("body", ("body",))) if any(w in low for w in words)), "")
+    return next(
+        (
+            k
+            for k, words in (("red light", ("red light", "redlight")), ("speed", ("speed",)), ("plate reader", ("lpr", "alpr", "anpr")), ("body", ("body",)))
+            if any(w in low for w in words)
+        ),
+        "",
+    )

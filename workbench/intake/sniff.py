@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from workbench.intake import sniff_times
+from workbench.intake.synonyms import WORDS
 from workbench.loaders.expressions import BLANKS
 
 #: Words that stand for "nothing" beside those the expressions know; in a column of numbers or times they are named in the mapping.
-NOTHING = frozenset({"-", "--", "---", "none", "nan", "(null)", "\\n", "#n/a", "#null!", "n/d", "s/d", "s/i", "k.a.", "k. a.", "nil", "unbekannt", "unknown", "unk",
-                     "desconocido", "inconnu", "onbekend", "sconosciuto", "desconhecido", "not available", "not recorded", "?", "null", "na", "n/a", "nd"})
-_YES = frozenset({"y", "yes", "true", "t", "1", "ja", "j", "oui", "o", "si", "sí", "s", "sim", "vrai", "wahr", "verdadero", "vero", "x", "1.0"})
-_NO = frozenset({"n", "no", "false", "f", "0", "nein", "non", "nao", "não", "nee", "faux", "falsch", "falso", "0.0"})
+NOTHING = frozenset(WORDS["nothing"])
+_YES, _NO = frozenset(WORDS["yes"]), frozenset(WORDS["no"])
 _PLAIN_WORDS = frozenset({"true", "yes", "y", "t", "1", "false", "no", "n", "f", "0"})
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 _COMMA_NUMBER = re.compile(r"[-+]?\d{1,3}(\.\d{3})+(,\d+)?|[-+]?\d+,\d+")
@@ -25,18 +24,16 @@ _POINT = re.compile(r"(?i)\s*(SRID=\d+;)?\s*POINT\s*Z?\s*\(\s*[-+]?[\d.]+\s+[-+]
 _PAIR = re.compile(r"([-+]?\d{1,3}\.\d+)\s*[,;]\s*([-+]?\d{1,3}\.\d+)\s*\)?\s*$")
 _PLATE = re.compile(r"(?=.*\d)(?=.*[A-Z])[A-Z0-9]{2,4}[- ·]?[A-Z0-9]{1,4}[- ]?[A-Z0-9]{0,4}")
 _HASH = re.compile(r"[0-9a-f]{16,128}")
+_NO_DAY = re.compile(r"0{1,4}([/.-])0{1,2}\1(0{1,4})(\s0?0:00(:00)?)?")
 _VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
-_STREET = re.compile(
-    r"\w\W+(st|str|street|ave?|avenue|rd|road|blvd|boulevard|dr|drive|ln|lane|ct|court|pl|place|hwy|highway|pkwy|way|ter|terrace|cir|circle|trl|block|blk|plaza|sq|"
-    r"close|crescent|row|alley|aly|loop|pike|freeway|fwy|strasse|straße|weg|platz|allee|gasse|rue|chemin|quai|calle|avenida|av|paseo|carrera|plaza|rua|travessa|"
-    r"via|viale|piazza|corso|straat|laan|gracht|plein)\b\.?|^(rue|chemin|quai|calle|avenida|av|avenue|paseo|carrera|rua|travessa|via|viale|piazza|corso|boulevard)\b\.? \w|\w(strasse|straße|str\.|weg|platz|gasse|straat|laan|gracht|plein)\b", re.I)
-#: NIBRS offence codes.
-NIBRS = frozenset(
-    "09A 09B 09C 100 11A 11B 11C 11D 120 13A 13B 13C 200 210 220 23A 23B 23C 23D 23E 23F 23G 23H 240 250 26A 26B 26C 26D 26E 26F 26G 270 280 290 35A 35B 36A 36B "
-    "370 39A 39B 39C 39D 40A 40B 40C 510 520 64A 64B 720 90A 90B 90C 90D 90E 90F 90G 90H 90I 90J 90Z".split())
-_STATES = frozenset(
-    "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NB NV NH NJ NM NY NC ND OH OK OR PA RI SC SD TN TX UT VT VA WA WV WI WY "
-    "PR ON QC BC AB MB SK NS".split())
+_KINDS = (
+    "st|str|street|ave?|avenue|rd|road|blvd|boulevard|dr|drive|ln|lane|ct|court|pl|place|hwy|highway|pkwy|way|ter|terrace|cir|circle|trl|block|blk|plaza|sq|close"
+    "|crescent|row|alley|aly|loop|pike|freeway|fwy|strasse|straße|weg|platz|allee|gasse|straat|laan|gracht|plein"
+)
+_FRONT = "rue|chemin|quai|calle|avenida|av|avenue|paseo|carrera|rua|travessa|via|viale|piazza|corso|boulevard"
+_STREET = re.compile(rf"\w\W+({_KINDS})\b\.?|^({_FRONT})\b\.? \w|\w(strasse|straße|str\.|weg|platz|gasse|straat|laan|gracht|plein)\b", re.I)
+#: NIBRS offence codes, and codes of states.
+NIBRS, _STATES = frozenset(WORDS["nibrs"]), frozenset(WORDS["states"])
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class Profile:
     @cached_property
     def nothings(self) -> tuple[str, ...]:
         """Words of the column that mean "nothing" and that the expressions do not know by themselves."""
-        return tuple(t for t in self.texts if t.lower() in NOTHING)
+        return tuple(t for t in self.texts if t.lower() in NOTHING or _NO_DAY.fullmatch(t))
 
     @cached_property
     def solid(self) -> Counter[str]:
@@ -192,7 +189,9 @@ class Profile:
     def address(self) -> float:
         """Share of values that read like addresses, blocks or crossings."""
         total = sum(self.some.values())
-        hits = sum(n for t, n in self.some.items() if _STREET.search(t) or (re.match(r"\d+\S* ", t) and re.search(r"[A-Za-z]{3}", t)) or " / " in t or " & " in t)
+        hits = sum(
+            n for t, n in self.some.items() if _STREET.search(t) or (re.match(r"\d+\S* ", t) and re.search(r"[A-Za-z]{3}", t)) or " / " in t or " & " in t
+        )
         return hits / total if total and self.words >= 1.3 else 0.0
 
     @cached_property

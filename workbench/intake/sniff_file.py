@@ -7,21 +7,18 @@ JSON records become columns of their own, with the expression that reads them. M
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import re
 import tempfile
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from workbench.errors import BadInput
+from workbench.intake import sniff_documents as documents
 from workbench.lake import files
 from workbench.loaders import FORMATS, PACKED
 
@@ -77,24 +74,21 @@ def sample(file: str | Path, form: str | None = None, *, records: str | None = N
     path = Path(file)
     files.check(path)
     kind = form or _form(path)
-    try:
-        if kind == "csv":
-            return _csv(path)
-        if kind == "ndjson":
-            with _stream(path) as stream:
-                return _nested(path, kind, *_lines(stream, path), "")
-        if kind == "parquet":
-            return _parquet(path)
-        return _unfolded(path, kind, records)
-    except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise BadInput(f"{path.name} is cut off or damaged ({error}). Fetch it again.") from error
+    if kind == "csv":
+        return _csv(path)
+    if kind == "ndjson":
+        with documents.stream(path) as stream:
+            return _nested(path, kind, *_lines(stream, path), "")
+    if kind == "parquet":
+        return _parquet(path)
+    return _unfolded(path, kind, records)
 
 
 def _form(path: Path) -> str:
     name = path.name.lower()
     fitting = [f for f, ends in FORMATS.items() if any(name.endswith(e + p) for e in ends for p in PACKED)]
     if "geojson" in fitting and "json" in fitting:
-        with _stream(path) as stream:
+        with documents.stream(path) as stream:
             return "geojson" if re.search(rb'"type"\s*:\s*"Feature', stream.read(4096)) else "json"
     if fitting:
         return fitting[0]
@@ -102,39 +96,14 @@ def _form(path: Path) -> str:
     raise BadInput(f"{path.name} is of no form that can be read; a file's name ends in {ends}, plain or packed (.gz, .zip, .zst).")
 
 
-@contextmanager
-def _stream(path: Path) -> Iterator[IO[bytes]]:
-    """The file's bytes, unpacked."""
-    suffix = path.suffix.lower()
-    if suffix == ".gz":
-        with gzip.open(path, "rb") as stream:
-            yield stream
-    elif suffix == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir()]
-            if len(members) != 1:
-                raise BadInput(f"{path.name} holds {len(members)} files; unpack it and map the right one.")
-            with archive.open(members[0]) as stream:
-                yield stream
-    elif suffix == ".zst":
-        import zstandard
-
-        with path.open("rb") as packed, zstandard.ZstdDecompressor().stream_reader(packed) as stream:
-            yield io.BufferedReader(stream)  # type: ignore[arg-type]
-    else:
-        with path.open("rb") as stream:
-            yield stream
-
-
-def _pieces(stream: IO[bytes]) -> tuple[list[bytes], bool]:
+def _pieces(stream: IO[bytes], packed: bool) -> tuple[list[bytes], bool]:
     """The beginning, then pieces of whole lines from all over (each without the line it begins in), and whether that is all."""
     head = stream.read(WHOLE)
     if len(head) < WHOLE:
         return [head], True
     pieces = [head[: head.rfind(b"\n", 0, _HEAD) + 1]]
     pieces += [head[i : i + _PIECE] for i in range(_HEAD, WHOLE - _PIECE, _STEP)]
-    seekable = stream.seekable() and not isinstance(stream, (gzip.GzipFile, zipfile.ZipExtFile))
-    if seekable:
+    if isinstance(stream, io.BufferedReader) and not packed:
         size = stream.seek(0, 2)
         for i in range(1, 61):
             stream.seek(WHOLE + (size - WHOLE) * i // 60 - (_PIECE if i == 60 else 0))
@@ -150,7 +119,7 @@ def _decoded(pieces: list[bytes], name: str) -> tuple[list[str], str]:
         raise BadInput(f"{name} is UTF-16 text; save it as UTF-8 and map that.")
     for bom in _BOMS:
         if pieces[0].startswith(bom):
-            pieces = [pieces[0][len(bom):], *pieces[1:]]
+            pieces = [pieces[0][len(bom) :], *pieces[1:]]
             break
     try:
         return [p.decode("utf-8") for p in pieces], "utf-8"
@@ -159,8 +128,8 @@ def _decoded(pieces: list[bytes], name: str) -> tuple[list[str], str]:
 
 
 def _csv(path: Path) -> Sample:
-    with _stream(path) as stream:
-        pieces, whole = _pieces(stream)
+    with documents.stream(path) as stream:
+        pieces, whole = _pieces(stream, path.suffix.lower() in PACKED[1:])
     if b"\0" in pieces[0][:4096] and pieces[0][:2] not in (b"\xff\xfe", b"\xfe\xff"):
         raise BadInput(f"{path.name} is not text; its name should say what it is.")
     texts, encoding = _decoded(pieces, path.name)
@@ -185,7 +154,9 @@ def _csv(path: Path) -> Sample:
     for place, name in enumerate(names):
         if not name or name in columns or any(name.lower() == n.lower() for n in columns):
             if any(r[place].strip() for r in table):
-                notes.append(f"The column {name!r} is there twice; only the first can be used." if name else f"Column {place + 1} has no name and cannot be used.")
+                notes.append(
+                    f"The column {name!r} is there twice; only the first can be used." if name else f"Column {place + 1} has no name and cannot be used."
+                )
             continue
         columns[name] = [r[place] if r[place] != "" else None for r in table]
     return Sample(path, "csv", columns, {n: json.dumps(n, ensure_ascii=False) for n in columns}, len(table), whole, delimiter, encoding, notes=tuple(notes))
@@ -231,8 +202,9 @@ def _strange(header: list[str], table: list[list[str]], name: str) -> list[str]:
     usual = widths.most_common(1)[0][0] if widths else len(header)
     if len(header) < usual and widths[usual] > 3 * widths.get(len(header), 0):
         at = next((i for i, r in enumerate(table) if len(r) == usual), 0)
-        raise BadInput(f"{name} does not begin with its header: line 1 has {len(header)} field(s), the table {usual}. "
-                       f"Delete the first {at + 1} line(s) and map it again.")
+        raise BadInput(
+            f"{name} does not begin with its header: line 1 has {len(header)} field(s), the table {usual}. Delete the first {at + 1} line(s) and map it again."
+        )
     if sum(bool(_DATUM.fullmatch(h)) for h in header if h.strip()) > 0.5 * sum(bool(h.strip()) for h in header):
         raise BadInput(f"The first line of {name} looks like data, not like a header ({', '.join(header[:4])}); put a line with the columns' names in front.")
     return []
@@ -249,7 +221,7 @@ def _thinned(first: list[Any], rest: list[Any]) -> list[Any]:
 
 
 def _lines(stream: IO[bytes], path: Path) -> tuple[list[dict[str, Any]], bool, list[str]]:
-    pieces, whole = _pieces(stream)
+    pieces, whole = _pieces(stream, path.suffix.lower() in PACKED[1:])
     texts, _ = _decoded(pieces, path.name)
     records: list[list[dict[str, Any]]] = []
     bad = 0
@@ -354,7 +326,7 @@ def _unfolded(path: Path, form: str, records: str | None) -> Sample:
     """A document whose records must first be taken out of it."""
     from workbench.lake import forms
 
-    where, notes = (records, []) if records is not None else _where(path, form)
+    where, notes = (records, []) if records is not None else documents.where(path, form)
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder) / "records.ndjson"
         forms.unfold(path, form, where, lines)
@@ -363,78 +335,3 @@ def _unfolded(path: Path, form: str, records: str | None) -> Sample:
         with lines.open("rb") as stream:
             found, whole, more = _lines(stream, path)
     return _nested(path, form, found, whole, [*notes, *more], where)
-
-
-def _where(path: Path, form: str) -> tuple[str, list[str]]:
-    """Where the records of a document lie, and what is to be said of it."""
-    if form == "json":
-        with _stream(path) as stream:
-            try:
-                document = json.loads(stream.read())
-            except (ValueError, RecursionError) as error:
-                raise BadInput(f"{path.name} is not JSON: {error}.") from None
-        found = sorted(_record_lists(document, ""), key=lambda f: -f[1])
-        if not found:
-            raise BadInput(f"{path.name} holds no list of JSON objects.")
-        others = [f"{n} ({c:,})" for n, c in found[1:4]]
-        return found[0][0], [f"Records are taken from {found[0][0] or 'the document itself'}; there are lists at {', '.join(others)} too."] if others else []
-    if form == "xml":
-        return _repeated(path)
-    if form == "excel":
-        return _sheet(path)
-    return "", []
-
-
-def _record_lists(value: Any, way: str, depth: int = 0) -> Iterator[tuple[str, int]]:
-    if isinstance(value, list):
-        if value and sum(isinstance(v, dict) for v in value) > 0.5 * len(value):
-            yield way, len(value)
-    elif isinstance(value, dict) and depth < _DEPTH:
-        for key, inner in value.items():
-            yield from _record_lists(inner, f"{way}.{key}" if way else key, depth + 1)
-
-
-def _repeated(path: Path) -> tuple[str, list[str]]:
-    """The tag that is repeated with elements inside it, the outermost of those."""
-    from defusedxml import ElementTree
-
-    seen: Counter[tuple[int, str]] = Counter()
-    depth = 0
-    with _stream(path) as stream:
-        try:
-            for event, element in ElementTree.iterparse(stream, events=("start", "end")):
-                if event == "start":
-                    depth += 1
-                    continue
-                depth -= 1
-                if len(element) or element.attrib:
-                    seen[depth, str(element.tag).rsplit("}", 1)[-1]] += 1
-                if depth == 1:
-                    element.clear()
-                if sum(seen.values()) > 5000:
-                    break
-        except Exception as error:
-            raise BadInput(f"{path.name} is not XML that can be read: {error}.") from None
-    inner = {k: n for k, n in seen.items() if k[0] >= 1}
-    if not inner:
-        raise BadInput(f"{path.name} has no element that holds others, so no records.")
-    many = {k: n for k, n in inner.items() if n > 1} or inner
-    level = min(k[0] for k in many)
-    return max(((n, k[1]) for k, n in many.items() if k[0] == level))[1], []
-
-
-def _sheet(path: Path) -> tuple[str, list[str]]:
-    import fastexcel
-
-    try:
-        book = fastexcel.read_excel(str(path))
-        sizes = {n: book.load_sheet(n).height for n in book.sheet_names}
-    except Exception as error:
-        raise BadInput(f"{path.name} is not an Excel book that can be read ({str(error).splitlines()[0]}).") from None
-    if not sizes:
-        raise BadInput(f"{path.name} has no sheet.")
-    first = next(iter(sizes))
-    if len(sizes) == 1:
-        return "", []
-    return first, [f"The book has {len(sizes)} sheets ({', '.join(f'{n}: {c:,} rows' for n, c in sizes.items())}); {first} is taken. "
-                   "Write another into records, and map the others by themselves."]

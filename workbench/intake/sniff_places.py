@@ -85,9 +85,12 @@ def _twins(one: str, other: str) -> float:
     return len(set(mine) & set(its)) / max(1, len(set(mine) | set(its)))
 
 
-_AXIS = frozenset(synonyms.tokens(
-    "x y lon lat longitude latitude long lng easting northing east north laenge breite laengengrad breitengrad longitud latitud longitudine latitudine "
-    "rechtswert hochwert ostwert nordwert geox geoy mapx mapy xcoord ycoord lengtegraad breedtegraad xrough yrough")) | {"geogr"}
+_AXIS = frozenset(
+    synonyms.tokens(
+        "x y lon lat longitude latitude long lng easting northing east north laenge breite laengengrad breitengrad longitud latitud longitudine latitudine "
+        "rechtswert hochwert ostwert nordwert geox geoy mapx mapy xcoord ycoord lengtegraad breedtegraad xrough yrough"
+    )
+) | {"geogr"}
 
 
 def _text(p: Profile, area: Box | None) -> Spot | None:
@@ -134,8 +137,16 @@ def _written(p: Profile) -> str:
 def _numbers(x: Profile, y: Profile, area: Box | None, named: float) -> Spot | None:
     """Two columns of numbers: degrees as they stand, the other way round, without a sign, scaled; else a survey grid."""
     if not x.given or not y.given:
-        return Spot((x.name, y.name), f"degrees({x.written}, {y.written})", 0.0, "doubtful", "called so, but blank in the rows looked at", named, 0.0,
-                    (f"{x.name} and {y.name} are blank in the rows looked at; whether they hold degrees is not known.",))
+        return Spot(
+            (x.name, y.name),
+            f"degrees({x.written}, {y.written})",
+            0.0,
+            "doubtful",
+            "called so, but blank in the rows looked at",
+            named,
+            0.0,
+            (f"{x.name} and {y.name} are blank in the rows looked at; whether they hold degrees is not known.",),
+        )
     a, b = _floats(x), _floats(y)
     real = np.isfinite(a) & np.isfinite(b) & ~((np.abs(a) < 0.001) & (np.abs(b) < 0.001))
     if real.sum() < 0.5 * max(1, np.isfinite(a).sum()) and real.sum() < 3:
@@ -148,8 +159,15 @@ def _numbers(x: Profile, y: Profile, area: Box | None, named: float) -> Spot | N
         sx, sy = xs / 10**power, ys / 10**power
         if _within(sx, 180.0) and _within(sy, 90.0) and area is not None and _inside(sx, sy, area) > INSIDE:
             factor = f"1e-0{power}"
-            return Spot((x.name, y.name), f"degrees(scaled({one}, {factor}), scaled({two}, {factor}))", _inside(sx, sy, area), "likely",
-                        f"degrees times {10**power:,}", named, filled)
+            return Spot(
+                (x.name, y.name),
+                f"degrees(scaled({one}, {factor}), scaled({two}, {factor}))",
+                _inside(sx, sy, area),
+                "likely",
+                f"degrees times {10**power:,}",
+                named,
+                filled,
+            )
     return _planar(x, y, one, two, xs, ys, area, named, filled)
 
 
@@ -161,17 +179,53 @@ def _degrees(x: Profile, y: Profile, one: str, two: str, xs: Floats, ys: Floats,
     raw = (x.name, y.name)
     if area is None:
         if np.mean(np.abs(ys) <= 90) < 0.97 and np.mean(np.abs(xs) <= 90) > 0.97:
-            return Spot(raw[::-1], f"degrees({two}, {one})", 0.9, "doubtful", "degrees, but the other way round than the names say", named, filled,
-                        (f"{x.name} holds latitudes and {y.name} longitudes.",))
-        return Spot(raw, f"degrees({one}, {two})", 1.0, "likely", "degrees; the workspace has no study area to hold them against", named, filled,
-                    ("The workspace has no study area, so the positions could not be checked.",))
-    tries = [(xs, ys, f"degrees({one}, {two})", raw, "degrees in the study area", ""),
-             (ys, xs, f"degrees({two}, {one})", raw[::-1], "degrees in the study area, the other way round than the names say",
-              f"{x.name} holds latitudes and {y.name} longitudes: they are taken the other way round."),
-             (-np.abs(xs), ys, f"degrees(minus({one}), {two})", raw, "degrees in the study area once the missing minus sign is put back",
-              f"{x.name} has lost its minus sign ({int((xs > 0).sum()):,} of {len(xs):,} values)."),
-             (-np.abs(ys), xs, f"degrees(minus({two}), {one})", raw[::-1], "degrees in the study area, the other way round and without the minus sign",
-              f"{x.name} holds latitudes, {y.name} longitudes without their minus sign.")]
+            return Spot(
+                raw[::-1],
+                f"degrees({two}, {one})",
+                0.9,
+                "doubtful",
+                "degrees, but the other way round than the names say",
+                named,
+                filled,
+                (f"{x.name} holds latitudes and {y.name} longitudes.",),
+            )
+        return Spot(
+            raw,
+            f"degrees({one}, {two})",
+            1.0,
+            "likely",
+            "degrees; the workspace has no study area to hold them against",
+            named,
+            filled,
+            ("The workspace has no study area, so the positions could not be checked.",),
+        )
+    tries = [
+        (xs, ys, f"degrees({one}, {two})", raw, "degrees in the study area", ""),
+        (
+            ys,
+            xs,
+            f"degrees({two}, {one})",
+            raw[::-1],
+            "degrees in the study area, the other way round than the names say",
+            f"{x.name} holds latitudes and {y.name} longitudes: they are taken the other way round.",
+        ),
+        (
+            -np.abs(xs),
+            ys,
+            f"degrees(minus({one}), {two})",
+            raw,
+            "degrees in the study area once the missing minus sign is put back",
+            f"{x.name} has lost its minus sign ({int((xs > 0).sum()):,} of {len(xs):,} values).",
+        ),
+        (
+            -np.abs(ys),
+            xs,
+            f"degrees(minus({two}), {one})",
+            raw[::-1],
+            "degrees in the study area, the other way round and without the minus sign",
+            f"{x.name} holds latitudes, {y.name} longitudes without their minus sign.",
+        ),
+    ]
     shares = [_inside(u, v, area) for u, v, *_ in tries]
     best = int(np.argmax(np.array(shares) - np.array([0.0, 0.02, 0.0001, 0.03])))
     if best == 2 and shares[0] > 0.9:
@@ -197,7 +251,9 @@ def _nowhere(lon: Floats, lat: Floats, area: Box) -> tuple[str, str]:
     if not often:
         return "", ""
     shown = ", ".join(f"{p[1]:g}, {p[0]:g} ({c:,} times)" for p, c in often)
-    return "[" + ", ".join(f"[{p[0]!r}, {p[1]!r}]" for p, _ in often) + "]", f"One point far outside stands again and again and is taken for no position: {shown}."
+    return "[" + ", ".join(
+        f"[{p[0]!r}, {p[1]!r}]" for p, _ in often
+    ) + "]", f"One point far outside stands again and again and is taken for no position: {shown}."
 
 
 def _unnamed(numeric: Mapping[str, Profile], area: Box) -> list[Spot]:
@@ -208,8 +264,17 @@ def _unnamed(numeric: Mapping[str, Profile], area: Box) -> list[Spot]:
         for x, y in ((one, other), (other, one)):
             a, b = _floats(numeric[x]), _floats(numeric[y])
             if np.nanmax(np.abs(a), initial=0) <= 180 and np.nanmax(np.abs(b), initial=0) <= 90 and (share := _inside(a, b, area)) > 0.9:
-                out.append(Spot((x, y), f"degrees({_written(numeric[x])}, {_written(numeric[y])})", share, "likely",
-                                "told from the values alone: they lie in the study area", 0.3, numeric[x].filled))
+                out.append(
+                    Spot(
+                        (x, y),
+                        f"degrees({_written(numeric[x])}, {_written(numeric[y])})",
+                        share,
+                        "likely",
+                        "told from the values alone: they lie in the study area",
+                        0.3,
+                        numeric[x].filled,
+                    )
+                )
     return out
 
 
@@ -220,28 +285,56 @@ def _planar(x: Profile, y: Profile, one: str, two: str, xs: Floats, ys: Floats, 
     if len(xs) == 0:
         return None
     if area is None:
-        return Spot((), "nothing", 0.0, "doubtful", "survey coordinates, but the workspace has no study area to tell their CRS by", named, filled,
-                    (f"{x.name} and {y.name} are survey coordinates; their CRS can only be told with a study area in agency.toml, or written by hand: "
-                     f'place = planar({one}, {two}, "EPSG:...").',))
+        return Spot(
+            (),
+            "nothing",
+            0.0,
+            "doubtful",
+            "survey coordinates, but the workspace has no study area to tell their CRS by",
+            named,
+            filled,
+            (
+                f"{x.name} and {y.name} are survey coordinates; their CRS can only be told with a study area in agency.toml, or written by hand: "
+                f'place = planar({one}, {two}, "EPSG:...").',
+            ),
+        )
     pick = np.linspace(0, len(xs) - 1, min(300, len(xs))).astype(int)
     ranked = guess_crs(xs[pick], ys[pick], area)
     swapped = guess_crs(ys[pick], xs[pick], area) if not ranked or ranked[0][1] < INSIDE else []
     turned = bool(swapped) and (not ranked or swapped[0][1] > ranked[0][1])
     ranked = swapped if turned else ranked
     if not ranked or ranked[0][1] < INSIDE:
-        return Spot((), "nothing", 0.0, "doubtful", "numbers of no CRS that lies in the study area", named, filled,
-                    (f"{x.name} and {y.name} look like survey coordinates, but no known CRS puts them into the study area.",))
+        return Spot(
+            (),
+            "nothing",
+            0.0,
+            "doubtful",
+            "numbers of no CRS that lies in the study area",
+            named,
+            filled,
+            (f"{x.name} and {y.name} look like survey coordinates, but no known CRS puts them into the study area.",),
+        )
     code, inside, label = ranked[0]
     rivals = [r for r in ranked[1:] if r[1] > inside - 0.1]
     doubts = []
     if rivals:
-        doubts.append(f"{code} ({label}) and {', '.join(f'{r[0]} ({r[2]})' for r in rivals[:3])} put the points into the study area equally well, "
-                      "some way apart from each other; check a known address.")
+        doubts.append(
+            f"{code} ({label}) and {', '.join(f'{r[0]} ({r[2]})' for r in rivals[:3])} put the points into the study area equally well, "
+            "some way apart from each other; check a known address."
+        )
     if turned:
         doubts.append(f"{x.name} holds the northing and {y.name} the easting: they are taken the other way round.")
         raw, one, two = raw[::-1], two, one
-    return Spot(raw, f'planar({one}, {two}, "{code}")', inside, "doubtful" if rivals else "likely" if turned else "sure",
-                f"{label}: {inside:.0%} of the points then lie in the study area", named, filled, tuple(doubts))
+    return Spot(
+        raw,
+        f'planar({one}, {two}, "{code}")',
+        inside,
+        "doubtful" if rivals else "likely" if turned else "sure",
+        f"{label}: {inside:.0%} of the points then lie in the study area",
+        named,
+        filled,
+        tuple(doubts),
+    )
 
 
 def guess_crs(x: Floats, y: Floats, area: Box) -> list[tuple[str, float, str]]:
@@ -292,8 +385,21 @@ def _candidates(middle: tuple[float, float], usual: bool) -> list[tuple[int, str
 
 
 _NEVER = ("lcc europe", "laea", "equal area", "world", "arctic", "polar", "oblique", "ease-grid", "equidistant", "sphere", "contiguous", "lower 48", "conus")
-_NATIONAL = ("british national grid", "rgf93 v1 / lambert-93", "amersfoort / rd new", "wgs 84 / pseudo-mercator", "irish transverse mercator", "belgian lambert", "eov",
-             "lv95", "mgi / austria", "sweref99 tm", "etrs89 / poland cs92", "nztm", "mga zone")
+_NATIONAL = (
+    "british national grid",
+    "rgf93 v1 / lambert-93",
+    "amersfoort / rd new",
+    "wgs 84 / pseudo-mercator",
+    "irish transverse mercator",
+    "belgian lambert",
+    "eov",
+    "lv95",
+    "mgi / austria",
+    "sweref99 tm",
+    "etrs89 / poland cs92",
+    "nztm",
+    "mga zone",
+)
 _USUAL = 5
 
 

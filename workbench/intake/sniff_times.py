@@ -22,8 +22,10 @@ _DATES = (
     r"(?P<b>[A-Za-z]{3,9})(?P<s>[ .\-]{1,2})(?P<d>\d{1,2})(?P<t>,? ?|-)(?P<y>\d{4})",
     r"(?P<Y>(?:19|20)\d{2})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])",
 )
-_CLOCK = (r"(?P<H>\d{1,2})(?P<c>[:hH])(?P<M>\d{2})(?:(?P<c2>[:mM])(?P<S>\d{2})(?P<f>[.,]\d{1,9})?)?(?P<gap> ?)"
-          r"(?P<p>[AaPp]\.?[Mm]\.?)?(?P<word> ?(?:Uhr|hrs?|h)(?![a-z]))?|(?P<H4>\d{2})(?P<M4>\d{2})(?P<S4>\d{2})?")
+_CLOCK = (
+    r"(?P<H>\d{1,2})(?P<c>[:hH])(?P<M>\d{2})(?:(?P<c2>[:mM])(?P<S>\d{2})(?P<f>[.,]\d{1,9})?)?(?P<gap> ?)"
+    r"(?P<p>[AaPp]\.?[Mm]\.?)?(?P<word> ?(?:Uhr|hrs?|h)(?![a-z]))?|(?P<H4>\d{2})(?P<M4>\d{2})(?P<S4>\d{2})?"
+)
 _TAIL = r"\s*(?P<tail>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?"
 _BETWEEN = r"(?P<between>[T_]|,?\s+(?:-|@|um|at|às|à)?\s*|)"
 _WHOLE = [re.compile(rf"\s*(?:{_WEEKDAY})?{d}(?:{_BETWEEN}(?:{_CLOCK}){_TAIL})?\s*", re.I if "[A-Za-z]" in d else 0) for d in _DATES]
@@ -202,8 +204,17 @@ def _dates(values: Counter[str], sequence: Sequence[str], total: int, day_first:
     if any("%y" in f for f in formats):
         years = [s.year for s in map(seen, values) if s]
         doubts += ["Years have two digits; 69 to 99 are read as 1969 to 1999."] if max(years) - min(years) > 30 else []
-    return Times("day" if day or (midnight == fits and fits > 1) else "moment", tuple(_iso(formats)), fits / total, tail, order=order, order_basis=basis,
-                 slashes=any(f.startswith("%Y/") for f in formats), midnights=midnight / fits, doubts=tuple(doubts))
+    return Times(
+        "day" if day or (midnight == fits and fits > 1) else "moment",
+        tuple(_iso(formats)),
+        fits / total,
+        tail,
+        order=order,
+        order_basis=basis,
+        slashes=any(f.startswith("%Y/") for f in formats),
+        midnights=midnight / fits,
+        doubts=tuple(doubts),
+    )
 
 
 def _iso(formats: list[str]) -> list[str]:
@@ -214,8 +225,14 @@ def _iso(formats: list[str]) -> list[str]:
 def _order(first: int, second: int, sequence: Sequence[str], day_first: bool | None) -> tuple[str, str, list[str]]:
     if first and second:
         order = "day" if first > second else "month"
-        return order, "most values", [f"Day and month change places: {first:,} values can only have the day in front, {second:,} only the month; "
-                                      f"they are read with the {order} in front and the others are rejected."]
+        return (
+            order,
+            "most values",
+            [
+                f"Day and month change places: {first:,} values can only have the day in front, {second:,} only the month; "
+                f"they are read with the {order} in front and the others are rejected."
+            ],
+        )
     if first or second:
         return ("day", f"{first:,} values have a number above 12 in front", []) if first else ("month", f"{second:,} values have a number above 12 behind", [])
     if day_first is not None:
@@ -245,7 +262,7 @@ def _half_days(values: Counter[str], formats: Sequence[str]) -> list[str]:
 
 def _lost(values: Counter[str]) -> str:
     plain = sum(n for t, n in values.items() if ":" in t and not re.search(r"[AaPp]\.?[Mm]", t))
-    return (f"{plain:,} of {sum(values.values()):,} times have lost their AM or PM; whether 8:31 is morning or evening cannot be told from them.")
+    return f"{plain:,} of {sum(values.values()):,} times have lost their AM or PM; whether 8:31 is morning or evening cannot be told from them."
 
 
 def _clocks(values: Counter[str], total: int) -> Times | None:

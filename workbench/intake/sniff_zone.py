@@ -52,8 +52,10 @@ class Clockwork:
         if self.verdict == "fits":
             return f"The hours of the day look right ({held})."
         if self.verdict == "shifted":
-            return (f"The times look {abs(self.shift)} hours too {'late' if self.shift < 0 else 'early'} ({held}, {self.best:.2f} if "
-                    f"{abs(self.shift)} hours were {'taken off' if self.shift < 0 else 'added'}); the time zone is probably not the one declared.")
+            return (
+                f"The times look {abs(self.shift)} hours too {'late' if self.shift < 0 else 'early'} ({held}, {self.best:.2f} if "
+                f"{abs(self.shift)} hours were {'taken off' if self.shift < 0 else 'added'}); the time zone is probably not the one declared."
+            )
         return f"Whether the time zone is right cannot be told: the hours of the day have no usual shape ({held})."
 
 

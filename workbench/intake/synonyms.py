@@ -9,23 +9,14 @@ import unicodedata
 from collections import Counter
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
 from rapidfuzz import fuzz
 
-#: Short forms seen in exports, spelt out.
-_SHORT = {
-    "dt": "date", "dat": "date", "dte": "date", "dttm": "date time", "dtm": "date time", "datetime": "date time", "timestamp": "date time", "ts": "date time", "tm": "time", "tme": "time", "hr": "hour",
-    "desc": "description", "descr": "description", "descript": "description", "dsc": "description", "no": "number", "num": "number", "nbr": "number", "nr": "number", "nmbr": "number", "nummer": "number",
-    "numero": "number", "addr": "address", "add": "address", "adr": "address", "loc": "location", "locn": "location", "lon": "longitude", "lng": "longitude", "long": "longitude", "lat": "latitude",
-    "coord": "coordinate", "coords": "coordinate", "typ": "type", "cd": "code", "cde": "code", "occ": "occurred", "occur": "occurred", "occurrence": "occurred", "occured": "occurred", "occurence": "occurred", "rpt": "reported", "rptd": "reported", "rep": "reported", "report": "reported",
-    "fr": "from", "frm": "from", "dist": "district", "pct": "precinct", "prec": "precinct", "ofns": "offense", "offns": "offense", "offence": "offense", "off": "offense", "incidnt": "incident", "inc": "incident", "incid": "incident",
-    "incdnt": "incident", "disp": "dispatch", "dispo": "disposition", "arr": "arrive", "arrv": "arrive", "arrived": "arrive", "arrivd": "arrive", "arrival": "arrive", "enrt": "enroute", "enr": "enroute", "clr": "clear", "cleared": "clear", "rcvd": "received",
-    "recd": "received", "rec": "received", "cmplnt": "complaint", "compl": "complaint", "ctgy": "category", "cat": "category", "agcy": "agency", "veh": "vehicle", "lic": "license", "licence": "license", "blk": "block", "nbhd": "neighborhood",
-    "hood": "neighborhood", "neighbourhood": "neighborhood", "prem": "premise", "premis": "premise", "premises": "premise", "crm": "crime", "colour": "color", "prio": "priority", "pri": "priority", "desp": "disposition", "nm": "name", "org": "organization", "dispatched": "dispatch", "reptd": "reported", "vict": "victim", "clsng": "close",
-    "closed": "close", "closing": "close", "lvl": "level", "conf": "confidence", "geocd": "geo", "atpt": "attempted", "cptd": "completed", "juris": "jurisdiction", "evnt": "event", "patrl": "patrol", "hse": "house", "nature": "nature", "onscene": "on scene", "created": "create", "datum": "datum",
-    "time24": "time", "rnds": "rounds", "img": "image", "ident": "id", "identifier": "id", "identifiant": "identifiant", "fecha": "fecha", "str": "strasse", "strase": "strasse", "lange": "lange", "initiated": "initiated", "prob": "problem", "probl": "problem", "coordenada": "coordenada",
-}
-_STOP = frozenset({"of", "the", "de", "des", "du", "der", "die", "das", "dem", "den", "do", "da", "dos", "del", "el", "la", "le", "les", "los", "las", "di", "della", "van", "het", "or", "and", "und", "et", "y e", "a", "an", "in", "l", "d", "by", "for", "utc", "local", "lokal", "full"})
+#: Words that names and values are read by, from ``words.toml``.
+WORDS: dict[str, Any] = tomllib.loads(resources.files("workbench.intake").joinpath("words.toml").read_text(encoding="utf-8"))
+_SHORT: dict[str, str] = WORDS["short"]
+_STOP = frozenset(WORDS["stop"])
 _FEW = frozenset({"id", "x", "y", "to", "of", "no", "on", "at", "mo"})
 
 
@@ -152,6 +143,4 @@ def speaks_of_time(name: str) -> bool:
     return bool(_TIME & set(split(name)))
 
 
-_TIME = frozenset(_singular(w) for w in (
-    "date time hour month day when datum zeit uhrzeit tatzeit meldezeit heure fecha hora data ora tijd tijdstip epoch moment start end begin beginn ende occurred reported received dispatch arrive clear close create entered expire dob born "
-    "horodatage lesezeit erfassungszeit debut fin inicio updated modified seen captured installed").split())
+_TIME = frozenset(_singular(w) for w in WORDS["time"])

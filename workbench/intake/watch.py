@@ -171,13 +171,10 @@ class Watch:
             self.writer.rotate()
         for segment in journal_fold.due(self.root, self.view):
             with self.audit.deed(self.person, "fold", f"journal from {segment.first}") as outcome:
-                done = journal_fold.fold(self.root, self.view, segment)
-                outcome.update(batches=[d.report.batch_id for d in done], **{k: sum(getattr(d.report, k) for d in done) for k in (
+                done = journal_fold.fold(self.root, self.view, segment, still=self.ingest.writing, settled=self.writer.settled)
+                outcome.update(batches=[r.batch_id for r in done], **{k: sum(getattr(r, k) for r in done) for k in (
                     "read", "added", "updated", "duplicate", "rejected")})
-            for one in done:
-                with self.ingest.writing:
-                    self.writer.settled(one.before, one.after)
-                r = one.report
+            for r in done:
                 self.say(f"{r.source}: {r.file} folded in {r.seconds:.1f} s: {r.added:,} new, {r.updated:,} updated, {r.duplicate:,} held already, "
                          f"{r.rejected:,} rejected")
         journal_fold.clear(self.root, self.view)

@@ -237,7 +237,7 @@ def _live(con: duckdb.DuckDBPyConnection, view: View, table: str, versions: Mapp
 
 
 def _meet(rows: Rows, indexes: Sequence[Index], live: Hits | None, superseded: Sequence[Path]) -> Met:
-    """The rows whose key occurs twice among them or is held, and the held editions of those keys that are not superseded."""
+    """The rows whose key occurs twice among them or is held, and the latest held editions of those keys."""
     ranked = rows.first[rows.ranked()]
     twice = ranked[1:] == ranked[:-1]
     distinct = ranked[np.append(True, ~twice)] if twice.any() else ranked
@@ -245,8 +245,6 @@ def _meet(rows: Rows, indexes: Sequence[Index], live: Hits | None, superseded: S
     if live is not None:
         found.append(live.picked(np.flatnonzero(keys.within(live.first, distinct))))
     held = keys.together(found)
-    if len(held.first):
-        held = held.picked(_standing(held, superseded))
     asked = keys.distinct(np.concatenate([ranked[1:][twice], held.first]))
     places = np.sort(rows.ranked()[keys.spots(ranked, asked)])
     first, second = np.concatenate([rows.first[places], held.first]), np.concatenate([rows.second[places], held.second])
@@ -259,7 +257,25 @@ def _meet(rows: Rows, indexes: Sequence[Index], live: Hits | None, superseded: S
     ours, theirs = key[: len(places)], key[len(places):]
     times = np.bincount(ours, minlength=key.max() + 1)
     taken = (times > 1) | ((times > 0) & (np.bincount(theirs, minlength=key.max() + 1) > 0))
-    return Met(places[taken[ours]], ours[taken[ours]], held.picked(np.flatnonzero(taken[theirs])), theirs[taken[theirs]])
+    picked = np.flatnonzero(taken[theirs])
+    picked = picked[_current(held.picked(picked), theirs[picked], superseded)]
+    return Met(places[taken[ours]], ours[taken[ours]], held.picked(picked), theirs[picked])
+
+
+def _current(held: Hits, key: Array, superseded: Sequence[Path]) -> Array:
+    """The places of those in the journal, and of the latest other edition of each key; the lists are read only where times of recording are equal."""
+    tabled = np.flatnonzero(held.file >= 0)
+    order = tabled[np.lexsort((held.recorded[tabled], held.revised[tabled], key[tabled]))]
+    if not len(order):
+        return np.arange(len(key))
+    again = key[order][1:] == key[order][:-1]
+    tied = again & (held.revised[order][1:] == held.revised[order][:-1]) & (held.recorded[order][1:] == held.recorded[order][:-1])
+    last = order[np.append(~again, True)]
+    if tied.any():
+        doubtful = keys.distinct(key[order][1:][tied])
+        those = order[keys.within(key[order], doubtful)]
+        last = np.concatenate([last[~keys.within(key[last], doubtful)], those[_standing(held.picked(those), superseded)]])
+    return np.concatenate([last, np.flatnonzero(held.file < 0)])
 
 
 def _standing(held: Hits, superseded: Sequence[Path]) -> Array:

@@ -207,7 +207,7 @@ def _from_delta(view: View, table: str, versions: Mapping[str, int], upto: int) 
     if cut is None or versions.get("batches", -1) >= cut["batches"]:
         return Rows()
     newest = {t: v for t, v in view.versions().items() if t != KEY}
-    ledger = pl.read_parquet(view.files("batches", newest), columns=["batch_id", "file", "recorded_at"])
+    ledger = pl.scan_parquet(view.files("batches", newest), extra_columns="ignore", missing_columns="insert").select("batch_id", "file").collect()
     visible, wanted = view.visible(versions), []
     for batch, file in ledger.select("batch_id", "file").iter_rows():
         span = numbers(file)

@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,15 +32,6 @@ _OLDER = "older edition than the one held (revised_at)"
 _LEDGER = 64
 
 
-@dataclass(frozen=True)
-class Folded:
-    """A fold's counts, and the ledger's versions just before and after it was committed."""
-
-    report: LoadReport
-    before: int | None
-    after: int | None
-
-
 def due(root: Path, view: View) -> list[Segment]:
     """Closed segments with a batch that is not visible yet, oldest first; what killed folds left is swept first."""
     sweep(root, view)
@@ -52,10 +44,20 @@ def due(root: Path, view: View) -> list[Segment]:
     return found
 
 
-def fold(root: Path, view: View, segment: Segment) -> list[Folded]:
-    """Fold the batches of a closed segment that are not visible yet. About 0.2 s and 20 µs a record; other loads of the same tables wait."""
+def fold(root: Path, view: View, segment: Segment, *, still: AbstractContextManager[Any] | None = None,
+         settled: Callable[[int | None, int | None], None] | None = None) -> list[LoadReport]:
+    """Fold the batches of a closed segment that are not visible yet. About 0.2 s and 20 µs a record; other loads of the same tables wait.
+
+    Args:
+        root: the lake's folder.
+        view: of the lake.
+        segment: a closed one.
+        still: held while a ledger row is committed, so that the writer sees no version that it has not been told of.
+        settled: told the ledger's versions before and after (``Writer.settled``).
+    """
     about = journal.manifest(segment) or {"batches": []}
-    return [done for batch in about["batches"] if (done := _Fold(root, view, segment, batch).run()) is not None]
+    made = (_Fold(root, view, segment, batch, still or nullcontext(), settled or (lambda before, after: None)).run() for batch in about["batches"])
+    return [report for report in made if report is not None]
 
 
 def clear(root: Path, view: View, *, stays: float = STAYS) -> int:
@@ -84,14 +86,16 @@ def clear(root: Path, view: View, *, stays: float = STAYS) -> int:
 class _Fold:
     """One batch on its way into the tables."""
 
-    def __init__(self, root: Path, view: View, segment: Segment, batch: dict[str, Any]) -> None:
+    def __init__(self, root: Path, view: View, segment: Segment, batch: dict[str, Any], still: AbstractContextManager[Any],
+                 settled: Callable[[int | None, int | None], None]) -> None:
         self.root, self.view, self.segment, self.batch = root, view, segment, batch
+        self.still, self.told = still, settled
         self.id: str = batch["batch_id"]
         self.file = f"journal {batch['first']}-{batch['last']}"
         self.began = time.monotonic()
         self.counts = {"added": 0, "updated": 0, "duplicate": batch["duplicate"], "rejected": batch["rejected"]}
 
-    def run(self) -> Folded | None:
+    def run(self) -> LoadReport | None:
         """Do it, unless it has been done."""
         if self.id in self.view.visible(self.view.settled()):
             return None
@@ -113,14 +117,14 @@ class _Fold:
         _copy(con, self._rows(table), path)
         return path
 
-    def _commit(self, con: duckdb.DuckDBPyConnection, staged: dict[str, Path], work: Path) -> Folded:
+    def _commit(self, con: duckdb.DuckDBPyConnection, staged: dict[str, Path], work: Path) -> LoadReport:
         versions = self.view.settled()
         refused: list[str] = [self._rows(REJECT)] if self.batch["rejected"] else []
         moves = {}
         for table, path in staged.items():
             judged = compare.judge(con, self.view, table, [path], versions)
-            for verdict in ("updated", "duplicate"):
-                self.counts[verdict] += judged.counts.get(verdict, 0)
+            self.counts["updated"] += judged.counts.get("updated", 0) - _came_first(judged)
+            self.counts["duplicate"] += judged.counts.get("duplicate", 0)
             if judged.counts.get("older"):
                 self.counts["rejected"] += judged.counts["older"]
                 refused.append(self._older(con, path, work / f"older-{table}.parquet"))
@@ -158,7 +162,7 @@ class _Fold:
                    f"from read_parquet({literal(str(path))}) r semi join (from verdict where verdict = 'older') using (line)", to)
         return f"select * from read_parquet({literal(str(to))})"
 
-    def _make_visible(self, con: duckdb.DuckDBPyConnection, filled: list[str], work: Path) -> Folded:
+    def _make_visible(self, con: duckdb.DuckDBPyConnection, filled: list[str], work: Path) -> LoadReport:
         """Commit the ledger row; until then the rows are read from the journal, from then on out of the tables."""
         with tables.locked(self.root, "batches"):
             versions = self.view.settled()
@@ -175,12 +179,11 @@ class _Fold:
                 rows += f" union all by name ({self.view.current('batches', versions)})"
             path = work / f"{self.id}-rec-0.parquet"
             count = _copy(con, rows, path)
-            before = versions.get("batches")
-            tables.append(self.root, "batches", [tables.DataFile(path, count)], remove=[f.name for f in earlier] if len(earlier) >= _LEDGER else ())
-            after = tables.latest(self.root, "batches")
-        report = LoadReport(source=self.batch["source"], file=self.file, read=self.batch["read"], **self.counts,
+            with self.still:
+                tables.append(self.root, "batches", [tables.DataFile(path, count)], remove=[f.name for f in earlier] if len(earlier) >= _LEDGER else ())
+                self.told(versions.get("batches"), tables.latest(self.root, "batches"))
+        return LoadReport(source=self.batch["source"], file=self.file, read=self.batch["read"], **self.counts,
                             seconds=round(time.monotonic() - self.began, 3), batch_id=self.id)
-        return Folded(report, before, after)
 
     def _moment(self, con: duckdb.DuckDBPyConnection, versions: dict[str, int]) -> datetime:
         """Now, but later than any batch that is visible, whatever the clock did."""
@@ -196,6 +199,17 @@ class _Fold:
                 if mark in line[:200]:
                     digest.update(line)
         return digest.hexdigest()
+
+
+def _came_first(judged: compare.Judged) -> int:
+    """Rows that came in before every edition that the tables hold of their key: those were loaded meanwhile, as newer editions."""
+    met, rows = judged.met, judged.rows
+    earliest: dict[int, int] = {}
+    for key, recorded in zip(met.held_key.tolist(), met.held.recorded.tolist(), strict=True):
+        earliest[key] = min(recorded, earliest.get(key, recorded))
+    first = {key: place for place, key in sorted(zip(met.place.tolist(), met.key.tolist(), strict=True), key=lambda pair: -rows.line[pair[0]])}
+    out = set(judged.dropped.tolist())
+    return sum(1 for key, place in first.items() if key in earliest and rows.recorded[place] < earliest[key] and int(rows.line[place]) not in out)
 
 
 def _copy(con: duckdb.DuckDBPyConnection, rows: str, to: Path) -> int:

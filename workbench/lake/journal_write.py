@@ -115,13 +115,14 @@ class Writer:
         Raises:
             OSError: the disk is full or fails; nothing was added.
         """
-        self._forget_if_loaded()
+        self._tell_loads_apart()
         now = max(time.time_ns() // 1000, self._moment + 1)
         position, parts, kinds = self.position, list[bytes](), list[str]()
         fresh: dict[tuple[str, str], bytes] = {}
         added: list[tuple[str, str, int, int]] = []
+        batches = {stream: self._batch(stream) for stream in {line.stream for line in lines}}
         for line in lines:
-            batch = self._batch(line.stream)
+            batch = batches[line.stream]
             if batch not in self._known.batches:
                 parts.append(_line(position + 1, BATCH, batch, line.stream.source, now, self._declare(batch, line.stream)))
             position += 1
@@ -151,11 +152,15 @@ class Writer:
         """Close the open segment, if it holds a record, and begin the next; gives the closed one, which may be folded."""
         if not self._known.lines:
             return None
-        closed = self._segment
+        closed, file = self._segment, self._file
         self._close(closed, self._known)
-        os.close(self._file)
+        try:
+            self._begin()
+        except OSError:
+            closed.manifest.unlink(missing_ok=True)
+            raise
+        os.close(file)
         self._known = _Known()
-        self._begin()
         return closed
 
     @property
@@ -208,26 +213,28 @@ class Writer:
         while len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
 
-    def _forget_if_loaded(self) -> None:
-        """A file that was loaded meanwhile may hold another edition of a key, and then the same delivery again is news."""
+    def _tell_loads_apart(self) -> None:
+        """A file that was loaded meanwhile may hold another edition of a key: then the same delivery again is news, and it belongs into a
+        batch of its own, since a fold takes all of a batch for later than what the tables hold."""
         ledger = tables.latest(self.root, "batches")
         if ledger != self._ledger:
+            self.rotate()
             self._seen.clear()
             self._ledger = ledger
 
     def _begin(self) -> None:
         begun = max(time.time_ns() // 1000, self._moment + 1)
         path = self.home / f"{self.position + 1:015d}-{begun:016d}.tsv"
-        self._segment, self._size, self._moment = Segment(path, self.position + 1, begun), 0, begun
+        first = _line(self.position, END, f"{zlib.crc32(b''):08x}", "0", begun, json.dumps(self.marks) if self.marks else "")
         part = path.with_suffix(".part")
         with part.open("wb") as out:
-            out.write(_line(self.position, END, f"{zlib.crc32(b''):08x}", "0", begun, json.dumps(self.marks) if self.marks else ""))
+            out.write(first)
             out.flush()
             os.fsync(out.fileno())
-            self._size = out.tell()
         os.replace(part, path)
         _flush(self.home)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._segment, self._size, self._moment = Segment(path, self.position + 1, begun), len(first), begun
 
     def _close(self, segment: Segment, known: _Known) -> None:
         about = {"last": self.position, "batches": list(known.batches.values())}

@@ -112,7 +112,7 @@ def _untrimmed(sql: str, bare: Collection[str]) -> str:
     """SQL that does not trim where there is nothing to trim."""
     for column in bare:
         for written in (column, name(column)) if column.isidentifier() else (name(column),):
-            sql = _put(sql, f"trim({written})", written)
+            sql = _put(sql, f"trim({written})", name(column))
     return sql
 
 

@@ -24,7 +24,7 @@ from workbench.plugins import files, load
 
 #: Modules of this folder that are not sources.
 _NOT_SOURCES = frozenset({
-    "expressions", "functions", "nibrs", "times", "grammar", "mapped", "phrases", "regions", "lists", "moments", "where", "keys", "shots",
+    "expressions", "functions", "nibrs", "times", "grammar", "mapped", "phrases", "pieces", "regions", "lists", "moments", "where", "keys", "shots",
 })
 #: What a packed file's name ends in, behind the suffix of its form.
 PACKED = ("", ".gz", ".zip", ".zst")

@@ -20,8 +20,8 @@ SOURCE = Source(
     columns=("time", "kind"),
     optional=("id", "end", "title", "text", "severity", "urgency", "certainty", "status", "address", "lon", "lat", "geometry", "updated"),
     also={
-        "time": ("happened_at", "start", "starts_at", "begins", "started_at", "start_time", "timestamp", "datetime", "date_time", "when", "date", "at", "event_time",
-                 "created_at"),
+        "time": ("happened_at", "start", "starts_at", "begins", "started_at", "start_time", "timestamp", "datetime", "date_time", "when", "date", "at",
+                 "event_time", "created_at"),
         "kind": ("type", "category", "event_type", "event", "class"), "id": ("event_id", "event id", "identifier", "guid", "uid", "key"),
         "end": ("ended_at", "ends", "ends_at", "end_time", "until", "expires"), "title": ("headline", "summary", "subject", "name"),
         "text": ("description", "narrative", "details", "detail", "message", "body", "remarks", "notes"), "status": ("state",),

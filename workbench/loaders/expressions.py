@@ -139,7 +139,7 @@ def lookup(expr: str, table: Mapping[str, str], default: str) -> str:
     return f"coalesce((map {{{pairs}}})[trim({expr})], {quoted(default)})"
 
 
-def place(lon: str, lat: str, nowhere: Sequence[tuple[float, float]] = ()) -> dict[str, Reading]:
+def place(lon: str, lat: str, nowhere: Sequence[tuple[float, float]] = ()) -> dict[str, str]:
     """Columns ``lon`` and ``lat``: both or neither.
 
     There is no position where one is missing, out of the range of degrees, within 0.001 degrees of 0,0, or within 0.00001 degrees
@@ -158,7 +158,7 @@ def place(lon: str, lat: str, nowhere: Sequence[tuple[float, float]] = ()) -> di
     }
 
 
-def planar_place(x: str, y: str, crs: str, nowhere: Sequence[tuple[float, float]] = ()) -> dict[str, Reading]:
+def planar_place(x: str, y: str, crs: str, nowhere: Sequence[tuple[float, float]] = ()) -> dict[str, str]:
     """Columns ``lon`` and ``lat`` out of coordinates in a projected CRS ("ESRI:102696": feet or metres as the CRS has them).
 
     There is no position where one is missing or zero, or within one unit of one of ``nowhere`` (x, y). Only a coordinate that is no

@@ -16,19 +16,33 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.errors import BadInput, did_you_mean
-from workbench.loaders.phrases import FUNCTIONS, Columns, Place, Raw, Value, short
+from workbench.loaders.phrases import FUNCTIONS
+from workbench.loaders.pieces import Columns, Place, Raw, Value, short
 
 LONGEST = 20_000
 _HOLES = re.compile(r"\{\s*(zone|salt|said|beside)")
 #: What a function gives -> the types of canonical columns it can fill.
 FILLS = {
-    "text": ("VARCHAR",), "time": ("TIMESTAMPTZ",), "date": ("DATE",), "number": ("DOUBLE",), "whole": ("BIGINT", "DOUBLE"), "truth": ("BOOLEAN",),
-    "list": ("VARCHAR[]",), "numbers": ("DOUBLE[]",), "nothing": ("VARCHAR", "TIMESTAMPTZ", "DATE", "DOUBLE", "BIGINT", "BOOLEAN", "VARCHAR[]", "DOUBLE[]"),
+    "text": ("VARCHAR",),
+    "time": ("TIMESTAMPTZ",),
+    "date": ("DATE",),
+    "number": ("DOUBLE",),
+    "whole": ("BIGINT", "DOUBLE"),
+    "truth": ("BOOLEAN",),
+    "list": ("VARCHAR[]",),
+    "numbers": ("DOUBLE[]",),
+    "nothing": ("VARCHAR", "TIMESTAMPTZ", "DATE", "DOUBLE", "BIGINT", "BOOLEAN", "VARCHAR[]", "DOUBLE[]"),
 }
 #: A canonical column's type -> an expression that fills it, for messages.
 EXAMPLES = {
-    "VARCHAR": 'text("Column")', "TIMESTAMPTZ": 'time("Column", "%m/%d/%Y %H:%M")', "DATE": 'date("Column", "%Y-%m-%d")', "DOUBLE": 'number("Column")',
-    "BIGINT": 'whole("Column")', "BOOLEAN": 'yes_no("Column")', "VARCHAR[]": 'list("Column", ";")', "DOUBLE[]": "nothing",
+    "VARCHAR": 'text("Column")',
+    "TIMESTAMPTZ": 'time("Column", "%m/%d/%Y %H:%M")',
+    "DATE": 'date("Column", "%Y-%m-%d")',
+    "DOUBLE": 'number("Column")',
+    "BIGINT": 'whole("Column")',
+    "BOOLEAN": 'yes_no("Column")',
+    "VARCHAR[]": 'list("Column", ";")',
+    "DOUBLE[]": "nothing",
 }
 
 
@@ -54,9 +68,9 @@ class Reader:
         try:
             tree = ast.parse(written.strip(), mode="eval").body
         except SyntaxError as error:
-            raise BadInput(f"{short(written)} is not an expression ({error.msg}); write e.g. text(\"Column\").") from None
+            raise BadInput(f'{short(written)} is not an expression ({error.msg}); write e.g. text("Column").') from None
         except (ValueError, RecursionError, MemoryError):
-            raise BadInput(f"{short(written)} cannot be taken apart; write e.g. text(\"Column\").") from None
+            raise BadInput(f'{short(written)} cannot be taken apart; write e.g. text("Column").') from None
         try:
             found = self._node(tree)
         except RecursionError:
@@ -64,7 +78,7 @@ class Reader:
         if isinstance(found, str):
             raise BadInput(f"{short(written)} is a text alone; a column of the file is read with text(...), a fixed value is const(...).")
         if not isinstance(found, (Raw, Value, Place)):
-            raise BadInput(f"{short(written)} is not an expression; write e.g. text(\"Column\").")
+            raise BadInput(f'{short(written)} is not an expression; write e.g. text("Column").')
         return found
 
     def _node(self, node: ast.AST) -> Any:

@@ -9,14 +9,15 @@ from workbench.loaders.shots import shot_kind
 _WHERE = column("location")
 
 
-def _inner(name: str) -> str:
-    return f"coalesce({text(column(name))}, {text(member(_WHERE, f'$.{name}'))}, {text(member(_WHERE, f'$.@{name}'))})"
+def _inner(name: str, *others: str) -> str:
+    """A column, or a member of that name (or one of ``others``) of the location."""
+    members = ", ".join(member(_WHERE, f'$."{n}"') for n in (name, *others, f"@{name}"))
+    return str(text(f"coalesce({column(name)}, {members})"))
 
 
-_LON = f"coalesce({_inner('longitude')}, {_inner('lon')})"
-_LAT = f"coalesce({_inner('latitude')}, {_inner('lat')})"
+_LON, _LAT = _inner("longitude", "lon", "x"), _inner("latitude", "lat", "y")
 _TIME = text(column("time"))
-_ERROR = number(f"coalesce({_inner('accuracy')}, {_inner('error')})", 0)
+_ERROR = number(_inner("accuracy", "error"), 0)
 
 SOURCE = Source(
     name="gunshot_xml",
@@ -24,7 +25,7 @@ SOURCE = Source(
     formats=("xml", "ndjson"),
     records="incident",
     columns=(),
-    optional=("id", "time", "type", "rounds", "confidence", "accuracy", "error", "location", "latitude", "longitude", "lat", "lon",
+    optional=("id", "time", "type", "rounds", "confidence", "accuracy", "location", "latitude", "longitude",
               "address", "beat", "district", "cad", "report", "disposition", "updated"),
     also={
         "id": ("incidentId", "alertId", "eventId", "number"),
@@ -32,7 +33,7 @@ SOURCE = Source(
         "type": ("classification", "incidentType", "kind"),
         "rounds": ("roundCount", "numberOfRounds", "shots"),
         "confidence": ("score", "probability"),
-        "accuracy": ("accuracyMeters", "errorMeters", "uncertainty"),
+        "accuracy": ("accuracyMeters", "errorMeters", "uncertainty", "error"), "latitude": ("lat",), "longitude": ("lon", "lng"),
         "location": ("position", "place", "point"),
         "cad": ("cadId", "cadNumber", "callNumber"), "report": ("reportNumber", "caseNumber"),
         "updated": ("lastUpdated", "modified", "revised"),

@@ -2,7 +2,7 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, place, stable_id, text
+from workbench.loaders.expressions import column, place, text
 from workbench.loaders.keys import PERSON, person
 from workbench.loaders.lists import parted
 from workbench.loaders.moments import any_time, stamp
@@ -31,7 +31,7 @@ SOURCE = Source(
     },
     parts=(
         Part("interviews", {
-            "interview_id": f"coalesce({text(column('id'))}, concat_ws(' / ', {text(column('card'))}, {person()}), {stable_id(person(), _WHEN)})",
+            "interview_id": f"coalesce({text(column('id'))}, coalesce({text(column('card'))}, {_WHEN}) || coalesce(' / ' || {person()}, ''))",
             "interviewed_at": any_time(_WHEN),
             "person_id": person(),
             "plate": plates.normal_sql(text(column("plate"))),
@@ -45,7 +45,7 @@ SOURCE = Source(
         }),
     ),
     notes=(
-        "A card with several people is several rows; card number and person make the id.",
+        "A card with several people is several rows; card number (else the time) and person make the id.",
         "The people one was with are record ids parted by ; , or |.",
         "Where only a name and day of birth are given they make the person's id, the same as in people_csv.",
         "Being stopped says nothing of guilt: an interview ties people to a place and to each other, no more.",

@@ -19,7 +19,7 @@ from workbench import schema
 from workbench.errors import BadInput, WorkbenchError, did_you_mean
 from workbench.loaders import FORMATS, Part, Source
 from workbench.loaders.grammar import EXAMPLES, FILLS, Reader, checked
-from workbench.loaders.phrases import Place, Raw, Value
+from workbench.loaders.pieces import Place, Raw, Value
 from workbench.loaders.times import chain_doubts
 
 LARGEST = 4 << 20
@@ -27,8 +27,22 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 _MOMENTS = ("received", "dispatched", "en_route", "arrived", "cleared", "closed")
 #: The key that stands for ``lon`` and ``lat``.
 PLACE = "place"
-_HEAD = {"title": str, "table": str, "zone": str, "formats": list, "delimiter": str, "encoding": str, "records": str, "optional": list, "where": str,
-         "columns": dict, "lookup": dict, "also": dict, "asks": dict, "notes": list}
+_HEAD = {
+    "title": str,
+    "table": str,
+    "zone": str,
+    "formats": list,
+    "delimiter": str,
+    "encoding": str,
+    "records": str,
+    "optional": list,
+    "where": str,
+    "columns": dict,
+    "lookup": dict,
+    "also": dict,
+    "asks": dict,
+    "notes": list,
+}
 
 
 @dataclass(frozen=True)
@@ -94,9 +108,20 @@ class Written:
                 raise BadInput(f"optional names the column {name!r}, which no expression uses.{did_you_mean(name, used)}")
         _zone(self.zone)
         return Source(
-            name=self.name, title=self.title or f"{self.table} of {self.name}", parts=(Part(self.table, given, where),),
-            columns=tuple(c for c in used if c not in self.optional), optional=self.optional, zone=self.zone, formats=self.formats, delimiter=self.delimiter,
-            encoding=self.encoding, records=self.records, also={k: v for k, v in self.also.items() if k in used}, asks=dict(self.asks), notes=self.notes)
+            name=self.name,
+            title=self.title or f"{self.table} of {self.name}",
+            parts=(Part(self.table, given, where),),
+            columns=tuple(c for c in used if c not in self.optional),
+            optional=self.optional,
+            zone=self.zone,
+            formats=self.formats,
+            delimiter=self.delimiter,
+            encoding=self.encoding,
+            records=self.records,
+            also={k: v for k, v in self.also.items() if k in used},
+            asks=dict(self.asks),
+            notes=self.notes,
+        )
 
 
 def read(file: Path) -> Source:
@@ -127,11 +152,22 @@ def parsed(written: str, name: str, where: str = "the mapping") -> Written:
     _check(data, written, where)
     lookups = {str(n): _texts(t, f"{where}: [lookup.{n}]") for n, t in data.get("lookup", {}).items()}
     found = Written(
-        name=name, table=data["table"], columns=data["columns"], title=data.get("title", ""), zone=data.get("zone", "UTC"),
-        formats=tuple(data.get("formats", ("csv",))), delimiter=data.get("delimiter", ""), encoding=data.get("encoding", ""),
-        records=data.get("records", ""), optional=tuple(data.get("optional", ())), where=data.get("where", ""), lookups=lookups,
-        also={k: (v,) if isinstance(v, str) else tuple(v) for k, v in data.get("also", {}).items()}, asks=_texts(data.get("asks", {}), f"{where}: [asks]"),
-        notes=tuple(data.get("notes", ())))
+        name=name,
+        table=data["table"],
+        columns=data["columns"],
+        title=data.get("title", ""),
+        zone=data.get("zone", "UTC"),
+        formats=tuple(data.get("formats", ("csv",))),
+        delimiter=data.get("delimiter", ""),
+        encoding=data.get("encoding", ""),
+        records=data.get("records", ""),
+        optional=tuple(data.get("optional", ())),
+        where=data.get("where", ""),
+        lookups=lookups,
+        also={k: (v,) if isinstance(v, str) else tuple(v) for k, v in data.get("also", {}).items()},
+        asks=_texts(data.get("asks", {}), f"{where}: [asks]"),
+        notes=tuple(data.get("notes", ())),
+    )
     try:
         table = _table(found.table)
     except WorkbenchError as error:
@@ -192,7 +228,7 @@ def _read(reader: Reader, table: schema.Table, column: str, written: str) -> dic
     if isinstance(found, Place):
         if column != PLACE:
             raise BadInput(f"a place fills lon and lat at once; write {PLACE} = '{written}'.")
-        return found.columns
+        return dict(found.columns)
     if column == PLACE:
         if found.kind == "nothing":
             return {}

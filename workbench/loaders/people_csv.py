@@ -10,6 +10,9 @@ _PLAIN, _INCHES, _CM = text(column("height")), number(column("height_in"), 20, 1
 _FEET = f"regexp_extract({_PLAIN}, '^([3-7])[^0-9]*([0-9]{{1,2}})[^0-9]*$', 1)"
 _REST = f"regexp_extract({_PLAIN}, '^([3-7])[^0-9]*([0-9]{{1,2}})[^0-9]*$', 2)"
 _BY_FEET = f"(case when try_cast({_REST} as integer) < 12 then try_cast({_FEET} as integer) * 12 + try_cast({_REST} as integer) end)"
+#: A bare number: two digits are inches, three that begin with 1 or 2 centimetres.
+_BARE = (f"(case when regexp_matches({_PLAIN}, '^[0-9]{{2}}$') then try_cast({_PLAIN} as double) * 2.54 "
+         f"when regexp_matches({_PLAIN}, '^[12][0-9]{{2}}$') then try_cast({_PLAIN} as double) else {_BY_FEET} * 2.54 end)")
 _POUNDS, _KG = number(column("weight_lb"), 20, 1000), number(column("weight_kg"), 10, 500)
 
 SOURCE = Source(
@@ -36,7 +39,7 @@ SOURCE = Source(
             "born_on": day(column("born_on")),
             "sex": text(column("sex")),
             "race": text(column("race")),
-            "height_cm": Reading.of(f"coalesce({_CM}, round(coalesce({_INCHES}, {_BY_FEET}) * 2.54, 1))", f"coalesce({_CM.given}, {_INCHES.given}, {_PLAIN})"),
+            "height_cm": Reading.of(f"coalesce({_CM}, round(coalesce({_INCHES} * 2.54, {_BARE}), 1))", f"coalesce({_CM.given}, {_INCHES.given}, {_PLAIN})"),
             "weight_kg": Reading.of(f"coalesce({_KG}, round({_POUNDS} * 0.45359237, 1))", f"coalesce({_KG.given}, {_POUNDS.given})"),
             "hair": text(column("hair")),
             "eyes": text(column("eyes")),
@@ -46,7 +49,7 @@ SOURCE = Source(
     notes=(
         "A name may be one column (LAST, FIRST or First Last) or two.",
         "Without an id the name and day of birth make one, the same in every source of this kind; a row with neither id nor name is rejected.",
-        "A height is inches, centimetres, 5'11\" or NCIC's 511; a weight without unit is pounds; kept are centimetres and kilograms.",
+        "A height is inches (70), centimetres (178), 5'11\" or NCIC's 511; a weight without unit is pounds; kept are centimetres and kilograms.",
         "Nothing is merged here: two records stay two until somebody judges them to be one person.",
     ),
 )

@@ -16,7 +16,7 @@ import polars as pl
 
 from workbench import agency as agencies
 from workbench import gate
-from workbench.errors import BadInput, NotFound
+from workbench.errors import BadInput, CannotTell, NotFound
 from workbench.gate import Place, When
 from workbench.geo import Grid
 from workbench.oversight.audit import Person, current_user
@@ -108,6 +108,17 @@ class Workbench(Facts):
         frame = self._frame(name, [], [])
         area = self.agency.study_area
         return quality.check(frame, name, zone=self.agency.zone, area=area, grid=self.grid() if area is not None else None)
+
+    def warnings(self) -> list[str]:
+        """What whoever works with this workspace must know today, one sentence each: hotlists that are stale, or of unknown age."""
+        from workbench.models.plates import hotlist
+
+        lists = self.lake.query("select list_name, source, plate, valid_from, valid_to, listed_at from hotlist", versions=self.versions)
+        try:
+            found = hotlist.stale(lists, datetime.now(UTC), zone=self.agency.zone)
+        except CannotTell as untold:
+            return [str(untold)] if lists.height else []
+        return found.table.filter(pl.col("stale").fill_null(True))["sentence"].to_list()
 
     # ------------------------------------------------------------------ search
 

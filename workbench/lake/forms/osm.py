@@ -23,7 +23,9 @@ DRIVE = frozenset({
     "motorway", "trunk", "primary", "secondary", "tertiary", "motorway_link", "trunk_link", "primary_link", "secondary_link", "tertiary_link",
     "unclassified", "residential", "living_street", "service", "road", "busway_shared",
 })
-_NOT_THERE = frozenset({"proposed", "construction", "abandoned", "razed", "planned", "platform", "rest_area", "services", "elevator", "corridor", "no", "raceway"})
+_NOT_THERE = frozenset({
+    "proposed", "construction", "abandoned", "razed", "planned", "platform", "rest_area", "services", "elevator", "corridor", "no", "raceway",
+})
 _SHUT = frozenset({"no", "private", "agricultural", "forestry", "emergency"})
 _ALIASES = ("alt_name", "old_name", "official_name", "short_name", "loc_name", "name_1", "name:en", "ref", "old_ref", "reg_name", "tiger:name_base_1")
 #: A house belongs to a street of its name no further away than this, metres.
@@ -88,6 +90,7 @@ def _read(file: Path, everything: bool) -> tuple[list[_Way], list[tuple[str, int
     try:
         reader = osmium.FileProcessor(str(file), osmium.osm.NODE | osmium.osm.WAY).with_locations().with_filter(
             osmium.filter.KeyFilter("highway", "addr:housenumber"))
+        thing: Any
         for thing in reader:
             tags = {t.k: t.v for t in thing.tags}
             if thing.is_way():
