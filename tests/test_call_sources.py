@@ -17,7 +17,7 @@ import pytest
 from workbench import loaders, schema
 from workbench.errors import BadInput, CannotTell
 from workbench.lake import Lake
-from workbench.loaders import expressions, times
+from workbench.loaders import expressions, functions, times
 from workbench.models.patterns import response
 
 
@@ -55,6 +55,7 @@ def doubts(*chain: str | None) -> list[str] | None:
     given = ", ".join(f"{'null' if v is None else expressions.quoted('2026-01-01 ' + v)}::varchar as {s}" for s, v in zip(stages, chain, strict=False))
     steps = "".join(f", {sql} as {expressions.column(step)}" for step, sql in expression.steps)
     con = duckdb.connect()
+    functions.register(con)
     sql = f"select {expression}, {expression.quick} from (select *{steps} from (select {given}))".replace(expressions.ZONE, "UTC")
     full, quick = con.execute(sql).fetchall()[0]
     con.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from polars.testing import assert_frame_equal
 from workbench import loaders
 from workbench.errors import BadInput, NotFound
 from workbench.lake import Lake, files
-from workbench.loaders import expressions, nibrs, times
+from workbench.loaders import expressions, functions, nibrs, times
 from workbench.loaders.expressions import column, joined, padded
 from workbench.loaders.los_angeles_incidents import SOURCE as LOS_ANGELES
 from workbench.loaders.new_york_incidents import SOURCE as NEW_YORK
@@ -35,6 +37,7 @@ def evaluated(expression: str, zone: str = "America/Chicago", **raw: str | None)
     given = ", ".join(f"{'null' if v is None else expressions.quoted(v)}::varchar as {column(k)}" for k, v in raw.items())
     steps = "".join(f", {sql} as {column(step)}" for step, sql in getattr(expression, "steps", ()))
     con = duckdb.connect()
+    functions.register(con)
     con.execute("set TimeZone = 'UTC'")
     sql = f"select ({expression})::varchar, ({getattr(expression, 'quick', expression)})::varchar from (select *{steps} from (select {given}))"
     full, fast = con.execute(sql.replace(expressions.ZONE, zone)).fetchall()[0]
@@ -403,6 +406,24 @@ def test_survey_coordinates_of_the_teaching_sets_lie_where_they_should(real_data
     assert held["ended_at"].null_count() == washington["EndDateTime"].null_count() > 0
 
 
+def test_many_rows_on_many_threads_get_their_degrees_and_the_process_lives() -> None:
+    script = """
+import duckdb
+from pyproj import Transformer
+from workbench.loaders import functions
+con = duckdb.connect()
+con.execute("set threads = 4; set enable_progress_bar = false")
+functions.register(con)
+con.execute("create table feet as select 880000.0 + i / 10 as x, 1010000.0 + i / 10 as y from range(200000) t(i)")
+got = con.execute("select sum(p[1]), sum(p[2]) from (select planar_degrees('ESRI:102696', x, y) as p from feet)").fetchone()
+x, y = (con.execute(f"select {c} from feet").fetchnumpy()[c] for c in "xy")
+lon, lat = Transformer.from_crs("ESRI:102696", 4326, always_xy=True).transform(x, y)
+print(abs(got[0] - lon.sum()) < 1e-4 and abs(got[1] - lat.sum()) < 1e-4)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0 and done.stdout.strip() == "True", done.stderr[-500:]
+
+
 def test_vancouver_clocks_are_local_and_a_row_without_an_hour_is_a_day(tmp_path: Path) -> None:
     source = loaders.find("vancouver_thefts")
     row = {"TYPE": "Theft from Vehicle", "YEAR": "2020", "MONTH": "7", "DAY": "1", "HOUR": "0", "MINUTE": "5", "HUNDRED_BLOCK": "11XX ANY ST", "X": "490320.3",
@@ -432,6 +453,6 @@ def test_linked_burglaries_have_windows_marks_and_a_place_only_where_a_crs_is_sa
     assert bare["mo"].str.contains(r"^MO1=\S+").mean() > 0.9 and bare["incident_id"].n_unique() == bare.height  # type: ignore[operator]
     assert bare["ended_at"].null_count() == 0
     pairs = loaded("crimelinkage_offenders", folder / "crimelinkage_offenders.csv", lake=tmp_path / "bare")
-    assert set(pairs["role"]) == {"suspect"} and bare["incident_id"].is_in(pairs["incident_id"].implode()).all()
+    assert set(pairs["role"]) == {"suspect"} and 0.3 < bare["incident_id"].is_in(pairs["incident_id"].implode()).mean() < 1  # type: ignore[operator]
     with pytest.raises(BadInput, match="not known"):
         Lake(tmp_path / "no").load(loaders.find("crimelinkage_burglaries"), folder / "crimelinkage_crimes.csv", said={"crs": "EPSG:99999"})

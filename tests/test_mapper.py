@@ -22,7 +22,7 @@ from workbench import agency as agencies
 from workbench import cli, loaders, schema, workspace
 from workbench.agency import Agency
 from workbench.errors import BadInput, CannotTell, NotFound, WorkbenchError
-from workbench.intake import propose_words, sniff_places, sniff_times, sniff_zone, synonyms
+from workbench.intake import propose_words, sniff_crs, sniff_times, sniff_zone, synonyms
 from workbench.intake.map_widget import map_file
 from workbench.intake.propose import Proposal, propose
 from workbench.intake.sniff_file import sample
@@ -315,7 +315,7 @@ def test_survey_coordinates_are_placed_by_the_study_area_alone(crs: str, area: t
     rng = np.random.default_rng(7)
     lon, lat = rng.uniform(area[0], area[2], 100), rng.uniform(area[1], area[3], 100)
     x, y = Transformer.from_crs(4326, crs, always_xy=True).transform(lon, lat)
-    ranked = sniff_places.guess_crs(x, y, area)
+    ranked = sniff_crs.guess_crs(x, y, area)
     back = Transformer.from_crs(ranked[0][0], 4326, always_xy=True).transform(x, y)
     assert np.max(np.hypot((back[0] - lon) * 85_000, (back[1] - lat) * 111_000)) < 3, ranked
     assert len(ranked) == 1, "no rival puts them there as well"

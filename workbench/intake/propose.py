@@ -21,12 +21,13 @@ import polars as pl
 
 from workbench import schema
 from workbench.errors import BadInput, CannotTell
-from workbench.intake import propose_express, propose_match, propose_rules, propose_units, sniff_file, sniff_places
+from workbench.intake import propose_express, propose_match, propose_rules, propose_times, propose_units, sniff_file, sniff_places
 from workbench.intake.propose_match import Match
-from workbench.intake.propose_rules import Proposed
+from workbench.intake.propose_preview import Preview, preview
+from workbench.intake.propose_state import Proposed
 from workbench.intake.sniff import Profile
 from workbench.intake.sniff_file import Sample
-from workbench.loaders import Source, names
+from workbench.loaders import Source, mapped, names
 from workbench.loaders.mapped import NAME, PLACE, Written, write
 
 if TYPE_CHECKING:
@@ -53,16 +54,6 @@ TABLES = (
     "closures",
     "events",
 )
-
-
-@dataclass(frozen=True)
-class Preview:
-    """The first rows as they would load: ``rows``, how many records were read, and what is rejected: (reason, how many), with the raw records."""
-
-    rows: pl.DataFrame
-    read: int
-    rejected: dict[str, int]
-    rejects: pl.DataFrame
 
 
 @dataclass(frozen=True)
@@ -153,7 +144,7 @@ class Proposal:
         order = {c: i for i, c in enumerate(schema.table(self.table).columns)}
         made = replace(self, columns=tuple(sorted(kept, key=lambda c: order.get("lon" if c.column == PLACE else c.column, 999))))
         if expression.strip():
-            propose_rules.checked(made.table, column, expression, made.lookups)
+            mapped.check_column(made.table, column, expression, made.lookups)
         return made
 
     def choices(self, column: str) -> dict[str, str]:
@@ -197,7 +188,7 @@ class Proposal:
         Raises:
             BadInput: the mapping cannot be used yet (a required column is missing).
         """
-        return propose_rules.preview(self.source(), self.sample, self.asks, rows, sample)
+        return preview(self.source(), self.sample, self.asks, rows, sample)
 
     @cached_property
     def frame(self) -> pl.DataFrame:
@@ -351,9 +342,7 @@ def _known(zone: str) -> None:
 
 def _american(zone: str) -> bool:
     """Whether people of a zone write the month in front: the United States."""
-    from workbench.intake.propose_rules import AMERICAN
-
-    return zone in AMERICAN or zone.startswith(("US/", "America/Indiana", "America/Kentucky", "America/North_Dakota"))
+    return zone in propose_times.AMERICAN or zone.startswith(("US/", "America/Indiana", "America/Kentucky", "America/North_Dakota"))
 
 
 def _west(zone: str) -> bool:

@@ -61,7 +61,8 @@ _KINDS = frozenset(
     }
 )
 _ARMED = re.compile(
-    r"(?i)\b(gun|handgun|firearm|pistol|rifle|knife|knives|schusswaffe|messer|arme a feu|couteau|arma de fuego|arma blanca|cuchillo|pistola|coltello|faca|vuurwapen|mes)\b"
+    r"(?i)\b(gun|handgun|firearm|pistol|rifle|knife|knives|schusswaffe|messer|arme a feu|couteau|"
+    r"arma de fuego|arma blanca|cuchillo|pistola|coltello|faca|vuurwapen|mes)\b"
 )
 _FIRST = frozenset({"initial", "first", "original", "erst", "erstmeldung", "inicial"})
 _AREAS = frozenset({"beat", "district"})

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from workbench.intake import sniff, synonyms
 from workbench.intake.sniff import Profile
+from workbench.intake.sniff_crs import Box, Floats, guess_crs, inside
 
-Box = tuple[float, float, float, float]
-Floats = np.ndarray
 #: Share of the points that must lie in the study area before a reading counts as right.
 INSIDE = 0.8
 
@@ -102,23 +99,13 @@ def _text(p: Profile, area: Box | None) -> Spot | None:
     texts = list(p.solid)[:2000]
     points = [q for t in texts if (q := (sniff.point(t) if kind == "point" else sniff.pair(t))) is not None]
     a, b = np.array(points).T
-    first, second = _inside(a, b, area), _inside(b, a, area)
+    first, second = inside(a, b, area), inside(b, a, area)
     lon_first = kind == "point" if area is None else first >= second if kind == "point" else first > second
     name = "point" if kind == "point" and lon_first else "lon_lat" if lon_first else "lat_lon"
-    inside = 1.0 if area is None else max(first, second)
+    share = 1.0 if area is None else max(first, second)
     order = "longitude" if lon_first else "latitude"
-    confidence = "sure" if area is not None and inside > INSIDE else "likely"
-    return Spot((p.name,), f"{name}({p.written})", inside, confidence, f"a text that holds a position, {order} first", 0.7, p.filled)
-
-
-def _inside(lon: Floats, lat: Floats, area: Box | None) -> float:
-    """Share of the points that lie in the study area, widened by half its size; 0 without points."""
-    ok = np.isfinite(lon) & np.isfinite(lat)
-    if area is None or not ok.any():
-        return 0.0
-    w, s, e, n = area
-    dx, dy = max(0.02, (e - w) / 2), max(0.02, (n - s) / 2)
-    return float(np.mean((lon[ok] >= w - dx) & (lon[ok] <= e + dx) & (lat[ok] >= s - dy) & (lat[ok] <= n + dy)))
+    confidence = "sure" if area is not None and share > INSIDE else "likely"
+    return Spot((p.name,), f"{name}({p.written})", share, confidence, f"a text that holds a position, {order} first", 0.7, p.filled)
 
 
 def _floats(p: Profile) -> Floats:
@@ -157,12 +144,12 @@ def _numbers(x: Profile, y: Profile, area: Box | None, named: float) -> Spot | N
         return _degrees(x, y, one, two, xs, ys, area, named, filled)
     for power in (6, 5, 7):
         sx, sy = xs / 10**power, ys / 10**power
-        if _within(sx, 180.0) and _within(sy, 90.0) and area is not None and _inside(sx, sy, area) > INSIDE:
+        if _within(sx, 180.0) and _within(sy, 90.0) and area is not None and inside(sx, sy, area) > INSIDE:
             factor = f"1e-0{power}"
             return Spot(
                 (x.name, y.name),
                 f"degrees(scaled({one}, {factor}), scaled({two}, {factor}))",
-                _inside(sx, sy, area),
+                inside(sx, sy, area),
                 "likely",
                 f"degrees times {10**power:,}",
                 named,
@@ -226,20 +213,20 @@ def _degrees(x: Profile, y: Profile, one: str, two: str, xs: Floats, ys: Floats,
             f"{x.name} holds latitudes, {y.name} longitudes without their minus sign.",
         ),
     ]
-    shares = [_inside(u, v, area) for u, v, *_ in tries]
+    shares = [inside(u, v, area) for u, v, *_ in tries]
     best = int(np.argmax(np.array(shares) - np.array([0.0, 0.02, 0.0001, 0.03])))
     if best == 2 and shares[0] > 0.9:
         best = 0 if not np.any((xs > 0) & (np.sign(area[0]) < 0)) else 2
     _, _, written, columns, reason, doubt = tries[best]
-    inside = shares[best]
-    if inside < INSIDE:
-        say = f"Only {inside:.0%} of the positions in {x.name}, {y.name} lie in the study area."
+    share = shares[best]
+    if share < INSIDE:
+        say = f"Only {share:.0%} of the positions in {x.name}, {y.name} lie in the study area."
         if np.mean(np.abs(ys) <= 90) <= 0.97:
             return None
-        return Spot(raw, f"degrees({one}, {two})", inside, "doubtful", "degrees, but not where the study area is", named, filled, (say,))
+        return Spot(raw, f"degrees({one}, {two})", share, "doubtful", "degrees, but not where the study area is", named, filled, (say,))
     nowhere, said = _nowhere(tries[best][0], tries[best][1], area)
     written = written[:-1] + f", nowhere={nowhere})" if nowhere else written
-    return Spot(columns, written, inside, "sure" if best == 0 and named > 0.6 else "likely", reason, named, filled, tuple(d for d in (doubt, said) if d))
+    return Spot(columns, written, share, "sure" if best == 0 and named > 0.6 else "likely", reason, named, filled, tuple(d for d in (doubt, said) if d))
 
 
 def _nowhere(lon: Floats, lat: Floats, area: Box) -> tuple[str, str]:
@@ -263,7 +250,7 @@ def _unnamed(numeric: Mapping[str, Profile], area: Box) -> list[Spot]:
     for one, other in zip(names, names[1:], strict=False):
         for x, y in ((one, other), (other, one)):
             a, b = _floats(numeric[x]), _floats(numeric[y])
-            if np.nanmax(np.abs(a), initial=0) <= 180 and np.nanmax(np.abs(b), initial=0) <= 90 and (share := _inside(a, b, area)) > 0.9:
+            if np.nanmax(np.abs(a), initial=0) <= 180 and np.nanmax(np.abs(b), initial=0) <= 90 and (share := inside(a, b, area)) > 0.9:
                 out.append(
                     Spot(
                         (x, y),
@@ -335,88 +322,3 @@ def _planar(x: Profile, y: Profile, one: str, two: str, xs: Floats, ys: Floats, 
         filled,
         tuple(doubts),
     )
-
-
-def guess_crs(x: Floats, y: Floats, area: Box) -> list[tuple[str, float, str]]:
-    """(code, share inside the study area, name) of the projected CRS that fit, best first; of those that give the same place (within 60 m) only
-    the most usual one is named. Usual ones (state plane and UTM of NAD83 or ETRS89, national grids, web Mercator) are tried first, old and rare
-    ones only where none of those fits. Cost: about a second for a study area's first time, then milliseconds."""
-    middle = (round((area[0] + area[2]) / 2, 2), round((area[1] + area[3]) / 2, 2))
-    for usual in (True, False):
-        found = []
-        for rank, code, label, transformer in _candidates(middle, usual):
-            lon, lat = transformer.transform(x, y)
-            share = _inside(np.asarray(lon), np.asarray(lat), area)
-            if share >= 0.5:
-                found.append((share, -rank, code, label, float(np.median(lon)), float(np.median(lat))))
-        found.sort(key=lambda f: (round(f[0], 1), f[1]), reverse=True)
-        kept: list[tuple[float, int, str, str, float, float]] = []
-        for one in found:
-            scale = np.cos(np.radians(one[5]))
-            if not any(np.hypot((one[4] - k[4]) * scale, one[5] - k[5]) * 111_000 < 60 for k in kept):
-                kept.append(one)
-        if kept:
-            return [(code, share, label) for share, _, code, label, _, _ in kept]
-    return []
-
-
-@lru_cache(maxsize=8)
-def _candidates(middle: tuple[float, float], usual: bool) -> list[tuple[int, str, str, Any]]:
-    """(rank, code, name, transformer) of the projected CRS whose area of use holds a point; usual ones have a low rank."""
-    from pyproj import CRS, Transformer
-    from pyproj.aoi import AreaOfInterest
-    from pyproj.database import query_crs_info
-    from pyproj.enums import PJType
-    from pyproj.exceptions import CRSError, ProjError
-
-    out: list[tuple[int, str, str, Any]] = []
-    for info in query_crs_info(pj_types=[PJType.PROJECTED_CRS], area_of_interest=AreaOfInterest(*middle, *middle), contains=True):
-        if info.deprecated or info.auth_name not in ("EPSG", "ESRI"):
-            continue
-        rank = _rank(info.name, info.auth_name)
-        if rank is None or (rank <= _USUAL) != usual:
-            continue
-        code = f"{info.auth_name}:{info.code}"
-        try:
-            out.append((rank, code, info.name, Transformer.from_crs(CRS.from_user_input(code), 4326, always_xy=True)))
-        except (CRSError, ProjError):
-            continue
-    return out
-
-
-_NEVER = ("lcc europe", "laea", "equal area", "world", "arctic", "polar", "oblique", "ease-grid", "equidistant", "sphere", "contiguous", "lower 48", "conus")
-_NATIONAL = (
-    "british national grid",
-    "rgf93 v1 / lambert-93",
-    "amersfoort / rd new",
-    "wgs 84 / pseudo-mercator",
-    "irish transverse mercator",
-    "belgian lambert",
-    "eov",
-    "lv95",
-    "mgi / austria",
-    "sweref99 tm",
-    "etrs89 / poland cs92",
-    "nztm",
-    "mga zone",
-)
-_USUAL = 5
-
-
-def _rank(name: str, authority: str) -> int | None:
-    """How usual a CRS is, 0 = most; None = nobody exports in it."""
-    low = name.lower()
-    if any(w in low for w in _NEVER) or ("mercator" in low and "pseudo" not in low and "transverse" not in low):
-        return None
-    modern = low.startswith(("nad83 /", "nad_1983_stateplane", "nad_1983_utm", "etrs89 / utm", "wgs 84 / utm", "rdn2008 / utm", "sirgas 2000 / utm"))
-    gauss = ("dhdn" in low or "mgi" in low) and "gauss-kruger" in low
-    rank = 0 if any(w in low for w in _NATIONAL) else 1 if modern else 2 if gauss else 6
-    if any(w in low for w in ("harn", "2011", "nsrs", "cors96", "2007", "csrs", "(n-e)", "zen", "+ ", "feet_intl")):
-        rank = max(rank, 2) if "(n-e)" in low or "zen" in low else 5
-    return min(2 * rank + (authority == "ESRI"), 2 * _USUAL + 2) if rank > 2 else rank * 2 + (authority == "ESRI")
-
-
-def box(points: Sequence[tuple[float, float]]) -> Box:
-    """West, south, east, north of some points."""
-    xs, ys = zip(*points, strict=True)
-    return min(xs), min(ys), max(xs), max(ys)

@@ -64,11 +64,9 @@ class Piece:
 class Ready:
     """A file that is being made ready. The counts are complete when all ``pieces`` have been taken.
 
-    ``read`` counts all records, ``broken`` those of them that could not be taken apart and lie in ``broken_file`` (NDJSON of
-    record, line, reason, raw), None when there are none. ``text`` is the text file that the records stand in: the file itself, or what it
-    was unfolded into. ``encoding`` and ``delimiter`` are those used. ``crs``: what a map's
-    numbers are, where that was said with the load. ``whole``: the mapping looks at several records at once, so there
-    must be one piece only.
+    ``read`` counts all records, ``broken`` those of them that could not be taken apart and lie in ``broken_file`` (NDJSON of record, line, reason,
+    raw), None when there are none. ``text`` is the text file that the records stand in: the file itself, or what it was unfolded into. ``encoding``
+    and ``delimiter`` are those used; ``crs`` is what a map's numbers were said to be; with ``whole`` there must be one piece only.
     """
 
     source: Source

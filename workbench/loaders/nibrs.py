@@ -10,6 +10,7 @@ by its wording, and where it is coarser than NIBRS the general code of the group
 from __future__ import annotations
 
 import csv
+import hashlib
 import re
 from functools import cache, lru_cache
 from importlib import resources
@@ -35,14 +36,15 @@ def by_prefix(expr: str, name: str) -> str:
 
 def by_words(*exprs: str, name: str = "wordings") -> str:
     """The code of the first pattern of table ``name`` that occurs in the wording: the texts given, in capitals, with ": " between them.
-    Null where none does. Each wording is looked up once."""
-    return f"nibrs_by_words({quoted(name)}, upper({joined(': ', *exprs)}))"
+    Null where none does. Each wording is looked up once. The table's own edition stands in the SQL, so that a changed table is a changed mapping."""
+    edition = hashlib.sha256(repr(table(name)).encode()).hexdigest()[:8]
+    return f"nibrs_by_words({quoted(f'{name}#{edition}')}, upper({joined(': ', *exprs)}))"
 
 
 @lru_cache(maxsize=100_000)
 def worded(name: str, wording: str) -> str | None:
     """The code of the first pattern of table ``name`` that occurs in a wording in capitals; None where none does."""
-    return next((code for pattern, code in _patterns(name) if pattern.search(wording)), None)
+    return next((code for pattern, code in _patterns(name.partition("#")[0]) if pattern.search(wording)), None)
 
 
 def first(*tries: str) -> str:

@@ -1,7 +1,9 @@
 """Calls of the Wilmington, North Carolina, police made of gunshot alerts, with the full chain of times."""
 
+from typing import cast
+
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, place, planar_place, stable_id, text
+from workbench.loaders.expressions import Reading, column, local_time, place, planar_place, stable_id, text
 from workbench.loaders.times import chain_doubts, counted_id, either
 
 #: State plane of North Carolina, survey feet; the file does not say so.
@@ -10,7 +12,8 @@ _CHAIN = {"received": "calltime", "dispatched": "first Dispatch Time", "en_route
           "cleared": "last unit to leave the scene", "closed": "timeclose"}
 _AT = {stage: local_time(column(name), "%m/%d/%Y %H:%M:%S") for stage, name in _CHAIN.items()}
 _FIRST, _PRIME = text(column("FIRST UNIT DISPATCHED")), text(column("primeunit"))
-_FEET, _DEGREES = planar_place(column("geox"), column("geoy"), CRS), place(column("Longitude"), column("Latitude"))
+_FEET, _DEGREES = (cast("dict[str, Reading]", at) for at in (
+    planar_place(column("geox"), column("geoy"), CRS), place(column("Longitude"), column("Latitude"))))
 
 SOURCE = Source(
     name="wilmington_calls",
