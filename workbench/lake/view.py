@@ -78,8 +78,10 @@ class View:
         with self._guard:
             if version not in self._visible:
                 paths = [self._root / "batches" / f for f in self._list("batches", version)[0]]
-                ledger = pl.scan_parquet(paths, extra_columns="ignore", missing_columns="insert").select("recorded_at", "batch_id") if paths else pl.LazyFrame({"batch_id": []})
-                rows = ledger.sort(*ledger.collect_schema().names()).collect()["batch_id"].to_list()
+                rows: list[str] = []
+                if paths:
+                    ledger = pl.scan_parquet(paths, extra_columns="ignore", missing_columns="insert").select("recorded_at", "batch_id")
+                    rows = ledger.sort("recorded_at", "batch_id").collect()["batch_id"].to_list()
                 _keep(self._visible, version, {batch: place for place, batch in enumerate(rows)})
             return self._visible[version]
 
