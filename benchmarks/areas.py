@@ -1,11 +1,14 @@
 """Which beat is each of 5,000,000 points in? The workbench beside shapely and geopandas, on Chicago's 277 beats or the made-up city's.
 
-DuckDB's spatial extension is not among them: it must be downloaded when it is used, which a closed network does not allow.
+DuckDB's spatial extension is for DuckDB 1.4 where it comes as a package: it is among them when $WORKBENCH_SPATIAL_PYTHON names the Python of an
+environment with ``duckdb==1.4.4``, ``duckdb-ext-spatial``, numpy and pyarrow.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -39,6 +42,23 @@ tree = shapely.STRtree([shapely.from_geojson(json.dumps(f["geometry"])) for f in
 point, area = tree.query(shapely.points(lon, lat), predicate="within")
 found = np.full(len(lon), -1, dtype=np.int32)
 found[point[::-1]] = area[::-1]
+np.save(out, found)
+"""
+)
+_SPATIAL = (
+    _READ
+    + """
+import sysconfig
+from pathlib import Path
+import duckdb, pyarrow as pa
+con = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+con.execute(f"load '{next(Path(sysconfig.get_paths()['purelib']).rglob('spatial.duckdb_extension'))}'")
+pts = pa.table({"i": np.arange(len(lon)), "x": np.array(lon), "y": np.array(lat)})
+shapes = pa.table({"j": list(range(len(features))), "g": [json.dumps(f["geometry"]) for f in features]})
+con.execute("create table a as select j, st_geomfromgeojson(g) as g from shapes")
+pairs = con.execute("select i, j from (select i, st_point(x, y) as p from pts) q join a on st_within(q.p, a.g) order by j desc").fetchnumpy()
+found = np.full(len(lon), -1, dtype=np.int32)
+found[pairs["i"]] = pairs["j"]
 np.save(out, found)
 """
 )
@@ -89,6 +109,8 @@ def run() -> list[dict[str, Any]]:
     """One row a method and kind of points: seconds, CPU seconds and memory of whole processes, and how many answers differ from shapely's."""
     areas, real = _areas()
     methods = [("workbench geo.locate", _OURS, REPEATS), ("shapely STRtree.query(within)", _TREE, 1), ("geopandas.sjoin(within)", _PANDAS, 1)]
+    spatial = os.environ.get("WORKBENCH_SPATIAL_PYTHON", "")
+    methods += [("duckdb spatial ST_Within", _SPATIAL, 1)] if spatial else []
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("anywhere", "incidents") if real else ("anywhere",):
@@ -98,7 +120,8 @@ def run() -> list[dict[str, Any]]:
             _points(kind, areas, real, points)
             for name, code, repeats in methods:
                 out = Path(folder, "out.npy")
-                rows.append(measure(task, name, code, str(areas), str(points), str(out), repeats=repeats))
+                python = spatial if code is _SPATIAL else sys.executable
+                rows.append(measure(task, name, code, str(areas), str(points), str(out), repeats=repeats, python=python))
                 answers[name] = np.load(out)
             theirs = answers[methods[1][0]]
             for row, (name, _, _) in zip(rows[-len(methods) :], methods, strict=True):

@@ -9,12 +9,13 @@ import time
 from typing import Any
 
 
-def measure(task: str, method: str, code: str, *arguments: str, repeats: int = 3, note: str = "") -> dict[str, Any]:
+def measure(task: str, method: str, code: str, *arguments: str, repeats: int = 3, note: str = "", python: str = sys.executable) -> dict[str, Any]:
     """Run ``python -c code arguments...`` a few times, one process after the other, and give a row of the results.
 
     Args:
         task, method: name the row.
         code: Python source; ``sys.argv[1:]`` are the arguments.
+        python: which Python runs it.
         repeats: how often; every repetition is kept, the table shows the median.
 
     Raises:
@@ -24,7 +25,7 @@ def measure(task: str, method: str, code: str, *arguments: str, repeats: int = 3
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
     for _ in range(repeats):
         start = time.perf_counter()
-        child = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+        child = subprocess.Popen([python, "-c", code, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
         said = child.stderr.read().decode(errors="replace") if child.stderr else ""
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)

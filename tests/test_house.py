@@ -349,6 +349,7 @@ def test_every_package_imported_is_asked_for_and_every_one_asked_for_is_used() -
         "ipykernel": "the kernel that notebooks and briefings run in",
         "jupyterlab": "started as a program by `workbench lab`",
         "pyarrow": "polars and duckdb hand frames to each other through it",
+        "psycopg": "SQLAlchemy reaches PostgreSQL records systems through it",
         "tzdata": "time zones on machines that have none",
         "ipywidgets": "shows the maps and link charts in JupyterLab",
     }

@@ -16,7 +16,7 @@ from typing import Any
 from workbench.errors import WorkbenchError
 
 #: Modules of this folder that declare no commands.
-_OTHERS = frozenset({"common", "__main__"})
+_OTHERS = frozenset({"asking", "__main__"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from workbench.cli.common import Add, bar, pair
+from workbench.cli.asking import Add, bar, pair
 from workbench.errors import BadInput, WorkbenchError
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from workbench.cli.common import Add, bar, pair
+from workbench.cli.asking import Add, bar, pair
 from workbench.errors import BadInput
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from workbench.cli.common import Add, bar
+from workbench.cli.asking import Add, bar
 
 
 def commands(add: Add) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from workbench.cli.common import Add
+from workbench.cli.asking import Add
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:

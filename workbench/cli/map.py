@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.cli.common import Add
+from workbench.cli.asking import Add
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.cli.common import Add, bar, pair
+from workbench.cli.asking import Add, bar, pair
 from workbench.errors import BadInput, NotFound
 
 if TYPE_CHECKING:

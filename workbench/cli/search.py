@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from workbench.cli.common import Add, bound, bound_arguments
+from workbench.cli.asking import Add, bound, bound_arguments
 
 
 def commands(add: Add) -> None:

@@ -103,7 +103,7 @@ def match(table: schema.Table, units: Sequence[Unit], *, skip: Sequence[str] = (
     scores = named * fits * np.array([u.quality for u in units])[None, :] + _unnamed(columns, units, table, fits)
     must = np.array([table.columns[c].required or c in ("address",) for c in columns])[:, None]
     scores[scores < np.where(must, LEAST, USUAL)] = 0.0
-    rows, places = linear_sum_assignment(-((scores * np.where(must, 1.15, 1.0)) ** 2.5))
+    rows, places = linear_sum_assignment(-((scores * np.where(must, 1.15, 1.0)) ** 4))
     out: dict[str, Match] = {}
     taken: set[str] = set()
     for row, place in sorted(zip(rows, places, strict=True), key=lambda rp: -scores[rp]):
@@ -192,7 +192,7 @@ def _text(p: Profile, column: str) -> float:
     if column == "address":
         return 0.0 if p.number or p.yes_no else 0.75 + 0.35 * p.address if p.letters > 0.5 else 0.1
     if column in _AREAS:
-        return 0.1 if p.length > 32 or (many and p.unique > 0.5) or (p.number and not p.whole) or p.address > 0.5 else 1.0
+        return 0.1 if p.length > 32 or (p.given >= 2000 and p.unique > 0.5) or (p.number and not p.whole) or p.address > 0.5 else 1.0
     if column == "plate":
         return 1.05 if p.plate > 0.6 or p.hashed > 0.8 else 0.3
     if column == "vin":

@@ -90,7 +90,7 @@ def units(found: dict[str, Profile], *, american: bool, west: bool) -> list[Unit
         if times is None or name in clocks:
             continue
         times = _ordered(times, american)
-        partner = _partner(name, times, clocks, found)
+        partner = _partner(name, times, clocks, found, west)
         if partner is not None:
             paired.add(partner)
             out.append(_pair(profile, times, clocks[partner], west))
@@ -170,9 +170,9 @@ def _hours(profile: Profile) -> bool:
     return bool(named) and profile.number == "plain" and profile.whole and profile.known[0] >= 0 and 3 < profile.known[-1] <= 23
 
 
-def _partner(name: str, times: Times, clocks: dict[str, Profile], found: dict[str, Profile]) -> str | None:
+def _partner(name: str, times: Times, clocks: dict[str, Profile], found: dict[str, Profile], west: bool) -> str | None:
     """The clock column that belongs to a column of days, None where there is none."""
-    dateless = times.kind in ("day", "epoch", "excel") or times.midnights > 0.97
+    dateless = times.kind in ("day", "epoch", "excel") or times.midnights > 0.97 or (west and times.tail in ("Z", "") and _same_hour(found[name], times))
     if not dateless or not clocks or (times.kind == "epoch" and times.midnights < 0.97 and not _same_hour(found[name], times)):
         return None
     mine, order = set(synonyms.split(stem(name))), list(found)
@@ -182,7 +182,7 @@ def _partner(name: str, times: Times, clocks: dict[str, Profile], found: dict[st
         alike = len(mine & its) / max(1, len(mine | its)) if mine or its else 1.0
         ranked.append((alike, -abs(order.index(other) - order.index(name)), other))
     alike, distance, other = max(ranked)
-    days = [n for n, p in found.items() if p.times is not None and p.times.kind in ("day", "epoch", "excel") and n not in clocks]
+    days = [n for n, p in found.items() if p.times is not None and p.times.kind in ("day", "moment", "epoch", "excel") and n not in clocks]
     alone = len(days) == 1 and len(clocks) == 1
     beside = distance == -1 and order.index(other) == order.index(name) + 1
     generic = not set(synonyms.split(stem(other))) or not mine
@@ -192,7 +192,7 @@ def _partner(name: str, times: Times, clocks: dict[str, Profile], found: dict[st
 def _same_hour(profile: Profile, times: Times) -> bool:
     """Moments that all stand at one or two full hours: midnights of another zone, summer and winter."""
     walls = [w for w in sniff_times.walls(times, profile.values) if w is not None]
-    return bool(walls) and len({w.hour for w in walls}) <= 2 and all(w.minute == 0 and w.second == 0 for w in walls)
+    return len(walls) >= 8 and len({w.hour for w in walls}) <= 2 and all(w.minute == 0 and w.second == 0 for w in walls)
 
 
 def _pair(day: Profile, times: Times, clock: Profile, west: bool) -> Unit:

@@ -48,13 +48,15 @@ def address(street: Profile, found: Mapping[str, Profile], used: set[str]) -> tu
     number = next((p for p in reversed(before + after[:1]) if _house(p)), None)
     if number is None:
         return None
-    parts.append(number)
+    behind = after[:1] == [number]
+    parts += [] if behind else [number]
     parts += [
         p
         for p in before
         if p is not number and p.solid and ({t.upper() for t in p.solid} <= _DIRECTIONS or {"dir", "direction", "predir"} & set(_pieces(p.name)))
     ]
     parts.append(street)
+    parts += [number] if behind else []
     if after and {"suffix", "sfx", "type", "suf"} & set(synonyms.split(after[0].name)) and after[0].words < 1.2 and not _other_side(after[0]):
         parts.append(after[0])
     joined = ", ".join(p.written for p in parts)

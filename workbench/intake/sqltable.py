@@ -179,7 +179,7 @@ class Poll:
             result = con.execute(text(f"select * from {inside} where {where} order by {high}"), given)
             if self.table.high_water not in set(result.keys()):
                 raise BadInput(f"there is no column {self.table.high_water!r}; write it as the database does")
-            for rows in result.mappings().partitions():
+            for rows in result.mappings().partitions(CHUNK):
                 yield [dict(row) for row in rows]
 
     def _quoted(self, name: str) -> str:

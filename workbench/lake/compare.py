@@ -16,6 +16,8 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from workbench.engines.duckdb import literal
 from workbench.lake import journal, keys, tables
@@ -75,7 +77,7 @@ def _verdicts(rows: Rows, met: Met) -> tuple[Array, Array, Array, Array]:
     key = np.concatenate([met.held_key[latest], met.key])
     line = np.concatenate([np.zeros(len(latest), np.int64), rows.line[met.place].astype(np.int64)])
     body = np.concatenate([met.held.body[latest], rows.body[met.place]])
-    order = np.lexsort((line, key))
+    order = np.argsort(key * (line.max() + 1) + line, kind="stable") if len(key) and len(key) * (line.max() + 1) < 2**62 else np.lexsort((line, key))
     key, line, body = key[order], line[order], body[order]
     older = np.zeros(len(key), bool)
     if len(rows.revised):
@@ -94,6 +96,8 @@ def _verdicts(rows: Rows, met: Met) -> tuple[Array, Array, Array, Array]:
 
 def _latest(met: Met) -> Array:
     """The latest held edition of each key."""
+    if not len(met.held_key) or np.bincount(met.held_key).max() == 1:
+        return np.arange(len(met.held_key))
     order = np.lexsort((met.held.recorded, met.held.revised, met.held_key))
     ranked = met.held_key[order]
     return order[np.append(ranked[1:] != ranked[:-1], True)] if len(order) else order
@@ -159,10 +163,10 @@ def sidecars(judged: Judged, settled: Sequence[tables.DataFile], again: Mapping[
         stays = lasting[place]
         place, key = (np.cumsum(lasting) - 1)[place[stays]], key[stays]
     keys.write(table, final, work / f"{table}-{owner}.keys")
-    _gone(final, Met(place, key, met.held, met.held_key)).write_parquet(work / f"{table}-{owner}.gone")
+    pq.write_table(_gone(final, Met(place, key, met.held, met.held_key)), work / f"{table}-{owner}.gone", store_schema=False)
 
 
-def _gone(rows: Rows, met: Met) -> pl.DataFrame:
+def _gone(rows: Rows, met: Met) -> pa.Table:
     """The rows (file, row) that are not the latest edition of their key, by revised_at, time of recording and line."""
     ours, held = rows.hits(met.place), met.held
     key = np.concatenate([met.key, met.held_key])
@@ -172,9 +176,10 @@ def _gone(rows: Rows, met: Met) -> pl.DataFrame:
     lost = order[np.append(ranked[1:] == ranked[:-1], False)] if len(order) else order
     file = np.concatenate([ours.file, np.where(held.file < 0, -1, held.file + len(ours.names))])[lost]
     row = np.concatenate([ours.row, held.row])[lost]
-    names = pl.Series([*ours.names, *held.names], dtype=pl.String)
-    found = pl.DataFrame({"file": file, "row": row}, schema={"file": pl.Int64, "row": pl.Int64}).filter(pl.col("file") >= 0).sort("file", "row")
-    return found.with_columns(file=names.gather(found["file"]))
+    tabled = file >= 0
+    names = pa.array([*ours.names, *held.names], pa.string())
+    listed = pa.DictionaryArray.from_arrays(pa.array(file[tabled], pa.int32()), names)
+    return pa.table({"file": listed, "row": pa.array(row[tabled], pa.int64())})
 
 
 def place(root: Path, table: str, owner: str, work: Path) -> None:
@@ -202,7 +207,7 @@ def tend(con: duckdb.DuckDBPyConnection, view: View, table: str, versions: Mappi
             rows = keys.read(con, table, files)
             if not settled:
                 part = home / f"{owner}.gone.part"
-                _gone(rows, _meet(rows, indexes, None, _superseded(view, table, versions))).write_parquet(part)
+                pq.write_table(_gone(rows, _meet(rows, indexes, None, _superseded(view, table, versions))), part, store_schema=False)
                 os.replace(part, keys.gone_file(view.root, table, owner))
             part = home / f"{owner}.keys.part"
             keys.write(table, rows, part)
@@ -247,23 +252,34 @@ def _meet(rows: Rows, indexes: Sequence[Index], live: Hits | None, superseded: S
     held = keys.together(found)
     asked = keys.distinct(np.concatenate([ranked[1:][twice], held.first]))
     places = np.sort(rows.ranked()[keys.spots(ranked, asked)])
-    first, second = np.concatenate([rows.first[places], held.first]), np.concatenate([rows.second[places], held.second])
-    order = np.lexsort((second, first))
-    if not len(order):
-        return Met(places, places, held, places)
-    change = (first[order][1:] != first[order][:-1]) | (second[order][1:] != second[order][:-1])
-    key = np.empty(len(order), np.int64)
-    key[order] = np.append(0, np.cumsum(change))
+    if not len(places):
+        return Met(places, places, keys.together([]), places)
+    key, number = _numbered(asked, np.concatenate([rows.first[places], held.first]), np.concatenate([rows.second[places], held.second]))
     ours, theirs = key[: len(places)], key[len(places):]
-    times = np.bincount(ours, minlength=key.max() + 1)
-    taken = (times > 1) | ((times > 0) & (np.bincount(theirs, minlength=key.max() + 1) > 0))
+    times = np.bincount(ours, minlength=number)
+    taken = (times > 1) | ((times > 0) & (np.bincount(theirs, minlength=number) > 0))
     picked = np.flatnonzero(taken[theirs])
     picked = picked[_current(held.picked(picked), theirs[picked], superseded)]
     return Met(places[taken[ours]], ours[taken[ours]], held.picked(picked), theirs[picked])
 
 
+def _numbered(asked: Array, first: Array, second: Array) -> tuple[Array, int]:
+    """A number for each key, and how many there are; ``asked`` are the distinct first hashes."""
+    key = np.searchsorted(asked, first).astype(np.int64)
+    other = np.empty(len(asked), second.dtype)
+    other[key] = second
+    if (other[key] == second).all():
+        return key, len(asked)
+    order = np.lexsort((second, first))
+    change = (first[order][1:] != first[order][:-1]) | (second[order][1:] != second[order][:-1])
+    key[order] = np.append(0, np.cumsum(change))
+    return key, int(key.max()) + 1
+
+
 def _current(held: Hits, key: Array, superseded: Sequence[Path]) -> Array:
     """The places of those in the journal, and of the latest other edition of each key; the lists are read only where times of recording are equal."""
+    if not len(key) or np.bincount(key).max() == 1:
+        return np.arange(len(key))
     tabled = np.flatnonzero(held.file >= 0)
     order = tabled[np.lexsort((held.recorded[tabled], held.revised[tabled], key[tabled]))]
     if not len(order):
@@ -287,5 +303,5 @@ def _standing(held: Hits, superseded: Sequence[Path]) -> Array:
         for file in gone["file"].unique().to_list():
             if file in number:
                 among = np.flatnonzero(held.file == number[file])
-                stands[among[keys.within(held.row[among], gone.filter(pl.col("file") == file)["row"].to_numpy())]] = False
+                stands[among[keys.within(held.row[among], gone.filter(pl.col("file") == file)["row"].sort().to_numpy())]] = False
     return np.flatnonzero(stands)

@@ -219,6 +219,9 @@ def spots(held: Array, first: Array) -> Array:
     low = np.searchsorted(held, first, "left")
     hit = held[np.minimum(low, len(held) - 1)] == first
     low = low[hit]
+    following = np.minimum(low + 1, len(held) - 1)
+    if not ((held[following] == first[hit]) & (following > low)).any():
+        return low
     count = np.searchsorted(held, first[hit], "right") - low
     return np.repeat(low - np.cumsum(count) + count, count) + np.arange(count.sum())
 
