@@ -883,3 +883,9 @@ def test_only_a_sample_of_a_large_file_is_looked_at_and_it_reaches_the_end(tmp_p
             out.write(f"{i},2024-01-{1 + i * 28 // 400_000:02d} 10:00,THEFT,{'x' * 60}\n")
     found = sample(file)
     assert not found.whole and found.rows <= 20_000 and max(int(v) for v in found.columns["id"] if v) > 395_000
+
+
+def test_the_page_on_mapping_names_every_function(root: Path) -> None:
+    page = (root / "docs" / "mapping.md").read_text(encoding="utf-8")
+    for name, function in FUNCTIONS.items():
+        assert f"`{(function.__doc__ or '').split('`')[1]}`" in page, name

@@ -20,7 +20,7 @@ from workbench.lake.journal_map import Mapper
 from workbench.lake.journal_write import Line, Stream, Writer
 
 #: Seconds for which a group is gathered, records of the largest group, and bytes that may wait before senders are told to come later.
-GATHER, LARGEST, MOST_WAITING = 0.03, 4000, 64 << 20
+GATHER, LARGEST, MOST_WAITING = 0.02, 4000, 64 << 20
 
 
 class Behind(WorkbenchError):

@@ -210,6 +210,8 @@ def _text(p: Profile, column: str) -> float:
     if column in ("weapon", "mo") and p.letters > 0.5 and p.distinct <= 200:
         armed = sum(n for t, n in p.solid.items() if _ARMED.search(t)) / max(1, sum(p.solid.values()))
         return 1.6 if column == "weapon" and armed > 0.05 else 0.6 if column == "mo" and armed > 0.05 else 1.0
+    if column == "offence_detail" and p.given >= 5 and p.letters > 0.5 and offences(p) == 0:
+        return 0.75
     if column == "premise" and p.address > 0.5:
         return 0.4
     if column in _KINDS or column in ("offence_detail", "charge"):

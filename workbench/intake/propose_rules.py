@@ -136,7 +136,8 @@ def _wide_and_fine(state: State) -> None:
         state.matches["offence"] = replace(state.matches["offence_detail"], column="offence")
     elif fine is not None and wide is not None:
         a, b = state.matches["offence"].unit.profile, state.matches["offence_detail"].unit.profile
-        if a.given > 30 and a.distinct > 1.5 * b.distinct and b.letters > 0.5:
+        told = min(state.matches["offence"].named, state.matches["offence_detail"].named) > 0.6
+        if told and a.given > 30 and a.distinct > 1.5 * b.distinct and b.letters > 0.5:
             state.columns["offence"], state.columns["offence_detail"] = replace(fine, column="offence"), replace(wide, column="offence_detail")
             state.matches["offence"], state.matches["offence_detail"] = state.matches["offence_detail"], state.matches["offence"]
 

@@ -70,7 +70,7 @@ def _other_side(p: Profile) -> bool:
 def _house(p: Profile) -> bool:
     words = set(synonyms.split(p.name)) | set(re.findall(r"[a-z]+", p.name.lower()))
     named = words & {"number", "house", "block", "address", "hausnummer", "numero", "hundred", "add", "huisnummer", "civico"} or any(
-        w.endswith("address") for w in words
+        w.endswith("address") or w.startswith("haus") for w in words
     )
     return bool(named) and bool(p.number) and p.whole and p.given > 0
 

@@ -308,7 +308,8 @@ def _numbers(values: Counter[str], total: int, hint: bool) -> Times | None:
         return Times("fraction", (), given / total)
     for digits, high in ((4, 2359), (6, 235959)):
         fits = sum(n for v, n, _ in numbers if v == int(v) and 0 <= v <= high and v % 100 < 60 and (digits == 4 or v // 100 % 100 < 60))
-        if fits >= 0.97 * given and max(v for v, _, _ in numbers) > (23 if digits == 4 else 2359):
+        long = sum(n for v, n, _ in numbers if v >= (100 if digits == 4 else 10_000))
+        if fits >= 0.97 * given and long >= 0.3 * given and max(v for v, _, _ in numbers) > (23 if digits == 4 else 2359):
             return Times("hhmm", ("%H%M" if digits == 4 else "%H%M%S",), fits / total, unit=str(digits))
     if sum(n for v, n, _ in numbers if 18000 <= v <= 60000) >= 0.97 * given:
         return Times("excel", (), given / total, midnights=sum(n for v, n, _ in numbers if v == int(v)) / given)

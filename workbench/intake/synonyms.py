@@ -92,12 +92,19 @@ def score(name: str, table: str, column: str) -> float:
     known = phrases().get(table, {}).get(column) or phrases()["common"].get(column) or ()
     own = (tokens(column), True)
     name_words, taken_apart = tokens(name), split(name)
+    if column in ("beat", "district"):
+        name_words, taken_apart = _bare(name_words), _bare(taken_apart)
     best = 0.0
     for place, (words, strong) in enumerate((*known, own)):
         found = max(_alike(name_words, words), _alike(taken_apart, words) * 0.99 if taken_apart != name_words else 0.0)
         found *= (1.0 if strong else 0.55) * (1 - 0.0015 * min(place, 40))
         best = max(best, found)
     return best
+
+
+def _bare(words: tuple[str, ...]) -> tuple[str, ...]:
+    """A name without the words that only say that it is a name or number of something."""
+    return tuple(w for w in words if w not in ("id", "name", "number", "code")) or words
 
 
 @lru_cache(maxsize=400_000)

@@ -101,6 +101,7 @@ class _Fold:
             return None
         filled = sorted(self.batch["rows"])
         con = connect(memory="512MB", spill=folder(self.root, self.id) / "spill")
+        con.execute("set threads = 1")
         try:
             with working(self.root, self.view, self.id) as work:
                 staged = {table: self._stage(con, table, number, work) for number, table in enumerate(filled)}
