@@ -59,7 +59,9 @@ class State:
 
     @property
     def used(self) -> set[str]:
+        """The raw columns that are taken so far."""
         return {r for c in self.columns.values() for r in c.raw}
 
     def add(self, column: str, expression: str, raw: Sequence[str], confidence: str, reason: str, runner_up: str = "") -> None:
+        """Put down one canonical column, in place of what was there."""
         self.columns[column] = Proposed(column, expression, tuple(raw), confidence, reason, runner_up)

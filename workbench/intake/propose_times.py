@@ -106,7 +106,6 @@ def precision(state: State) -> None:
     if main is None or main.unit.times is None or state.table.time not in state.columns:
         return
     unit, times = main.unit, main.unit.times
-    assert times is not None
     if "time_precision" in state.table.columns:
         coarse = "month" if times.kind == "month" else "day" if times.kind == "day" and unit.clock is None else ""
         coarse = "hour" if unit.clock is not None and unit.clock.times is None else coarse

@@ -159,8 +159,7 @@ def expression(written: str, times: Times) -> str:
 
 def as_wall(unit: Unit) -> Unit:
     """The same unit read as wall-clock time although it says UTC."""
-    assert unit.times is not None
-    formats = ", ".join(json.dumps(f, ensure_ascii=False) for f in unit.times.formats)
+    formats = ", ".join(json.dumps(f, ensure_ascii=False) for f in (unit.times.formats if unit.times is not None else ()))
     return replace(unit, expression=f"time(bare({_empty(unit.profile)}), {formats})")
 
 

@@ -162,30 +162,36 @@ def _within(values: Floats, limit: float) -> bool:
     return float(np.mean(np.abs(values) <= limit)) > 0.97
 
 
+def _unchecked(x: Profile, y: Profile, one: str, two: str, xs: Floats, ys: Floats, named: float, filled: float) -> Spot:
+    """Degrees that no study area can be held against."""
+    raw = (x.name, y.name)
+    if np.mean(np.abs(ys) <= 90) < 0.97 and np.mean(np.abs(xs) <= 90) > 0.97:
+        return Spot(
+            raw[::-1],
+            f"degrees({two}, {one})",
+            0.9,
+            "doubtful",
+            "degrees, but the other way round than the names say",
+            named,
+            filled,
+            (f"{x.name} holds latitudes and {y.name} longitudes.",),
+        )
+    return Spot(
+        raw,
+        f"degrees({one}, {two})",
+        1.0,
+        "likely",
+        "degrees; the workspace has no study area to hold them against",
+        named,
+        filled,
+        ("The workspace has no study area, so the positions could not be checked.",),
+    )
+
+
 def _degrees(x: Profile, y: Profile, one: str, two: str, xs: Floats, ys: Floats, area: Box | None, named: float, filled: float) -> Spot | None:
     raw = (x.name, y.name)
     if area is None:
-        if np.mean(np.abs(ys) <= 90) < 0.97 and np.mean(np.abs(xs) <= 90) > 0.97:
-            return Spot(
-                raw[::-1],
-                f"degrees({two}, {one})",
-                0.9,
-                "doubtful",
-                "degrees, but the other way round than the names say",
-                named,
-                filled,
-                (f"{x.name} holds latitudes and {y.name} longitudes.",),
-            )
-        return Spot(
-            raw,
-            f"degrees({one}, {two})",
-            1.0,
-            "likely",
-            "degrees; the workspace has no study area to hold them against",
-            named,
-            filled,
-            ("The workspace has no study area, so the positions could not be checked.",),
-        )
+        return _unchecked(x, y, one, two, xs, ys, named, filled)
     tries = [
         (xs, ys, f"degrees({one}, {two})", raw, "degrees in the study area", ""),
         (

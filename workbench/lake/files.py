@@ -29,7 +29,7 @@ from workbench.lake.texts import Blocks, told_encoding
 from workbench.loaders import FORMATS, Source
 
 if TYPE_CHECKING:
-    import polars as pl
+    import pyarrow as pa
 
     from workbench.lake.forms import Unpacked
 
@@ -55,7 +55,7 @@ class Piece:
     raw: str
     records: int
     share: float
-    frame: pl.DataFrame | None = None
+    frame: pa.Table | None = None
     batches: tuple[Batch, ...] = ()
     bare: frozenset[str] = frozenset()
 
@@ -170,7 +170,7 @@ def note(ready: Ready, piece: Piece, numbers: list[int]) -> None:
     firsts = [batch.first for batch in piece.batches]
     for number in numbers[: max(NOTED - len(ready.noted), 0)]:
         line, raw = piece.batches[bisect_right(firsts, number) - 1].raw(number)
-        ready.noted[number] = (line, as_text(raw, ready.encoding))
+        ready.noted[number] = (line, as_text(raw))
 
 
 def raw_texts(ready: Ready, wanted: Iterator[int]) -> Iterator[tuple[int, int, str]]:
@@ -189,7 +189,7 @@ def raw_texts(ready: Ready, wanted: Iterator[int]) -> Iterator[tuple[int, int, s
             for batch in records.batches():
                 while number and number < first + batch.read:
                     line, raw = batch.raw(number)
-                    yield number, line, as_text(raw, ready.encoding)
+                    yield number, line, as_text(raw)
                     number = next(left, 0)
                 first += batch.read
                 if not number:
@@ -202,11 +202,11 @@ def _records(ready: Ready) -> Iterator[tuple[Csv | Ndjson, Unpacked]]:
 
     assert ready.text is not None
     with opened(ready.text, FORMATS[ready.form]) as stream:
-        blocks = Blocks(stream, ready.file.name)
+        blocks = Blocks(stream, ready.file.name, ready.encoding)
         if ready.form == "csv":
-            yield Csv(blocks, ready.delimiter, ready.encoding), stream
+            yield Csv(blocks, ready.delimiter), stream
         else:
-            yield Ndjson(blocks, ready.encoding), stream
+            yield Ndjson(blocks), stream
 
 
 def _texts(ready: Ready, work: Path) -> None:
@@ -225,7 +225,7 @@ def _texts(ready: Ready, work: Path) -> None:
         ready.delimiter = source.delimiter
         if not ready.delimiter:
             with opened(ready.text, FORMATS["csv"]) as stream:
-                blocks = Blocks(stream, ready.file.name)
+                blocks = Blocks(stream, ready.file.name, ready.encoding)
                 ready.delimiter = _told_delimiter(ready, blocks.take().split(blocks.end, 1)[0])
         if len(ready.delimiter.encode()) != 1:
             raise BadInput(f"{source.name} has the delimiter {ready.delimiter!r}; it must be one ASCII character, or empty to have it told from the header.")
@@ -235,7 +235,7 @@ def _texts(ready: Ready, work: Path) -> None:
 
 def _told_delimiter(ready: Ready, line: bytes) -> str:
     """The delimiter of a header: the one that parts it into the source's columns, or else the one that is there most often."""
-    text = re.sub('"[^"]*"', lambda quoted: quoted[0].translate(str.maketrans("", "", "".join(_DELIMITERS))), line.decode(ready.encoding, "replace"))
+    text = re.sub('"[^"]*"', lambda quoted: quoted[0].translate(str.maketrans("", "", "".join(_DELIMITERS))), line.decode("utf-8", "replace"))
     counts = {d: text.count(d) for d in _DELIMITERS if d in text}
     if not counts:
         return ","
@@ -255,9 +255,10 @@ def _made(ready: Ready, work: Path) -> Iterator[Piece]:
         if isinstance(records, Csv):
             ready.header = tuple(records.header)
             _columns(ready, records.header)
+            records.used = sorted(set(_places(ready).values()))
         broken: IO[str] | None = None
         held: list[Batch] = []
-        size, limit = 0, FIRST
+        size, rows, limit = 0, 0, FIRST
         for batch in records.batches():
             ready.read += batch.read
             ready.share = stream.share
@@ -267,13 +268,14 @@ def _made(ready: Ready, work: Path) -> Iterator[Piece]:
             for record, line, reason, raw in batch.broken:
                 ready.broken += 1
                 assert broken is not None
-                broken.write(json.dumps({"record": record, "line": line, "reason": reason, "raw": as_text(raw, ready.encoding)}) + "\n")
+                broken.write(json.dumps({"record": record, "line": line, "reason": reason, "raw": as_text(raw)}) + "\n")
             held.append(batch)
-            size += len(batch.text)
-            if size >= limit:
+            size += batch.size
+            rows += batch.rows.num_rows
+            if size >= limit and rows:
                 yield _piece(ready, held, records.header)
-                held, size, limit = [], 0, min(2 * limit, LARGEST)
-        if size:
+                held, size, rows, limit = [], 0, 0, min(2 * limit, LARGEST)
+        if rows:
             yield _piece(ready, held, records.header)
         if isinstance(records, Ndjson):
             ready.header = tuple(records.header)
@@ -312,43 +314,32 @@ def _folded(column: str) -> str:
 
 
 def csv_piece(ready: Ready, batches: list[Batch]) -> Piece:
-    """The sound records of some batches of CSV, parsed.
-
-    Raises:
-        WorkbenchError: the parser sees other records than the own pass.
-    """
-    import polars as pl
-
+    """The sound records of some batches of CSV."""
     wanted = (*ready.source.columns, *ready.source.optional)
-    places = {c: ready.header.index(spelt) for c, spelt in zip(wanted, ready.columns, strict=True) if spelt}
-    used = sorted(set(places.values())) or [0]
-    frame = pl.concat([_parsed(ready, batch, used) for batch in batches if len(batch.numbers)])
+    places = _places(ready)
     picked = [name(NUMBER), *(f"{name(str(places[c]))} as {name(c)}" if c in places else f"cast(null as varchar) as {name(c)}" for c in wanted)]
     edged = set[int]().union(*(batch.edged for batch in batches))
     bare = frozenset(c for c in wanted if c not in places or places[c] not in edged)
-    return Piece(f"select {', '.join(picked)} from {name(FRAME)}", frame.height, ready.share, frame, tuple(batches), bare)
+    rows = _table(batches)
+    return Piece(f"select {', '.join(picked)} from {name(FRAME)}", rows.num_rows, ready.share, rows, tuple(batches), bare)
 
 
-def _parsed(ready: Ready, batch: Batch, used: list[int]) -> pl.DataFrame:
-    import polars as pl
+def _places(ready: Ready) -> dict[str, int]:
+    """Raw column -> its place in the file."""
+    return {c: ready.header.index(spelt) for c, spelt in zip((*ready.source.columns, *ready.source.optional), ready.columns, strict=True) if spelt}
 
-    text = batch.text
-    frame = pl.read_csv(text, has_header=False, schema=dict.fromkeys(map(str, range(len(ready.header))), pl.String), columns=used,
-                        separator=ready.delimiter, quote_char='"' if batch.quotes else None)
-    if frame.height != len(batch.numbers):
-        raise WorkbenchError(f"{ready.file.name}: {len(batch.numbers):,} records were counted and {frame.height:,} parsed; nothing was loaded. "
-                             "This is a fault of the workbench: please report it with the file's first lines.")
-    if batch.quotes and b'""' in text:
-        frame = frame.with_columns(pl.when(pl.col(c).str.len_bytes() > 0).then(pl.col(c)).alias(c) for c in frame.columns)
-    batch.text = b""
-    return frame.insert_column(0, pl.Series(NUMBER, batch.numbers))
+
+def _table(batches: list[Batch]) -> pa.Table:
+    import pyarrow as pa
+
+    held = [batch.rows for batch in batches if batch.rows.num_rows]
+    for batch in batches:
+        batch.rows = None
+    return pa.Table.from_batches(held)
 
 
 def ndjson_piece(ready: Ready, batches: list[Batch], members: Iterable[str]) -> Piece:
     """The sound records of some batches of NDJSON; ``members`` are those seen so far."""
-    import polars as pl
-
-    frame = pl.concat([pl.DataFrame({NUMBER: batch.numbers, "#json": batch.text.decode().split("\n")}) for batch in batches if len(batch.numbers)])
     spelt = _spelt(ready.source, members)
     names = list(dict.fromkeys(n for found in spelt.values() for n in found))
     pointers = ", ".join(literal("/" + n.replace("~", "~0").replace("/", "~1")) for n in names)
@@ -359,7 +350,8 @@ def ndjson_piece(ready: Ready, batches: list[Batch], members: Iterable[str]) -> 
         picked.append(f"{value} as {name(column)}")
     every = f'json_extract_string("#json", [{pointers}])' if names else "null"
     rows = f'select {name(NUMBER)}, {every} as "#values" from {name(FRAME)}'
-    return Piece(f"select {', '.join(picked)} from ({rows})", frame.height, ready.share, frame, tuple(batches))
+    held = _table(batches)
+    return Piece(f"select {', '.join(picked)} from ({rows})", held.num_rows, ready.share, held, tuple(batches))
 
 
 def _one_piece(ready: Ready, made: Iterator[Piece], work: Path) -> Iterator[Piece]:

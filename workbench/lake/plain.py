@@ -1,8 +1,8 @@
-"""Which lines of a block of CSV are simply one record each? Told for a whole block at once, over its bytes.
+"""Which lines of a block of CSV are simply one record each, and where are their fields? Told for a whole block at once, over its bytes.
 
-Such a line has as many delimiters outside quotes as the header, quotes only around whole fields, and no byte that is not text. All
-other lines are odd; ``records`` looks at them one by one. Cost: about 2 ns a byte; memory: three times the block and 8 bytes for each
-delimiter in it.
+Such a line has as many delimiters outside quotes as the header, quotes only around whole fields and none doubled within, and no byte that
+is not text. All other lines are odd; ``records`` looks at them one by one. Cost: about 2 ns a byte; memory: three times the block and 8
+bytes for each delimiter in it.
 """
 
 from __future__ import annotations
@@ -12,37 +12,43 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-_QUOTE, _RETURN, _MARK = 34, 13, b"\xef\xbb\xbf"
-#: Bytes of text that are read at once to see whether they are in an encoding.
-_SPAN = 1 << 20
+_QUOTE, _RETURN = 34, 13
 #: A block with fewer quotation marks than one in so many bytes has the lines with them looked at one by one.
 _SPARSE = 1 << 14
+#: A field that begins this near to the end of a block is looked at singly: ``columns.views`` reads so many bytes at once.
+_MARGIN = 16
 Places = npt.NDArray[np.int64]
 Octets = npt.NDArray[np.uint8]
-_EDGE = np.zeros(256, bool)
-_EDGE[32] = True
-_EDGE[128:] = True
 
 
 @dataclass(frozen=True)
 class Shape:
     """A block's lines.
 
-    ``starts`` and ``ends`` are where each begins and ends (without its line end), ``odd`` the indices of the odd ones, ascending;
-    ``quotes``: whether there is a quotation mark at all; ``edged``: places of the columns in which a value of a line that is not odd
-    may begin or end with a blank (of any kind that Unicode knows).
+    ``starts`` and ``ends`` are where each begins and ends (without its line end), ``odd`` the indices of the odd ones, ascending. ``cells`` has
+    a row for each of the others, in their order: where each of its fields is ended by a delimiter, and the line by its end.
     """
 
     starts: Places
     ends: Places
     odd: Places
+    cells: Places
     quotes: bool
-    edged: frozenset[int]
 
+    def even(self, index: int) -> int:
+        """How many of the lines before ``index`` are not odd."""
+        return index - int(np.searchsorted(self.odd, index))
 
-def edge(byte: int) -> bool:
-    """Whether a field that begins or ends with this byte may begin or end with a blank."""
-    return bool(_EDGE[byte])
+    def fields(self, array: Octets, place: int) -> tuple[Places, Places]:
+        """Where the fields of one column begin, and their lengths, quotes around them left out; a value for each row of ``cells``."""
+        last = place == self.cells.shape[1] - 1
+        good = np.delete(np.arange(len(self.starts)), self.odd) if len(self.odd) and (last or not place) else slice(None)
+        begin = self.cells[:, place - 1] + 1 if place else self.starts[good]
+        stop = self.ends[good] if last else self.cells[:, place]
+        if self.quotes:
+            quoted = array[begin] == _QUOTE
+            begin, stop = begin + quoted, stop - quoted
+        return begin, stop - begin
 
 
 def bounds(block: bytes, end: bytes) -> tuple[Places, Places]:
@@ -51,15 +57,14 @@ def bounds(block: bytes, end: bytes) -> tuple[Places, Places]:
     return _bounds(array, np.flatnonzero(array == end[0]), end)
 
 
-def shape(block: bytes, end: bytes, delimiter: bytes, width: int, encoding: str) -> Shape:
+def shape(block: bytes, end: bytes, delimiter: bytes, width: int) -> Shape:
     """Tell a block's odd lines from the others.
 
     Args:
-        block: whole lines.
+        block: whole lines, in UTF-8 but for some that are no text.
         end: the byte that ends a line.
         delimiter: one byte.
         width: delimiters of a record.
-        encoding: of the text.
     """
     array = np.frombuffer(block, np.uint8)
     quoting = array == _QUOTE
@@ -69,13 +74,13 @@ def shape(block: bytes, end: bytes, delimiter: bytes, width: int, encoding: str)
     if quotes > len(block) // _SPARSE:
         mask |= quoting
     marks = np.flatnonzero(mask)
-    del mask
     kinds = array[marks]
     at_end = np.flatnonzero(kinds == end[0])
     starts, ends = _bounds(array, marks[at_end], end)
-    odd = [_strange(block, array, starts, ends, end, encoding)]
+    odd = [_strange(block, array, starts, ends, end)]
     if 0 < quotes <= len(block) // _SPARSE:
-        odd.append(_lines_with(quoting, starts))
+        odd.append(_lines_of(np.flatnonzero(quoting), starts))
+        quotes = 0
     elif quotes:
         misquoted, parting = _quoted(array, marks, kinds, at_end, starts, ends, delimiter[0])
         odd.append(misquoted)
@@ -84,8 +89,9 @@ def shape(block: bytes, end: bytes, delimiter: bytes, width: int, encoding: str)
     odd.append(np.flatnonzero(counts != width))
     if width == 0:
         odd.append(np.flatnonzero(starts == ends))
+    odd.append(np.flatnonzero(ends[-_MARGIN:] > len(block) - _MARGIN) + max(len(ends) - _MARGIN, 0))
     strange = np.unique(np.concatenate(odd))
-    return Shape(starts, ends, strange, quotes > 0, _edged(array, marks, at_end, ends, counts == width, width, quotes > len(block) // _SPARSE))
+    return Shape(starts, ends, strange, _cells(marks, at_end, strange, width), quotes > 0)
 
 
 def _bounds(array: Octets, stops: Places, end: bytes) -> tuple[Places, Places]:
@@ -102,52 +108,48 @@ def _bounds(array: Octets, stops: Places, end: bytes) -> tuple[Places, Places]:
         ends = ends - returns
 
 
-def _strange(block: bytes, array: Octets, starts: Places, ends: Places, end: bytes,
-             encoding: str) -> Places:
-    """Lines with a NUL, a line end of the other kind within, bytes that are no text, or a mark that a parser takes for one of the file's beginning."""
-    found = [_lines_with(array == 0, starts)] if b"\0" in block else []
+def _cells(marks: Places, at_end: Places, odd: Places, width: int) -> Places:
+    """The marks of the lines that are not odd, a row each."""
+    if len(odd) > 1000:
+        good = np.ones(len(at_end), bool)
+        good[odd] = False
+        marks = marks[np.repeat(good, np.diff(at_end, prepend=-1))]
+    elif len(odd):
+        begins = np.concatenate([[0], at_end[odd] + 1])
+        stops = np.concatenate([at_end[odd - 1] + 1 if odd[0] else np.concatenate([[0], at_end[odd[1:] - 1] + 1]), [len(marks)]])
+        marks = np.concatenate([marks[a:b] for a, b in zip(begins.tolist(), stops.tolist(), strict=True)])
+    return marks.reshape(-1, width + 1)
+
+
+def _strange(block: bytes, array: Octets, starts: Places, ends: Places, end: bytes) -> Places:
+    """Lines with a NUL, with a line end of the other kind within, or with bytes that are no text."""
+    found = [_lines_of(np.flatnonzero(array == 0), starts)] if b"\0" in block else []
     other = b"\n" if end == b"\r" else b"\r"
     if other in block:
         within = np.flatnonzero(array == other[0])
-        line = np.searchsorted(starts, within, side="right") - 1
+        line = _lines_of(within, starts)
         found.append(line[within < ends[line]])
-    if block.startswith(_MARK) or end + _MARK in block:
-        found.append(np.flatnonzero((array[starts] == 0xEF) & (ends - starts >= 3)))
-    if not block.isascii():
-        found.append(_unreadable(block, array, starts, ends, encoding))
+    if not _readable(block):
+        lines = np.unique(_lines_of(np.flatnonzero(array >= 128), starts)).tolist()
+        found.append(np.array([i for i in lines if not _readable(block[starts[i]:ends[i]])], np.int64))
     return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
-def _lines_with(mask: npt.NDArray[np.bool_], starts: Places) -> Places:
-    return np.searchsorted(starts, np.flatnonzero(mask), side="right") - 1
+def _lines_of(places: Places, starts: Places) -> Places:
+    return np.searchsorted(starts, places, side="right") - 1
 
 
-def _unreadable(block: bytes, array: Octets, starts: Places, ends: Places, encoding: str) -> Places:
-    found: list[int] = []
-    first = 0
-    while first < len(starts):
-        last = max(int(np.searchsorted(starts, starts[first] + _SPAN)), first + 1)
-        if not _readable(block[starts[first]:ends[last - 1]], encoding):
-            beyond = np.flatnonzero(array[starts[first]:ends[last - 1]] >= 128) + starts[first]
-            for index in np.unique(np.searchsorted(starts, beyond, side="right") - 1).tolist():
-                if not _readable(block[starts[index]:ends[index]], encoding):
-                    found.append(index)
-        first = last
-    return np.array(found, np.int64)
-
-
-def _readable(text: bytes, encoding: str) -> bool:
+def _readable(text: bytes) -> bool:
     if text.isascii():
         return True
     try:
-        text.decode(encoding)
+        text.decode()
     except UnicodeDecodeError:
         return False
     return True
 
 
-def _quoted(array: Octets, marks: Places, kinds: Octets, at_end: Places,
-            starts: Places, ends: Places, delimiter: int) -> tuple[Places, npt.NDArray[np.bool_]]:
+def _quoted(array: Octets, marks: Places, kinds: Octets, at_end: Places, starts: Places, ends: Places, delimiter: int) -> tuple[Places, npt.NDArray[np.bool_]]:
     """Lines whose quotes are not simply around whole fields; and for each mark whether it parts fields or lines (a delimiter within quotes does not)."""
     is_quote = kinds == _QUOTE
     passed = np.cumsum(is_quote, dtype=np.int64)
@@ -159,34 +161,5 @@ def _quoted(array: Octets, marks: Places, kinds: Octets, at_end: Places,
     parting[at_end] = True
     where = np.flatnonzero(is_quote)
     place, on, opens = marks[where], line[where], inside[where]
-    previous, following = array[np.maximum(place - 1, 0)], array[place + 1]
-    sound = np.where(opens, (place == starts[on]) | (previous == delimiter) | ((previous == _QUOTE) & (place > starts[on])),
-                     (place + 1 == ends[on]) | (following == delimiter) | (following == _QUOTE))
+    sound = np.where(opens, (place == starts[on]) | (array[np.maximum(place - 1, 0)] == delimiter), (place + 1 == ends[on]) | (array[place + 1] == delimiter))
     return np.concatenate([uneven, on[~sound]]), parting
-
-
-def _edged(array: Octets, marks: Places, at_end: Places, ends: Places, regular: npt.NDArray[np.bool_], width: int, quotes: bool) -> frozenset[int]:
-    """Columns in which a field of a line of the right width begins or ends with a blank, perhaps within quotes."""
-    behind, before = array[marks[:-1] + 1], array[marks - 1]
-    last = array[ends - 1]
-    if not (_edge(behind).any() or _edge(before).any() or _edge(last).any() or _EDGE[array[0]] or quotes):
-        return frozenset()
-    grid = marks if regular.all() else marks[np.repeat(regular, np.diff(at_end, prepend=-1))]
-    if not len(grid):
-        return frozenset()
-    grid = grid.reshape(-1, width + 1)
-    starts, stops = np.concatenate([[-1], at_end[:-1]]), ends[regular]
-    starts = np.where(starts < 0, 0, marks[starts] + 1)[regular]
-    found = set()
-    for place in range(width + 1):
-        begin = grid[:, place - 1] + 1 if place else starts
-        stop = grid[:, place] if place < width else stops
-        first = array[begin]
-        inside = first == _QUOTE
-        if (_edge(first) | _edge(array[stop - 1])).any() or (_edge(array[begin[inside] + 1]) | _edge(array[stop[inside] - 2])).any():
-            found.add(place)
-    return frozenset(found)
-
-
-def _edge(octets: Octets) -> npt.NDArray[np.bool_]:
-    return (octets == 32) | (octets >= 128)

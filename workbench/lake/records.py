@@ -1,9 +1,9 @@
 """Which records does a text file hold, on which line does each start, and which cannot be taken apart?
 
-This is a second opinion beside the parser that does the loading: every record is counted and numbered here, and the parser gets lines
-that leave it nothing to guess. CSV is read by RFC 4180 with two allowances: a quotation mark inside an unquoted field is an ordinary
-character, and a record may run over several lines inside quotes. A quotation mark that is opened and not properly closed spoils only
-the line it stands on. Lines that are simply one record are told by ``plain``, a block at a time; only the others are looked at singly.
+Every record is counted and numbered here, and taken apart into its fields or kept as broken. CSV is read by RFC 4180 with two allowances: a
+quotation mark inside an unquoted field is an ordinary character, and a record may run over several lines inside quotes. A quotation mark
+that is opened and not properly closed spoils only the line it stands on. Lines that are simply one record are told by ``plain``, a block
+at a time, and become columns by ``columns`` without a copy; only the others are looked at singly.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from workbench.lake.plain import Shape, bounds, edge, shape
+from workbench.lake.columns import Views, column, edged, texts, views
+from workbench.lake.plain import Shape, bounds, shape
 from workbench.lake.texts import Blocks
 
 #: A record may run over this many lines and bytes; beyond, its quotation mark counts as never closed.
 MAX_LINES, MAX_BYTES = 1000, 1 << 20
 #: The column that carries a record's number.
 NUMBER = "#record"
-_RETURNS = re.compile(rb"\r+\n")
 Numbers = npt.NDArray[np.int64]
 #: A record that cannot be taken apart: its number, line, reason and the bytes it stood in.
 Broken = tuple[int, int, str, bytes]
@@ -35,19 +35,21 @@ Broken = tuple[int, int, str, bytes]
 class Batch:
     """The ``read`` records of one block, numbered from ``first``.
 
-    ``text`` holds the sound ones in the clean form: UTF-8, one a line (CSV: quoted newlines apart), each line ended by a line feed;
-    ``numbers`` are theirs, in order. ``quotes``: whether any quotation mark is in it. ``edged``: places of the columns in which a value
-    may begin or end with a blank.
+    ``rows`` is an Arrow batch of the sound ones: their numbers and, as text, the columns that were asked for, named by their place (CSV), or
+    "#json" (NDJSON). ``edged``: places of the columns in which a value may begin or end with a blank.
     """
 
     first: int
     read: int
-    text: bytes
-    numbers: Numbers
+    rows: Any
     broken: list[Broken] = field(default_factory=list)
-    quotes: bool = True
     edged: frozenset[int] = frozenset()
     _places: _Places | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the block."""
+        return len(self._places.block) if self._places else 0
 
     def raw(self, number: int) -> tuple[int, bytes]:
         """(line, bytes as they stood in the file, without the last line end) of one of its records."""
@@ -76,12 +78,13 @@ class _Places:
 
 
 class Csv:
-    """Records of a CSV file behind its header."""
+    """Records of a CSV file behind its header. ``used``: places of the columns that are wanted."""
 
     form = "csv"
 
-    def __init__(self, blocks: Blocks, delimiter: str, encoding: str) -> None:
-        self._blocks, self._delimiter, self._encoding = blocks, delimiter.encode(), encoding
+    def __init__(self, blocks: Blocks, delimiter: str) -> None:
+        self._blocks, self._delimiter = blocks, delimiter.encode()
+        self.used: list[int] = []
         d = re.escape(self._delimiter)
         opening = rb'(?:"[^"]*+(?:""[^"]*+)*+"|(?:[^"' + d + rb"][^" + d + rb"]*+)?)"
         self._whole = re.compile(opening + rb"(?:" + d + opening + rb")*+", re.S)
@@ -96,7 +99,7 @@ class Csv:
         text, used = self._extend(block, starts, ends, 0, raw)
         if text is None:
             text, used = raw, 1
-        self.header = [f.decode(encoding, "replace").strip() for f in self._fields(text)]
+        self.header = [f.decode("utf-8", "replace").strip() for f in self._fields(text)]
         self._width = len(self.header) - 1
         self._line += used
         blocks.back(block[starts[used]:] if used < len(starts) else b"")
@@ -107,49 +110,48 @@ class Csv:
             yield self._batch(block)
 
     def _batch(self, block: bytes) -> Batch:
-        found = shape(block, self._blocks.end, self._delimiter, self._width, self._encoding)
-        places = _Places(block, self._line, found.starts, found.ends)
-        out = _Clean(self, places, self._record)
+        found = shape(block, self._blocks.end, self._delimiter, self._width)
+        out = _Taken(_Places(block, self._line, found.starts, found.ends), found, self._record)
         at, number, total = 0, self._record, len(found.starts)
         for index in found.odd.tolist():
             if index < at:
                 continue
             if index > at:
                 number = out.run(number, at, index)
-            text, used, problem = self._one(block, found, index)
+            text, used, fields, problem = self._one(block, found, index)
             if used == 0:
                 total = index
                 self._blocks.back(block[found.starts[index]:])
                 at = index
                 break
             if text is not None:
-                number = out.single(number, index, text, problem)
+                number = out.single(number, index, text, fields, problem)
             at = index + used
         if at < total:
             number = out.run(number, at, total)
             at = total
         self._line += at
         read, self._record = number - self._record, number
-        return out.batch(read, found)
+        return out.batch(read, self.used)
 
-    def _one(self, block: bytes, found: Shape, index: int) -> tuple[bytes | None, int, str]:
-        """The record that starts at line ``index``: its bytes (None for a blank line), how many lines it takes (0 = more than the block has), problem."""
+    def _one(self, block: bytes, found: Shape, index: int) -> tuple[bytes | None, int, list[bytes], str]:
+        """The record that starts at line ``index``: its bytes (None for a blank line), how many lines it takes (0 = more than the block has), fields, problem."""
         raw = block[found.starts[index]:found.ends[index]]
         if not raw.strip():
-            return None, 1, ""
+            return None, 1, [], ""
         text, used = self._extend(block, found.starts, found.ends, index, raw)
         if text is None:
-            return raw, used, "a quotation mark is opened and not properly closed"
-        count = len(self._fields(text))
-        if count != self._width + 1:
+            return raw, used, [], "a quotation mark is opened and not properly closed"
+        fields = self._fields(text)
+        if len(fields) != self._width + 1:
             if used > 1:
-                return raw, 1, "a quotation mark is opened and not properly closed"
-            return raw, 1, f"{_count(count, 'field')}, the header has {self._width + 1}"
+                return raw, 1, [], "a quotation mark is opened and not properly closed"
+            return raw, 1, [], f"{_count(len(fields), 'field')}, the header has {self._width + 1}"
         if b"\0" in text:
-            return text, used, "has a NUL byte, which is not text"
-        if not _readable(text, self._encoding):
-            return text, used, f"has bytes that are not {self._encoding} text"
-        return text, used, ""
+            return text, used, [], "has a NUL byte, which is not text"
+        if not _readable(text):
+            return text, used, [], f"has bytes that are not {self._blocks.encoding} text"
+        return text, used, fields, ""
 
     def _extend(self, block: bytes, starts: Numbers, ends: Numbers, index: int, text: bytes) -> tuple[bytes | None, int]:
         """The whole record that begins with ``text`` on line ``index``, with as many of the following lines as its quotes need.
@@ -180,25 +182,6 @@ class Csv:
             text = text[1:]
         return block[begin:ends[last]], last - index + 1
 
-    def clean(self, text: bytes) -> tuple[bytes, list[bool]]:
-        """A sound record in the clean form, and for each field whether it may begin or end with a blank."""
-        fields = self._fields(text)
-        line = self._delimiter.join(b'"' + f.replace(b'"', b'""') + b'"' if _needs_quotes(f, self._delimiter) else f for f in fields)
-        edged = [bool(f) and (edge(f[0]) or edge(f[-1])) for f in fields]
-        return self.narrow(line), edged
-
-    def lines(self, text: bytes) -> bytes:
-        """Lines that are one record each in the clean form."""
-        if self._blocks.end == b"\r":
-            text = text.replace(b"\r", b"\n")
-        elif b"\r" in text:
-            text = _RETURNS.sub(b"\n", text) if b"\r\r" in text else text.replace(b"\r\n", b"\n")
-        return self.narrow(text)
-
-    def narrow(self, text: bytes) -> bytes:
-        """Bytes of the file's encoding as UTF-8."""
-        return text if self._encoding == "utf-8" or text.isascii() else text.decode(self._encoding).encode()
-
     def _fields(self, text: bytes) -> list[bytes]:
         fields, end = [], 0
         for match in self._field.finditer(text):
@@ -210,45 +193,69 @@ class Csv:
         return fields
 
 
-class _Clean:
-    """Puts together what a block holds: the clean text, the numbers of the sound records, and where each one stood."""
+class _Taken:
+    """What is taken out of a block: lines that are a record each, and records that were looked at singly."""
 
-    def __init__(self, csv: Csv, places: _Places, first: int) -> None:
-        self._csv, self._places, self._first = csv, places, first
-        self._parts: list[bytes] = []
+    def __init__(self, places: _Places, found: Shape, first: int) -> None:
+        self._places, self._found, self._first = places, found, first
+        self._order: list[tuple[int, int]] = []
+        self._fields: list[list[bytes]] = []
         self._gone: list[int] = []
         self._broken: list[Broken] = []
-        self._edged: set[int] = set()
 
     def run(self, number: int, at: int, end: int) -> int:
         """Take lines that are one record each; gives the number behind them."""
-        places = self._places
-        places.runs.append((number, at))
-        stop = int(places.starts[end]) if end < len(places.starts) else len(places.block)
-        whole = at == 0 and stop == len(places.block)
-        self._parts.append(self._csv.lines(places.block if whole else places.block[places.starts[at]:stop]))
+        self._places.runs.append((number, at))
+        even = self._found.even(at)
+        self._order.append((even, even + end - at))
         return number + end - at
 
-    def single(self, number: int, index: int, text: bytes, problem: str) -> int:
+    def single(self, number: int, index: int, text: bytes, fields: list[bytes], problem: str) -> int:
         """Take a record that was looked at singly; gives the number behind it."""
         self._places.singles[number] = (index, text)
         if problem:
             self._gone.append(number)
             self._broken.append((number, self._places.line + index, problem, text))
         else:
-            line, edged = self._csv.clean(text)
-            self._parts.append(line + b"\n")
-            self._edged.update(place for place, is_edged in enumerate(edged) if is_edged)
+            place = len(self._found.cells) + len(self._fields)
+            self._order.append((place, place + 1))
+            self._fields.append(fields)
         return number + 1
 
-    def batch(self, read: int, found: Shape) -> Batch:
-        """What was taken."""
-        text = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+    def batch(self, read: int, used: list[int]) -> Batch:
+        """What was taken, with the columns at the places ``used``."""
+        import pyarrow as pa
+
         numbers = np.arange(self._first, self._first + read, dtype=np.int64)
         if self._gone:
             numbers = np.delete(numbers, np.array(self._gone) - self._first)
-        quotes = found.quotes or b'"' in text
-        return Batch(self._first, read, text, numbers, self._broken, quotes, found.edged | self._edged, self._places)
+        columns, edges = {NUMBER: pa.array(numbers)}, set()
+        block = self._places.block
+        array = np.frombuffer(block, np.uint8)
+        for place in used:
+            begin, length = self._found.fields(array, place)
+            held, data = views(block, begin, length, 0), [block]
+            edge = edged(array, begin, length)
+            if self._fields:
+                values = [fields[place] for fields in self._fields]
+                more, extra = texts(values, 1)
+                held = np.concatenate([held, more])
+                data.append(extra)
+                edge = edge or any(v and (_edge(v[0]) or _edge(v[-1])) for v in values)
+            columns[str(place)] = column(self._ordered(held), data)
+            if edge:
+                edges.add(place)
+        rows = pa.RecordBatch.from_pydict(columns)
+        return Batch(self._first, read, rows, self._broken, frozenset(edges), self._places)
+
+    def _ordered(self, held: Views) -> Views:
+        """The views of the records taken, in their order."""
+        order = self._order
+        if len(order) == 1 and order[0] == (0, len(held)):
+            return held
+        if len(order) > 200:
+            return held[np.concatenate([np.arange(a, b) for a, b in order])]
+        return np.concatenate([held[a:b] for a, b in order]) if order else held[:0]
 
 
 class Ndjson:
@@ -256,12 +263,14 @@ class Ndjson:
 
     form = "ndjson"
 
-    def __init__(self, blocks: Blocks, encoding: str) -> None:
-        self._blocks, self._check = blocks, Checker(encoding)
+    def __init__(self, blocks: Blocks) -> None:
+        self._blocks, self._check = blocks, Checker(blocks.encoding)
         self.header = self._check.members
 
     def batches(self) -> Iterator[Batch]:
         """All records in order; ``header`` gathers the members seen."""
+        import pyarrow as pa
+
         number, line = 1, 1
         while block := self._blocks.take():
             starts, ends = bounds(block, self._blocks.end)
@@ -280,10 +289,8 @@ class Ndjson:
                 places.singles[number] = (index, raw)
                 number += 1
             line += len(starts)
-            text = b"\n".join(sound)
-            encoding = self._check.encoding
-            text = text if encoding == "utf-8" else text.decode(encoding).encode()
-            yield Batch(first, number - first, text, np.array(numbers, np.int64), broken, _places=places)
+            rows = pa.RecordBatch.from_pydict({NUMBER: pa.array(numbers, pa.int64()), "#json": pa.array(sound, pa.binary()).cast(pa.string())})
+            yield Batch(first, number - first, rows, broken, _places=places)
 
 
 class Checker:
@@ -297,7 +304,7 @@ class Checker:
     def problem(self, raw: bytes) -> str:
         """Why a record cannot be taken; "" when it can."""
         try:
-            value = self._decoder.decode(raw.decode(self.encoding))
+            value = self._decoder.decode(raw.decode())
         except UnicodeDecodeError:
             return f"has bytes that are not {self.encoding} text"
         except (ValueError, RecursionError):
@@ -311,21 +318,21 @@ class Checker:
         return ""
 
 
-def as_text(raw: bytes, encoding: str = "utf-8") -> str:
+def as_text(raw: bytes) -> str:
     """The bytes as text; those that are none are shown as \\xNN."""
-    return raw.decode(encoding, "backslashreplace").replace("\0", "\\x00")
+    return raw.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
-def _needs_quotes(field: bytes, delimiter: bytes) -> bool:
-    return b'"' in field or delimiter in field or b"\n" in field or b"\r" in field or field.startswith(b"\xef\xbb\xbf")
-
-
-def _readable(text: bytes, encoding: str) -> bool:
+def _readable(text: bytes) -> bool:
     try:
-        text.decode(encoding)
+        text.decode()
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _edge(byte: int) -> bool:
+    return byte == 32 or byte >= 128
 
 
 def _encodable(value: Any) -> bool:

@@ -1,7 +1,7 @@
-"""A file's bytes as lines of text: what they are packed and written in, and blocks of whole lines out of them, in bounded memory.
+"""A file's bytes as lines of text: what they are written in, and blocks of whole lines out of them, in bounded memory.
 
-UTF-16 (told by its byte order mark) becomes UTF-8 as it is read; a UTF-8 mark, also one that was saved twice, is taken off. Where a
-source leaves its encoding open, the whole file is looked at once: it is UTF-8 if all of it can be read so, else Windows-1252. The five
+Whatever is not UTF-8 becomes UTF-8 as it is read, UTF-16 (told by its byte order mark) too; a UTF-8 mark, also one that was saved
+twice, is taken off. Where a source leaves its encoding open, the whole file is looked at once: it is UTF-8 if all of it can be read so, else Windows-1252. The five
 bytes that Windows-1252 does not have (81, 8D, 8F, 90, 9D) are no text: a record with one is rejected, as any with bytes that are not of
 its encoding.
 """
@@ -63,15 +63,21 @@ class Blocks:
     The last line gets an end where it has none. A block is about ``BLOCK`` bytes, or one line that is longer.
     """
 
-    def __init__(self, stream: Stream, file: str) -> None:
-        self._stream, self._file = stream, file
-        self._wide: Any = None
+    def __init__(self, stream: Stream, file: str, encoding: str = "utf-8") -> None:
+        self._stream, self._file, self.encoding = stream, file, encoding
+        self._decoder: Any = None
+        self._ascii = False
         self.over = False
         first = stream.read(BLOCK)
         if first[:2] in _WIDE:
-            self._wide = codecs.getincrementaldecoder(_WIDE[first[:2]])("surrogatepass")
-            first = self._narrow(first[2:])
-        self._held = first[next((len(b) for b in _BOMS if first.startswith(b)), 0):]
+            self.encoding, first = _WIDE[first[:2]], first[2:]
+            self._decoder = codecs.getincrementaldecoder(self.encoding)("surrogatepass")
+        else:
+            first = first[next((len(b) for b in _BOMS if first.startswith(b)), 0):]
+            if codecs.lookup(encoding).name != "utf-8":
+                self._decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
+                self._ascii = bytes(range(128)).decode(encoding, "replace") == bytes(range(128)).decode()
+        self._held = self._narrow(first)
         self.end = b"\r" if b"\n" not in self._held and b"\r" in self._held else b"\n"
         if not self._held:
             raise BadInput(f"{file} is empty; nothing was loaded.")
@@ -107,12 +113,14 @@ class Blocks:
     def _read(self, size: int) -> bytes:
         block = self._stream.read(size)
         self.over = not block
-        return self._narrow(block) if self._wide else block
+        return self._narrow(block)
 
     def _narrow(self, block: bytes) -> bytes:
-        """UTF-16 as UTF-8; what is none becomes bytes that are none either."""
+        """Bytes of the file's encoding as UTF-8; those that are none become bytes that are none either."""
+        if self._decoder is None or (self._ascii and block.isascii() and not self._decoder.getstate()[0]):
+            return block
         try:
-            text: str = self._wide.decode(block, not block)
+            text: str = self._decoder.decode(block, not block)
         except UnicodeDecodeError:
             return b"\xff"
-        return text.encode("utf-8", "surrogatepass")
+        return text.encode("utf-8", self._decoder.errors)

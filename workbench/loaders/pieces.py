@@ -56,20 +56,24 @@ class Columns:
 
 
 def short(text: str) -> str:
+    """A text cut to 80 characters, for messages."""
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def shown(value: Any) -> str:
+    """An argument in words, for messages."""
     return {Value: "a finished value", Place: "a place"}.get(type(value), repr(value))
 
 
 def words(given: Any, where: str) -> str:
+    """An argument that must be a text with something in it."""
     if not isinstance(given, str) or not given:
         raise BadInput(f"{where} needs a text in quotes; it was given {short(shown(given))}.")
     return given
 
 
 def count(given: Any, where: str, low: int = 1, high: int = 1000) -> int:
+    """An argument that must be a whole number of some range."""
     if isinstance(given, bool) or not isinstance(given, int) or not low <= given <= high:
         raise BadInput(f"{where} needs a whole number from {low} to {high}; it was given {short(shown(given))}.")
     return given
