@@ -83,7 +83,7 @@ def _loads(lake: Lake, folder: Path, file: Path) -> list[dict[str, Any]]:
         changed = folder / f"changed{n}.parquet"
         con.execute(f"copy (select * replace (0.5 + 0.1 * {n} as confidence) from '{file}' where hash(read_id, {n}) % {ROWS // CHANGED} = 0 limit {CHANGED}) "
                     f"to '{changed}' (format parquet)")
-        reports = []
+        reports: list[Any] = []
         updates += timed(lambda reports=reports, changed=changed: reports.append(lake.load(SOURCE, changed)))  # type: ignore[misc]
         assert reports[0].updated == reports[0].read and reports[0].added == 0, reports[0]
     con.close()

@@ -19,12 +19,12 @@ from typing import Any
 TITLE = "Live: event posted to visible in another process, 50 events a second"
 RATE = 50
 
-# Reads what it has not seen yet of the newest state, again and again, and says when it first saw each event (CLOCK_MONOTONIC is one clock for all).
+# Asks the newest state for what it has not seen, again and again, and says when it first saw each event (CLOCK_MONOTONIC is one clock for all).
 READER = """
 import sys, time
 from pathlib import Path
 from workbench.lake import Lake
-lake, seen = Lake(Path(sys.argv[1])), set()
+lake, seen, newest = Lake(Path(sys.argv[1])), set(), 0
 print("UP", flush=True)
 wanted, position = int(sys.argv[2]), None
 deadline = time.monotonic() + float(sys.argv[3])
@@ -34,9 +34,10 @@ while len(seen) < wanted and time.monotonic() < deadline:
         time.sleep(0.005)
         continue
     position = versions.get("journal")
-    ids = lake.query("select read_id, line from reads", versions=versions)["read_id"].to_list()
+    fresh = lake.frame("reads", versions, where="line > ?", params=[newest])
     now = time.monotonic()
-    for one in set(ids) - seen:
+    newest = max(newest, fresh["line"].max() or 0)
+    for one in set(fresh["read_id"]) - seen:
         seen.add(one)
         print(one, now, flush=True)
 """

@@ -280,7 +280,7 @@ def kept_up(path: Path, pinned: dict[str, int], whole: tuple[pl.DataFrame, pl.Da
     assert (report.added, report.updated, report.rejected) == (40, 80, 1) and agree(lake) == 8
 
 
-@pytest.mark.parametrize(("kills", "seed"), [pytest.param(10, 10, id="ten"), pytest.param(100, 11, id="hundred", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(("kills", "seed"), [pytest.param(5, 10, id="five"), pytest.param(100, 11, id="hundred", marks=pytest.mark.soak)])
 @pytest.mark.parametrize("deed", ["compact", "vacuum"])
 def test_a_compaction_or_vacuum_killed_at_random_moments_loses_nothing_and_the_next_does_its_work(
         piled: tuple[Path, dict[str, int], tuple[pl.DataFrame, pl.DataFrame], dict[str, tuple[float, int]]], server: Server, tmp_path: Path,
@@ -300,7 +300,7 @@ def test_a_compaction_or_vacuum_killed_before_or_after_any_step_loses_nothing(
     home, pinned, whole, took = piled
     steps = took[deed][1]
     assert steps >= 5
-    for die in range(1, 2 * steps + 1, 1 if steps < 10 else 3):
+    for die in range(1, 2 * steps + 1, 2 if steps < 10 else 5):
         path = Path(shutil.copytree(home / ("base" if deed == "compact" else "compacted"), tmp_path / str(die)))
         server.load(path, home, die=die, deed=deed)
         kept_up(path, pinned, whole, home, tmp_path)

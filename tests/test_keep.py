@@ -7,6 +7,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -368,3 +369,42 @@ def test_rejects_are_mended_or_dismissed_and_the_open_ones_remain(lake: Lake, tm
                                 (lines, {"outcome": "dismissed"}, "with a reason"), (lines, {"outcome": "mended"}, "names the batch")):
         with pytest.raises((BadInput, NotFound), match=said):
             lake.resolve(report.batch_id, wrong, **given_)  # type: ignore[arg-type]
+
+
+def test_hours_are_counted_by_column_and_a_wrong_question_leaves_the_lake_usable(lake: Lake, tmp_path: Path) -> None:
+    import duckdb
+
+    lake.load(READS, write(tmp_path / "a.csv", "id,plate,at,reader", reads(4, 0, 600)))
+    start, end = datetime(2026, 1, 3, tzinfo=UTC), datetime(2026, 1, 9, 5, tzinfo=UTC)
+    counted = lake.hourly("reads", "reader", start, end)
+    inside = lake.frame("reads").filter(pl.col("read_at").is_between(start, end, closed="left"))
+    by_hand_ = inside.group_by("reader", pl.col("read_at").dt.truncate("1h").alias("hour")).len("rows").sort("reader", "hour")
+    assert_frame_equal(counted, by_hand_, check_dtypes=False)
+    with pytest.raises(duckdb.Error):
+        lake.frame("reads", where="nothing = 1")
+    with pytest.raises(duckdb.Error):
+        lake.frame("reads", where="cast(plate as int) = 1")
+    assert lake.frame("reads").height == 600
+    with pytest.raises(BadInput, match="no column 'raeder'.*reader"):
+        lake.hourly("reads", "raeder", start, end)
+    with pytest.raises(BadInput, match="streets has no time"):
+        lake.hourly("streets", "name", start, end)
+
+
+def test_the_commands_look_after_a_workspaces_lake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from workbench import cli, workspace
+
+    folder = workspace.create(tmp_path / "city", name="Test", zone="America/Chicago").path
+    small_loads(Lake(folder / "lake"), tmp_path, 3)
+
+    def said(*words: str) -> str:
+        assert cli.main(["lake", *words, "-w", str(folder)]) == 0
+        return capsys.readouterr().out
+
+    assert "30 rows, 10 superseded" in said() and "3 files" in said("status")
+    name = said("pin", "--why", "report of June").split()[-1].rstrip(".")
+    assert "report of June" in said("pins")
+    assert "calls: 3 files became 2 (30 rows)" in said("compact") and "Nothing to fold" in said("compact")
+    assert said("vacuum", "--days", "0").startswith("0 files deleted")
+    assert "taken away" in said("unpin", name) and said("vacuum", "--days", "0").startswith("3 files deleted")
+    assert cli.main(["lake", "pin", "-w", str(folder)]) == 1 and "A pin says why" in capsys.readouterr().err

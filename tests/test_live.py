@@ -52,7 +52,8 @@ CASE = {"case": "2026-0142", "purpose": "investigation", "reason": "tests of the
 SERVER = """
 import os, sys
 from workbench import cli
-import workbench.intake.watch, workbench.intake.webhook, workbench.workspace, workbench.session, polars, duckdb, deltalake
+import workbench.intake.watch, workbench.intake.webhook, workbench.workspace, workbench.session, polars, duckdb, deltalake, pyarrow
+pyarrow.array([""])
 print("UP", flush=True)
 for line in sys.stdin:
     pid = os.fork()
@@ -171,7 +172,7 @@ class Bench:
     def fold(self) -> list[Any]:
         self.writer.rotate()
         due = journal_fold.due(self.root, self.view)
-        return [done for segment in due for done in journal_fold.fold(self.root, self.view, segment, settled=self.writer.settled)]
+        return [done for segment in due for done in journal_fold.fold(self.root, self.view, segment, self.writer)]
 
     def reads(self, versions: dict[str, int] | None = None) -> pl.DataFrame:
         return Lake(self.root).frame("reads", versions).sort("line", "read_id")

@@ -111,6 +111,7 @@ class Watch:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, stop.set)
+        _warm()
         self.audit.write(self.person, "watch", self.workspace.name, sources=self.watching.sources, position=self.writer.position)
         server, where = None, self.watching.server
         if self.doors:
@@ -171,7 +172,7 @@ class Watch:
             self.writer.rotate()
         for segment in journal_fold.due(self.root, self.view):
             with self.audit.deed(self.person, "fold", f"journal from {segment.first}") as outcome:
-                done = journal_fold.fold(self.root, self.view, segment, still=self.ingest.writing, settled=self.writer.settled)
+                done = journal_fold.fold(self.root, self.view, segment, self.writer)
                 outcome.update(batches=[r.batch_id for r in done], **{k: sum(getattr(r, k) for r in done) for k in (
                     "read", "added", "updated", "duplicate", "rejected")})
             for r in done:
@@ -211,6 +212,13 @@ class Watch:
         for table in self.watching.table:
             self.say(f"table {table.called} -> {table.source}, every {table.every_seconds:g} s")
         self.say(f"watching, position {self.writer.position:,}; Ctrl-C folds and stops")
+
+
+def _warm() -> None:
+    """Import what the first fold would (pyarrow takes pandas with it where that is installed): an import would hold up every thread meanwhile."""
+    import pyarrow
+
+    pyarrow.array([""])
 
 
 async def _ignoring(work: Any) -> None:

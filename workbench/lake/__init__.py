@@ -6,6 +6,7 @@ Several processes may load and read at once. A load is one batch, visible as a w
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -48,6 +49,8 @@ class Lake:
         self.path = Path(path).absolute()
         self._view = View(self.path)
         self._warm: duckdb.DuckDBPyConnection | None = None
+        self._own = threading.local()
+        self._guard = threading.Lock()
         self._asked: set[str] = set()
 
     def load(self, source: Source, file: Path, *, zone: str | None = None, user: str = "", progress: Progress | None = None,
@@ -285,16 +288,15 @@ class Lake:
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A cursor of the lake's one warm connection, which remembers the footers of Parquet files; any thread may have one."""
-        if self._warm is None:
-            self._warm = self.connect()
-            self._warm.execute("set parquet_metadata_cache = true")
-        con = self._warm.cursor()
-        try:
-            con.execute("set TimeZone = 'UTC'")
-            yield con
-        finally:
-            con.close()
+        """This thread's cursor of the lake's one warm connection, which remembers the footers of Parquet files."""
+        with self._guard:
+            if self._warm is None:
+                self._warm = self.connect()
+                self._warm.execute("set parquet_metadata_cache = true")
+            if not hasattr(self._own, "cursor"):
+                self._own.cursor = self._warm.cursor()
+                self._own.cursor.execute("set TimeZone = 'UTC'")
+        yield self._own.cursor
 
     def batches(self, versions: Mapping[str, int] | None = None) -> pl.DataFrame:
         """The ledger: one row a visible batch, oldest first."""

@@ -45,7 +45,7 @@ LARGE = 4_000_000
 #: Rows of a row group: an hour of a busy city's reads lies in one or two.
 GROUP = 61_440
 #: Share of superseded rows from which a large file is written again.
-WORN = 0.05
+WORN = 0.01
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 import duckdb
 
 from workbench.engines.duckdb import literal, name
-from workbench.errors import BadInput, WorkbenchError, did_you_mean
+from workbench.errors import BadInput, did_you_mean
 from workbench.lake.records import NUMBER, Batch, Csv, Ndjson, as_text
 from workbench.lake.texts import Blocks, told_encoding
 from workbench.loaders import FORMATS, Source

@@ -180,7 +180,7 @@ def lines_sql(table: str, files: list[str], where: str) -> str:
     given = {"batch_id": "b", "source": "s", "line": "p", "recorded_at": _WHEN}
     inside = {n: c.type for n, c in shape.items() if n not in given}
     struct = json.dumps({n: [t[:-2]] if t.endswith("[]") else t for n, t in inside.items()})
-    picked = ", ".join(f"cast({given[n] if n in given else f'x.{name(n)}'} as {c.type}) as {name(n)}" for n, c in shape.items())
+    picked = ", ".join(f"{given[n]} as {name(n)}" if n in given else f"x.{name(n)}" for n in shape)
     taken = f"select p, b, s, us, from_json(body, {literal(struct)}) as x from {read} where t = {literal(table)} and right(body, 1) = '}}' and {where}"
     return f"select {picked} from ({taken})"
 

@@ -14,6 +14,7 @@ import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -100,7 +101,7 @@ class Writer:
         self.marks: dict[str, Any] = {}
         self._known, self._seen = _Known(), OrderedDict[tuple[str, str], bytes]()
         self._ledger, self._moment = tables.latest(root, "batches"), 0
-        self.position = 0
+        self.position, self._folding = 0, False
         self._head = os.open(self.home / journal.HEAD, os.O_RDWR | os.O_CREAT, 0o644)
         self._recover(fresh_since)
         self._publish()
@@ -168,10 +169,16 @@ class Writer:
         """Records and bytes in the open segment."""
         return self._known.lines, self._size
 
-    def settled(self, before: int | None, after: int | None) -> None:
-        """A fold took the ledger from one version to another: nothing else was loaded, so what is remembered still holds."""
-        if self._ledger == before:
-            self._ledger = after
+    @contextmanager
+    def folding(self, before: int | None) -> Iterator[None]:
+        """While a fold commits to the ledger, which it holds locked at version ``before``: nothing else is loaded, so what is remembered still holds."""
+        self._folding = True
+        try:
+            yield
+            if self._ledger == before:
+                self._ledger = tables.latest(self.root, "batches")
+        finally:
+            self._folding = False
 
     def close(self) -> None:
         """Let go of the files and the lock."""
@@ -216,7 +223,7 @@ class Writer:
     def _tell_loads_apart(self) -> None:
         """A file that was loaded meanwhile may hold another edition of a key: then the same delivery again is news, and it belongs into a
         batch of its own, since a fold takes all of a batch for later than what the tables hold."""
-        ledger = tables.latest(self.root, "batches")
+        ledger = self._ledger if self._folding else tables.latest(self.root, "batches")
         if ledger != self._ledger:
             self.rotate()
             self._seen.clear()

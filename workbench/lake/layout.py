@@ -22,6 +22,7 @@ import duckdb
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
@@ -80,7 +81,8 @@ def look_up(con: duckdb.DuckDBPyConnection, view: View, table: str, values: Sequ
     """
     column = BY[table]
     hashes = [int(con.execute("select hash(?::varchar)", [v]).fetchall()[0][0]) for v in values]
-    parts, bare = [], lacking(view, table, versions)
+    parts: list[pa.Table] = []
+    bare = lacking(view, table, versions)
     for owner, files in compare.owners(view, table, versions).items():
         about = None if owner in bare else _about(view.root, table, owner, tuple(f.name for f in files if tables.kind_of(f.name) != tables.OLD))
         if about is None:
@@ -91,11 +93,15 @@ def look_up(con: duckdb.DuckDBPyConnection, view: View, table: str, values: Sequ
     if unlaid:
         marks = ", ".join("?" for _ in values)
         rows = view.placed(table, versions, unlaid)
-        found = con.sql(f"select * from {rows} where {name(column)} in ({marks})", params=list(values)).pl()
-        parts.append(found.with_columns(pl.col("filename").str.split("/").list.last()))
+        picked = f"* exclude (filename), parse_filename(filename) as filename from {rows}"
+        parts.append(con.sql(f"select {picked} where {name(column)} in ({marks})", params=list(values)).pl().to_arrow(compat_level=pl.CompatLevel.oldest()))
     shape: dict[str, Any] = {**schema.table(table).empty().schema, "filename": pl.String, "file_row_number": pl.Int64}
-    whole = pl.concat([_shaped(part, shape) for part in parts]) if parts else pl.DataFrame(schema=shape)
-    return whole.filter(~view.is_superseded(table, versions, whole["filename"], whole["file_row_number"])).drop("filename", "file_row_number")
+    if not parts:
+        return pl.DataFrame(schema=shape).drop("filename", "file_row_number")
+    found = pl.DataFrame(pl.from_arrow(pa.concat_tables(parts, promote_options="permissive")))
+    whole = found.select([pl.col(c).cast(t) if c in found.columns else pl.lit(None, t).alias(c) for c, t in shape.items()])
+    gone = view.superseded(table, versions, whole["filename"].to_list(), whole["file_row_number"].to_numpy())
+    return (whole.filter(~gone) if gone.any() else whole).drop("filename", "file_row_number")
 
 
 def tidy(root: Path, table: str) -> int:
@@ -150,7 +156,7 @@ def _opened(path: Path, changed: int) -> ipc.RecordBatchFileReader:
 
 
 def _blocks(path: Path, firsts: np.ndarray[Any, np.dtype[Any]], hashes: Sequence[int], column: str, values: Sequence[str],
-            files: Sequence[str]) -> list[pl.DataFrame]:
+            files: Sequence[str]) -> list[pa.Table]:
     """The rows of a sorted copy with one of some values, with filename and file_row_number."""
     numbers = set()
     for number in hashes:
@@ -160,12 +166,11 @@ def _blocks(path: Path, firsts: np.ndarray[Any, np.dtype[Any]], hashes: Sequence
     found = []
     for block in sorted(numbers):
         batch = reader.get_batch(block)
-        rows = pl.DataFrame(pl.from_arrow(batch)).filter(pl.col(column).is_in(list(values)))
-        if rows.height:
-            named = pl.Series("filename", list(files), dtype=pl.String).gather(rows["#file"].cast(pl.UInt32))
-            found.append(rows.with_columns(named, pl.col("#row").cast(pl.Int64).alias("file_row_number")).drop("#file", "#row"))
+        plates = batch.column(batch.schema.get_field_index(column))
+        rows = batch.filter(pc.is_in(plates, pa.array(list(values), plates.type)))
+        if rows.num_rows:
+            whole = pa.table(rows)
+            number, row = whole.column("#file"), whole.column("#row").cast(pa.int64())
+            whole = whole.drop_columns(["#file", "#row"]).append_column("filename", pa.array(files, pa.large_string()).take(number.combine_chunks()))
+            found.append(whole.append_column("file_row_number", row))
     return found
-
-
-def _shaped(frame: pl.DataFrame, shape: Mapping[str, Any]) -> pl.DataFrame:
-    return frame.select([pl.col(c).cast(t) if c in frame.columns else pl.lit(None, t).alias(c) for c, t in shape.items()])

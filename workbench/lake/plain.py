@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 _QUOTE, _RETURN = 34, 13
-#: A block with fewer quotation marks than one in so many bytes has the lines with them looked at one by one.
+#: A block with fewer quotation marks, or bytes that are not ASCII, than one in so many bytes has the lines with them looked at one by one.
 _SPARSE = 1 << 14
 #: A field that begins this near to the end of a block is looked at singly: ``columns.views`` reads so many bytes at once.
 _MARGIN = 16
@@ -25,26 +25,30 @@ Octets = npt.NDArray[np.uint8]
 class Shape:
     """A block's lines.
 
-    ``starts`` and ``ends`` are where each begins and ends (without its line end), ``odd`` the indices of the odd ones, ascending. ``cells`` has
-    a row for each of the others, in their order: where each of its fields is ended by a delimiter, and the line by its end.
+    ``starts`` and ``ends`` are where each begins and ends (without its line end), ``odd`` the indices of the odd ones, ascending. ``stops`` has
+    a row for each column, in it for each of the other lines where its field is ended by a delimiter or the line's end; ``begins`` is
+    where these lines begin.
     """
 
     starts: Places
     ends: Places
     odd: Places
-    cells: Places
+    begins: Places
+    stops: Places
     quotes: bool
+
+    @property
+    def count(self) -> int:
+        """How many of the lines are not odd."""
+        return len(self.begins)
 
     def even(self, index: int) -> int:
         """How many of the lines before ``index`` are not odd."""
         return index - int(np.searchsorted(self.odd, index))
 
     def fields(self, array: Octets, place: int) -> tuple[Places, Places]:
-        """Where the fields of one column begin, and their lengths, quotes around them left out; a value for each row of ``cells``."""
-        last = place == self.cells.shape[1] - 1
-        good = np.delete(np.arange(len(self.starts)), self.odd) if len(self.odd) and (last or not place) else slice(None)
-        begin = self.cells[:, place - 1] + 1 if place else self.starts[good]
-        stop = self.ends[good] if last else self.cells[:, place]
+        """Where the fields of one column begin, and their lengths, quotes around them left out; a value for each line that is not odd."""
+        begin, stop = self.stops[place - 1] + 1 if place else self.begins, self.stops[place]
         if self.quotes:
             quoted = array[begin] == _QUOTE
             begin, stop = begin + quoted, stop - quoted
@@ -69,11 +73,11 @@ def shape(block: bytes, end: bytes, delimiter: bytes, width: int) -> Shape:
     array = np.frombuffer(block, np.uint8)
     quoting = array == _QUOTE
     quotes = int(np.count_nonzero(quoting))
-    mask = array == end[0]
-    mask |= array == delimiter[0]
+    mask = (array == end[0]).view(np.uint8)
+    mask |= (array == delimiter[0]).view(np.uint8)
     if quotes > len(block) // _SPARSE:
-        mask |= quoting
-    marks = np.flatnonzero(mask)
+        mask |= quoting.view(np.uint8)
+    marks = np.flatnonzero(mask.view(bool))
     kinds = array[marks]
     at_end = np.flatnonzero(kinds == end[0])
     starts, ends = _bounds(array, marks[at_end], end)
@@ -91,7 +95,10 @@ def shape(block: bytes, end: bytes, delimiter: bytes, width: int) -> Shape:
         odd.append(np.flatnonzero(starts == ends))
     odd.append(np.flatnonzero(ends[-_MARGIN:] > len(block) - _MARGIN) + max(len(ends) - _MARGIN, 0))
     strange = np.unique(np.concatenate(odd))
-    return Shape(starts, ends, strange, _cells(marks, at_end, strange, width), quotes > 0)
+    good: Places | slice = np.delete(np.arange(len(starts)), strange) if len(strange) else slice(None)
+    stops = np.ascontiguousarray(_cells(marks, at_end, strange, width).T)
+    stops[width] = ends[good]
+    return Shape(starts, ends, strange, starts[good], stops, quotes > 0)
 
 
 def _bounds(array: Octets, stops: Places, end: bytes) -> tuple[Places, Places]:
@@ -115,8 +122,8 @@ def _cells(marks: Places, at_end: Places, odd: Places, width: int) -> Places:
         good[odd] = False
         marks = marks[np.repeat(good, np.diff(at_end, prepend=-1))]
     elif len(odd):
-        begins = np.concatenate([[0], at_end[odd] + 1])
-        stops = np.concatenate([at_end[odd - 1] + 1 if odd[0] else np.concatenate([[0], at_end[odd[1:] - 1] + 1]), [len(marks)]])
+        line_begins = np.concatenate([[0], at_end[:-1] + 1])
+        begins, stops = np.concatenate([[0], at_end[odd] + 1]), np.concatenate([line_begins[odd], [len(marks)]])
         marks = np.concatenate([marks[a:b] for a, b in zip(begins.tolist(), stops.tolist(), strict=True)])
     return marks.reshape(-1, width + 1)
 
@@ -129,9 +136,11 @@ def _strange(block: bytes, array: Octets, starts: Places, ends: Places, end: byt
         within = np.flatnonzero(array == other[0])
         line = _lines_of(within, starts)
         found.append(line[within < ends[line]])
-    if not _readable(block):
-        lines = np.unique(_lines_of(np.flatnonzero(array >= 128), starts)).tolist()
-        found.append(np.array([i for i in lines if not _readable(block[starts[i]:ends[i]])], np.int64))
+    if not block.isascii():
+        beyond = array >= 128
+        if np.count_nonzero(beyond) < len(block) // _SPARSE or not _readable(block):
+            lines = np.unique(_lines_of(np.flatnonzero(beyond), starts)).tolist()
+            found.append(np.array([i for i in lines if not _readable(block[starts[i]:ends[i]])], np.int64))
     return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
@@ -140,8 +149,6 @@ def _lines_of(places: Places, starts: Places) -> Places:
 
 
 def _readable(text: bytes) -> bool:
-    if text.isascii():
-        return True
     try:
         text.decode()
     except UnicodeDecodeError:

@@ -135,7 +135,7 @@ class Csv:
         return out.batch(read, self.used)
 
     def _one(self, block: bytes, found: Shape, index: int) -> tuple[bytes | None, int, list[bytes], str]:
-        """The record that starts at line ``index``: its bytes (None for a blank line), how many lines it takes (0 = more than the block has), fields, problem."""
+        """The record that starts at line ``index``: its bytes (None for a blank line), its lines (0 = more than the block has), its fields, its problem."""
         raw = block[found.starts[index]:found.ends[index]]
         if not raw.strip():
             return None, 1, [], ""
@@ -217,7 +217,7 @@ class _Taken:
             self._gone.append(number)
             self._broken.append((number, self._places.line + index, problem, text))
         else:
-            place = len(self._found.cells) + len(self._fields)
+            place = self._found.count + len(self._fields)
             self._order.append((place, place + 1))
             self._fields.append(fields)
         return number + 1
@@ -235,7 +235,7 @@ class _Taken:
         for place in used:
             begin, length = self._found.fields(array, place)
             held, data = views(block, begin, length, 0), [block]
-            edge = edged(array, begin, length)
+            edge = edged(held, array, begin, length)
             if self._fields:
                 values = [fields[place] for fields in self._fields]
                 more, extra = texts(values, 1)
@@ -269,8 +269,6 @@ class Ndjson:
 
     def batches(self) -> Iterator[Batch]:
         """All records in order; ``header`` gathers the members seen."""
-        import pyarrow as pa
-
         number, line = 1, 1
         while block := self._blocks.take():
             starts, ends = bounds(block, self._blocks.end)
@@ -289,8 +287,7 @@ class Ndjson:
                 places.singles[number] = (index, raw)
                 number += 1
             line += len(starts)
-            rows = pa.RecordBatch.from_pydict({NUMBER: pa.array(numbers, pa.int64()), "#json": pa.array(sound, pa.binary()).cast(pa.string())})
-            yield Batch(first, number - first, rows, broken, _places=places)
+            yield Batch(first, number - first, json_rows(numbers, sound), broken, _places=places)
 
 
 class Checker:
@@ -316,6 +313,13 @@ class Checker:
         if not value.keys() <= self.members.keys():
             self.members.update(dict.fromkeys(value))
         return ""
+
+
+def json_rows(numbers: list[int], records: list[bytes]) -> Any:
+    """An Arrow batch of JSON records and their numbers."""
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_pydict({NUMBER: pa.array(numbers, pa.int64()), "#json": pa.array(records, pa.binary()).cast(pa.string())})
 
 
 def as_text(raw: bytes) -> str:

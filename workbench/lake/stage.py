@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -15,8 +14,11 @@ from workbench.engines.duckdb import literal
 from workbench.errors import BadInput
 from workbench.lake import files, mapping, rejects, tables
 from workbench.lake.filling import Filling
-from workbench.lake.records import NUMBER, Batch, Checker
+from workbench.lake.records import NUMBER, Batch, Checker, json_rows
 from workbench.loaders import Source
+
+#: Records that became no row are put among the rejects when there are so many.
+_MANY = 100_000
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,6 +31,7 @@ def stage_file(con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path, f
     ready.whole = mapping.looks_around(source)
     staged: dict[str, list[tables.DataFile]] = {table: [] for table in source.tables}
     rejects.begin(con)
+    lost = _Lost(con, ready, fill)
     done = 0.0
     for number, piece in enumerate(files.pieces(ready, work)):
         with _registered(con, piece.frame), _reported(con, done, piece.share, progress):
@@ -40,8 +43,9 @@ def stage_file(con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path, f
                     sound.append(tables.DataFile(path, rows))
                     staged[part.table].append(sound[-1])
             if sum(f.rows for f in sound) != piece.records:
-                _refuse(con, ready, piece, [f.path for f in sound], fill)
+                lost.note(piece, [f.path for f in sound])
         done = piece.share
+    lost.refuse()
     return staged
 
 
@@ -61,21 +65,19 @@ def map_records(source: Source, records: list[bytes], fill: Filling, con: duckdb
 
     Cost: some 20 ms, and 10 us a record.
     """
-    import numpy as np
-
-    check, numbers = Checker(), []
+    check = Checker()
+    sound: dict[int, bytes] = {}
     refused: list[tuple[int, str]] = []
     for number, raw in enumerate(records, 1):
         problem = check.problem(raw.strip())
         if problem:
             refused.append((number, problem))
         else:
-            numbers.append(number)
+            sound[number] = raw.strip()
     frames: dict[str, pl.DataFrame] = {}
-    if numbers:
-        text = b"\n".join(records[n - 1].strip().replace(b"\n", b" ").replace(b"\r", b" ") for n in numbers)
+    if sound:
         ready = files.Ready(source, fill.file, "ndjson")
-        piece = files.ndjson_piece(ready, [Batch(1, len(numbers), text, np.array(numbers, np.int64))], check.members)
+        piece = files.ndjson_piece(ready, [Batch(1, len(records), json_rows(list(sound), list(sound.values())))], check.members)
         with _registered(con, piece.frame), _layered(con):
             for part in source.parts:
                 rows = con.sql(mapping.sound_rows(source, part, piece.raw, fill, None, piece.bare)).pl()
@@ -87,25 +89,48 @@ def map_records(source: Source, records: list[bytes], fill: Filling, con: duckdb
     return frames, sorted(refused)
 
 
-def _refuse(con: duckdb.DuckDBPyConnection, ready: files.Ready, piece: files.Piece, staged: list[Path], fill: Filling) -> None:
-    """Take a piece's records that became no row into the rejects, with their raw text while it is at hand."""
-    if piece.frame is None:
-        rejects.collect(con, ready.source, piece, fill)
-        return
-    import numpy as np
+class _Lost:
+    """Records that became no row: gathered piece by piece, with their raw text while it is at hand, and put among the rejects all at once."""
 
-    numbers = piece.frame[NUMBER].to_numpy()
-    lost = np.ones(len(numbers), bool)
-    for path in staged:
-        lost[np.searchsorted(numbers, con.sql(f"select line from read_parquet({literal(str(path))})").fetchnumpy()["line"])] = False
-    rest = piece.frame.filter(lost)
-    files.note(ready, piece, numbers[lost].tolist())
-    with _registered(con, rest):
-        rejects.collect(con, ready.source, replace(piece, records=rest.height, frame=rest), fill)
+    def __init__(self, con: duckdb.DuckDBPyConnection, ready: files.Ready, fill: Filling) -> None:
+        self._con, self._ready, self._fill = con, ready, fill
+        self._held: dict[str, list[pl.DataFrame]] = {}
+        self._count = 0
+
+    def note(self, piece: files.Piece, staged: list[Path]) -> None:
+        """Take those of a piece of which ``staged`` are the rows."""
+        if piece.frame is None:
+            with _layered(self._con):
+                rejects.collect(self._con, self._ready.source, piece, self._fill)
+            return
+        import numpy as np
+        import polars as pl
+
+        numbers = piece.frame.column(NUMBER).to_numpy()
+        lost = np.ones(len(numbers), bool)
+        for path in staged:
+            lost[np.searchsorted(numbers, self._con.sql(f"select line from read_parquet({literal(str(path))})").fetchnumpy()["line"])] = False
+        files.note(self._ready, piece, numbers[lost].tolist())
+        frame = pl.from_arrow(piece.frame)
+        assert isinstance(frame, pl.DataFrame)
+        self._held.setdefault(piece.raw, []).append(frame.filter(lost))
+        self._count += int(lost.sum())
+        if self._count > _MANY:
+            self.refuse()
+
+    def refuse(self) -> None:
+        """Put them among the rejects, each with its reason."""
+        import polars as pl
+
+        for raw, frames in self._held.items():
+            frame = pl.concat(frames).rechunk()
+            with _registered(self._con, frame), _layered(self._con):
+                rejects.collect(self._con, self._ready.source, files.Piece(raw, frame.height, 1.0), self._fill)
+        self._held, self._count = {}, 0
 
 
 @contextmanager
-def _registered(con: duckdb.DuckDBPyConnection, frame: pl.DataFrame | None) -> Iterator[None]:
+def _registered(con: duckdb.DuckDBPyConnection, frame: Any) -> Iterator[None]:
     if frame is None:
         yield
         return
@@ -127,8 +152,8 @@ def _copy(con: duckdb.DuckDBPyConnection, ready: files.Ready, rows: str, path: P
 
 @contextmanager
 def _layered(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Keep conditions where the mapping puts them, behind the columns they test, so that no column is computed twice."""
-    con.execute("set disabled_optimizers = 'filter_pushdown'")
+    """Keep conditions where the mapping puts them, behind the columns they test, so that no column is computed twice; plan short lists quickly."""
+    con.execute("set disabled_optimizers = 'filter_pushdown,in_clause'")
     try:
         yield
     finally:

@@ -1,9 +1,9 @@
 """A file's bytes as lines of text: what they are written in, and blocks of whole lines out of them, in bounded memory.
 
 Whatever is not UTF-8 becomes UTF-8 as it is read, UTF-16 (told by its byte order mark) too; a UTF-8 mark, also one that was saved
-twice, is taken off. Where a source leaves its encoding open, the whole file is looked at once: it is UTF-8 if all of it can be read so, else Windows-1252. The five
-bytes that Windows-1252 does not have (81, 8D, 8F, 90, 9D) are no text: a record with one is rejected, as any with bytes that are not of
-its encoding.
+twice, is taken off. Where a source leaves its encoding open, the whole file is looked at once: it is UTF-8 if all of it can be read so,
+else Windows-1252. The five bytes that Windows-1252 does not have (81, 8D, 8F, 90, 9D) are no text: a record with one is rejected, as any
+with bytes that are not of its encoding.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ from workbench.lake import journal, keys, tables
 _REMEMBERED = 64
 #: How often a state is looked at before the ledger is held still for it.
 _LOOKS = 6
+#: Files with superseded rows up to which each is compared with its own rows alone, which is quicker.
+_APART = 8
 _ORDER = ("recorded_at desc", "line desc")
 
 
@@ -120,10 +122,13 @@ class View:
         listed, dropped = self._dropped(table, settled)
         clean, rest = [f for f in settled if f.name not in dropped], [f for f in settled if f.name in dropped]
         parts = [f"select {columns} from {_parquet(table, clean, grown)}"] if clean else []
-        if rest:
-            places = (f"select {literal(str(self._root / table) + '/')} || file as filename, row as file_row_number "
-                      f"from read_parquet([{', '.join(literal(str(f)) for f in listed)}])")
-            parts.append(f"select {columns} from {_parquet(table, rest, grown, placed=True)} anti join ({places}) using (filename, file_row_number)")
+        gone = f"read_parquet([{', '.join(literal(str(f)) for f in listed)}])"
+        for file in rest if len(rest) <= _APART else ():
+            rows = f"select row as file_row_number from {gone} where file = {literal(file.name)}"
+            parts.append(f"select {columns} from {_parquet(table, [file], grown, placed=True)} anti join ({rows}) using (file_row_number)")
+        if len(rest) > _APART:
+            rows = f"select {literal(str(self._root / table) + '/')} || file as filename, row as file_row_number from {gone}"
+            parts.append(f"select {columns} from {_parquet(table, rest, grown, placed=True)} anti join ({rows}) using (filename, file_row_number)")
         sql = " union all by name ".join(parts)
         if loose:
             sql = journal.over(table, sql, journal.Rows(f"select {columns} from {_parquet(table, loose, grown)}"))
@@ -149,16 +154,15 @@ class View:
         rows = _parquet(table, list(files), self._grown(table, versions[table]), placed=True)
         return f"(select {columns}, filename, file_row_number from {rows})"
 
-    def is_superseded(self, table: str, versions: Mapping[str, int], file: pl.Series, row: pl.Series) -> pl.Series:
-        """Whether each of some rows, by file name and number, was superseded by a visible batch."""
-        out = pl.Series(np.zeros(len(file), bool))
-        if not len(file):
-            return out
-        rows = pl.DataFrame({"file": file, "row": row})
-        for listing in self.sidecars(table, versions):
-            if self._superseded(table, listing.stem) & set(file):  # type: ignore[operator]
-                hit = rows.join(_listing(listing), on=["file", "row"], how="left", maintain_order="left")["hit"].fill_null(False)
-                out = out | hit
+    def superseded(self, table: str, versions: Mapping[str, int], files: list[str], rows: keys.Array) -> keys.Array:
+        """Whether each of some rows, by file name and number, was superseded by a visible batch. The lists are remembered."""
+        out = np.zeros(len(files), bool)
+        named = np.array(files, dtype=object)
+        for listing in self.sidecars(table, versions) if len(files) else ():
+            gone = _listing(listing, listing.stat().st_mtime_ns)
+            for file in set(files) & gone.keys():
+                here = named == file
+                out[here] |= keys.within(rows[here], gone[file])
         return out
 
     def _dropped(self, table: str, files: list[Path]) -> tuple[list[Path], set[str]]:
@@ -201,9 +205,11 @@ class View:
         return self._listed[table, version]
 
 
-@lru_cache(maxsize=32)
-def _listing(file: Path) -> pl.DataFrame:
-    return pl.read_parquet(file).unique().with_columns(hit=pl.lit(True))
+@lru_cache(maxsize=64)
+def _listing(file: Path, changed: int) -> dict[str, keys.Array]:
+    """A list of superseded rows: file -> its rows, sorted."""
+    frame = pl.read_parquet(file)
+    return {name: part["row"].sort().to_numpy() for (name,), part in frame.partition_by("file", as_dict=True).items()}
 
 
 def _keep(store: dict[Any, Any], key: Any, value: Any, most: int = _REMEMBERED) -> None:
@@ -216,8 +222,8 @@ def _keep(store: dict[Any, Any], key: Any, value: Any, most: int = _REMEMBERED) 
 
 def _parquet(table: str, files: list[Path], grown: bool, *, placed: bool = False) -> str:
     """SQL of the rows of Parquet files, with ``placed`` also filename and file_row_number; with ``grown`` columns that none of them has are null."""
-    further = ", filename = true, file_row_number = true" if placed else ""
-    rows = f"read_parquet([{', '.join(literal(str(f)) for f in files)}], union_by_name = true{further})"
+    further = (", union_by_name = true" if grown else "") + (", filename = true, file_row_number = true" if placed else "")
+    rows = f"read_parquet([{', '.join(literal(str(f)) for f in files)}]{further})"
     return f"({_nothing(table)} union all by name select * from {rows})" if grown else rows
 
 
