@@ -26,7 +26,9 @@ USER, PASSWORD = "keeper", "a made-up password"
 
 
 class Postgres:
-    """A running server. ``database()`` makes an empty database and gives its name; ``url()`` and ``connect()`` lead to it."""
+    """A running server. ``password`` is its user's; ``database()`` makes an empty database and gives its name; ``url()`` and ``connect()`` lead to it."""
+
+    password = PASSWORD
 
     def __init__(self, programs: Path, home: Path) -> None:
         self._programs, self._home, self._made = programs, home, 0
@@ -81,7 +83,7 @@ class Postgres:
         return name
 
     def url(self, database: str, *, password: bool = True) -> str:
-        """SQLAlchemy URL, with or without the password (which is ``postgres.PASSWORD``)."""
+        """SQLAlchemy URL, with or without the password."""
         word = f":{PASSWORD.replace(' ', '%20')}" if password else ""
         return f"postgresql+psycopg://{USER}{word}@127.0.0.1:{self.port}/{database}"
 

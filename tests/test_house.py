@@ -337,7 +337,7 @@ def test_every_package_imported_is_asked_for_and_every_one_asked_for_is_used() -
 
     def outside_of(paths: list[Path]) -> set[str]:
         imported = {name.split(".")[0] for path in paths for node in ast.walk(tree(path)) for name in imports(node)}
-        ours = {"workbench", "benchmarks", "city", *(p.stem for p in paths if p.stem.startswith("test_"))}
+        ours = {"workbench", "benchmarks", "city", "tests", *(p.stem for p in paths if p.stem.startswith("test_"))}
         owned = {n: sorted({requirement(o) for o in owners.get(n, [n])}) for n in imported - set(sys.stdlib_module_names) - ours}
         return {requirement(n) if requirement(n) in dists else dists[0] for n, dists in owned.items()}
 

@@ -340,7 +340,8 @@ def test_a_state_never_pairs_an_older_ledger_with_a_newer_compaction(lake: Lake,
     from workbench.lake import tables
 
     small_loads(lake, tmp_path, 2)
-    latest, met = tables.latest, []
+    latest = tables.latest
+    met: list[bool] = []
 
     def slow(root: Path, table: str) -> int | None:
         if table == "calls" and not met:
@@ -368,7 +369,7 @@ def test_rejects_are_mended_or_dismissed_and_the_open_ones_remain(lake: Lake, tm
     for wrong, given_, said in (([99], {"outcome": "dismissed", "reason": "x"}, "rejected no record on line 99"), (lines, {"outcome": "lost"}, "neither"),
                                 (lines, {"outcome": "dismissed"}, "with a reason"), (lines, {"outcome": "mended"}, "names the batch")):
         with pytest.raises((BadInput, NotFound), match=said):
-            lake.resolve(report.batch_id, wrong, **given_)  # type: ignore[arg-type]
+            lake.resolve(report.batch_id, wrong, **given_)
 
 
 def test_hours_are_counted_by_column_and_a_wrong_question_leaves_the_lake_usable(lake: Lake, tmp_path: Path) -> None:

@@ -224,9 +224,9 @@ def _raws(file: Path) -> list[tuple[int, str]]:
             with file.open(encoding="utf-8-sig", errors="replace") as head:
                 first = head.readline()
             delimiter = max((",", ";", "\t", "|"), key=first.count)
-            records: Csv | Ndjson = Csv(blocks, delimiter, "utf-8")
+            records: Csv | Ndjson = Csv(blocks, delimiter)
         else:
-            records = Ndjson(blocks, "utf-8")
+            records = Ndjson(blocks)
         for part in records.batches():
             for number in range(part.first, part.first + part.read):
                 line, raw = part.raw(number)

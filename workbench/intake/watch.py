@@ -26,9 +26,9 @@ from workbench.intake.folder import Drops
 from workbench.intake.ingest import Counts, Delivery, Feed, Ingest
 from workbench.intake.sqltable import Poll, mark_name
 from workbench.intake.watch_config import Folder, Watching
-from workbench.lake import journal, journal_fold
+from workbench.lake import compact, journal, journal_fold
 from workbench.lake.journal_map import Mapper
-from workbench.lake.journal_write import Stream, Writer, held
+from workbench.lake.journal_write import Stream, Writer, locked
 from workbench.lake.report import LoadReport
 from workbench.lake.view import View
 from workbench.loaders import Source
@@ -178,6 +178,8 @@ class Watch:
             for r in done:
                 self.say(f"{r.source}: {r.file} folded in {r.seconds:.1f} s: {r.added:,} new, {r.updated:,} updated, {r.duplicate:,} held already, "
                          f"{r.rejected:,} rejected")
+            held = journal.manifest(segment) or {"batches": []}
+            compact.after_load(self.root, self.view, sorted({table for batch in held["batches"] for table in batch["rows"]} | {"rejects"}))
         journal_fold.clear(self.root, self.view)
 
     # ------------------------------------------------------------------ telling
@@ -276,7 +278,7 @@ def status(workspace: Path) -> Status:
     versions = view.versions()
     running = False
     try:
-        held(root / journal.FOLDER).close()
+        locked(root / journal.FOLDER).close()
     except BadInput:
         running = True
     from workbench.engines.duckdb import connect

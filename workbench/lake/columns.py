@@ -69,3 +69,25 @@ def edged(held: Views, array: Octets, begin: Places, length: Places) -> bool:
     """Whether one of some values, given with their views, may begin or end with a blank (of any kind that Unicode knows)."""
     ends = (held.view(np.uint8)[:, 4].copy(), array[begin + length - 1])
     return any(len(octets) and (octets.max() >= 128 or (octets == 32).any()) for octets in ends)
+
+
+def holds(held: Views, words: Sequence[str]) -> bool:
+    """Whether one of some values, given by their views, is one of ``words``, of up to 4 letters each."""
+    first = held[:, 0].copy()
+    return any((first == np.uint64(len(w) | int.from_bytes(w.encode(), "little") << 32)).any() for w in words if w)
+
+
+def same_as_before(held: Views, data: Sequence[bytes], rows: Places) -> Places:
+    """Those of ``rows`` whose value is the same as that of the row before."""
+    alike = rows[held[rows, 0] == held[rows - 1, 0]]
+    long = (held[alike, 0] & np.uint64(0xFFFFFFFF)) > _SHORT
+    found = held[alike, 1] == held[alike - 1, 1]
+    for place in np.flatnonzero(long & ~found).tolist():
+        row = int(alike[place])
+        found[place] = _bytes(held[row], data) == _bytes(held[row - 1], data)
+    return alike[found]
+
+
+def _bytes(view: Views, data: Sequence[bytes]) -> bytes:
+    size, buffer, start = (int(n) for n in (view[0] & np.uint64(0xFFFFFFFF), view[1] & np.uint64(0xFFFFFFFF), view[1] >> _HALF))
+    return data[buffer][start:start + size]

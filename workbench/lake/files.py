@@ -49,7 +49,8 @@ class Piece:
 
     ``records`` is how many; ``share`` is how much of the file has been read with them, 0 to 1. ``frame`` is to be registered as
     ``FRAME`` while ``raw`` is asked; None where it needs none. ``batches`` know the raw text of each record; none where the file has none.
-    ``bare``: raw columns of which no value begins or ends with a blank.
+    ``repeats``: records that are not in it since they repeat one that is, each with the number of that.
+    ``bare``: raw columns of which no value begins or ends with a blank; ``full``: of these, those in which none stands for nothing (NA and the like).
     """
 
     raw: str
@@ -57,7 +58,9 @@ class Piece:
     share: float
     frame: pa.Table | None = None
     batches: tuple[Batch, ...] = ()
+    repeats: tuple[tuple[int, int], ...] = ()
     bare: frozenset[str] = frozenset()
+    full: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -74,6 +77,7 @@ class Ready:
     form: str
     crs: str = ""
     whole: bool = False
+    once: bool = False
     read: int = 0
     broken: int = 0
     broken_file: Path | None = None
@@ -84,6 +88,7 @@ class Ready:
     encoding: str = ""
     delimiter: str = ""
     noted: dict[int, tuple[int, str]] = field(default_factory=dict)
+    repeats: list[tuple[int, int]] = field(default_factory=list)
 
 
 def check(file: Path) -> None:
@@ -255,7 +260,7 @@ def _made(ready: Ready, work: Path) -> Iterator[Piece]:
         if isinstance(records, Csv):
             ready.header = tuple(records.header)
             _columns(ready, records.header)
-            records.used = sorted(set(_places(ready).values()))
+            records.used, records.once = sorted(set(_places(ready).values())), ready.once
         broken: IO[str] | None = None
         held: list[Batch] = []
         size, rows, limit = 0, 0, FIRST
@@ -320,8 +325,11 @@ def csv_piece(ready: Ready, batches: list[Batch]) -> Piece:
     picked = [name(NUMBER), *(f"{name(str(places[c]))} as {name(c)}" if c in places else f"cast(null as varchar) as {name(c)}" for c in wanted)]
     edged = set[int]().union(*(batch.edged for batch in batches))
     bare = frozenset(c for c in wanted if c not in places or places[c] not in edged)
+    blank = set[int]().union(*(batch.blank for batch in batches))
+    full = frozenset(c for c in bare if c not in places or places[c] not in blank)
+    repeats = tuple(pair for batch in batches for pair in batch.repeats)
     rows = _table(batches)
-    return Piece(f"select {', '.join(picked)} from {name(FRAME)}", rows.num_rows, ready.share, rows, tuple(batches), bare)
+    return Piece(f"select {', '.join(picked)} from {name(FRAME)}", rows.num_rows, ready.share, rows, tuple(batches), repeats, bare, full)
 
 
 def _places(ready: Ready) -> dict[str, int]:

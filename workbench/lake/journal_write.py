@@ -97,7 +97,7 @@ class Writer:
     def __init__(self, root: Path, *, fresh_since: int = 0) -> None:
         self.root, self.home = root, root / journal.FOLDER
         self.home.mkdir(parents=True, exist_ok=True)
-        self._lock = held(self.home)
+        self._lock = locked(self.home)
         self.marks: dict[str, Any] = {}
         self._known, self._seen = _Known(), OrderedDict[tuple[str, str], bytes]()
         self._ledger, self._moment = tables.latest(root, "batches"), 0
@@ -304,7 +304,7 @@ def _fresh(batch: str, source: str, about: Mapping[str, Any]) -> dict[str, Any]:
     return {"batch_id": batch, "source": source, **about, "first": 0, "last": 0, "read": 0, "duplicate": 0, "rejected": 0, "bytes": 0, "rows": {}}
 
 
-def held(home: Path) -> IO[str]:
+def locked(home: Path) -> IO[str]:
     """The writer's lock; it is let go when the stream is closed or the process ends.
 
     Raises:

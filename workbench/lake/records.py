@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from workbench.lake.columns import Views, column, edged, texts, views
+from workbench.lake.columns import Views, column, edged, holds, same_as_before, texts, views
 from workbench.lake.plain import Shape, bounds, shape
 from workbench.lake.texts import Blocks
+from workbench.loaders.expressions import BLANKS
 
 #: A record may run over this many lines and bytes; beyond, its quotation mark counts as never closed.
 MAX_LINES, MAX_BYTES = 1000, 1 << 20
@@ -36,14 +37,18 @@ class Batch:
     """The ``read`` records of one block, numbered from ``first``.
 
     ``rows`` is an Arrow batch of the sound ones: their numbers and, as text, the columns that were asked for, named by their place (CSV), or
-    "#json" (NDJSON). ``edged``: places of the columns in which a value may begin or end with a blank.
+    "#json" (NDJSON). ``repeats`` are numbers of sound records that are left out there, since in these columns they are the same as the
+    sound record before, each with the number of the record it repeats. ``edged``: places of the columns in which a value may begin or
+    end with a blank; ``blank``: those in which a value is one of ``BLANKS``.
     """
 
     first: int
     read: int
     rows: Any
     broken: list[Broken] = field(default_factory=list)
+    repeats: list[tuple[int, int]] = field(default_factory=list)
     edged: frozenset[int] = frozenset()
+    blank: frozenset[int] = frozenset()
     _places: _Places | None = field(default=None, repr=False)
 
     @property
@@ -78,13 +83,14 @@ class _Places:
 
 
 class Csv:
-    """Records of a CSV file behind its header. ``used``: places of the columns that are wanted."""
+    """Records of a CSV file behind its header. ``used``: places of the columns that are wanted; ``once``: whether repeats are left out."""
 
     form = "csv"
 
     def __init__(self, blocks: Blocks, delimiter: str) -> None:
         self._blocks, self._delimiter = blocks, delimiter.encode()
         self.used: list[int] = []
+        self.once = False
         d = re.escape(self._delimiter)
         opening = rb'(?:"[^"]*+(?:""[^"]*+)*+"|(?:[^"' + d + rb"][^" + d + rb"]*+)?)"
         self._whole = re.compile(opening + rb"(?:" + d + opening + rb")*+", re.S)
@@ -132,7 +138,7 @@ class Csv:
             at = total
         self._line += at
         read, self._record = number - self._record, number
-        return out.batch(read, self.used)
+        return out.batch(read, self.used, self.once)
 
     def _one(self, block: bytes, found: Shape, index: int) -> tuple[bytes | None, int, list[bytes], str]:
         """The record that starts at line ``index``: its bytes (None for a blank line), its lines (0 = more than the block has), its fields, its problem."""
@@ -222,16 +228,17 @@ class _Taken:
             self._fields.append(fields)
         return number + 1
 
-    def batch(self, read: int, used: list[int]) -> Batch:
-        """What was taken, with the columns at the places ``used``."""
+    def batch(self, read: int, used: list[int], once: bool) -> Batch:
+        """What was taken, with the columns at the places ``used``; ``once`` leaves out repeats."""
         import pyarrow as pa
 
         numbers = np.arange(self._first, self._first + read, dtype=np.int64)
         if self._gone:
             numbers = np.delete(numbers, np.array(self._gone) - self._first)
-        columns, edges = {NUMBER: pa.array(numbers)}, set()
         block = self._places.block
         array = np.frombuffer(block, np.uint8)
+        columns: dict[int, tuple[Views, list[bytes]]] = {}
+        edges, blanks = set(), set()
         for place in used:
             begin, length = self._found.fields(array, place)
             held, data = views(block, begin, length, 0), [block]
@@ -242,11 +249,14 @@ class _Taken:
                 held = np.concatenate([held, more])
                 data.append(extra)
                 edge = edge or any(v and (_edge(v[0]) or _edge(v[-1])) for v in values)
-            columns[str(place)] = column(self._ordered(held), data)
-            if edge:
-                edges.add(place)
-        rows = pa.RecordBatch.from_pydict(columns)
-        return Batch(self._first, read, rows, self._broken, frozenset(edges), self._places)
+            columns[place] = self._ordered(held), data
+            edges.update([place] if edge else [])
+            blanks.update([place] if holds(held, BLANKS) else [])
+        again = _again(columns, len(numbers)) if once else np.empty(0, np.int64)
+        rows = {NUMBER: pa.array(np.delete(numbers, again))}
+        rows.update((str(place), column(np.delete(held, again, axis=0) if len(again) else held, data)) for place, (held, data) in columns.items())
+        return Batch(self._first, read, pa.RecordBatch.from_pydict(rows), self._broken, _repeated(numbers, again), frozenset(edges), frozenset(blanks),
+                     self._places)
 
     def _ordered(self, held: Views) -> Views:
         """The views of the records taken, in their order."""
@@ -256,6 +266,23 @@ class _Taken:
         if len(order) > 200:
             return held[np.concatenate([np.arange(a, b) for a, b in order])]
         return np.concatenate([held[a:b] for a, b in order]) if order else held[:0]
+
+
+def _again(columns: dict[int, tuple[Views, list[bytes]]], count: int) -> Numbers:
+    """The rows that are the same as the one before in every column."""
+    rows = np.arange(1, count)
+    for held, data in columns.values():
+        rows = same_as_before(held, data, rows) if len(rows) else rows
+    return rows
+
+
+def _repeated(numbers: Numbers, again: Numbers) -> list[tuple[int, int]]:
+    """The numbers of the rows ``again``, ascending, each with the number of the row that it and those between repeat."""
+    found: list[tuple[int, int]] = []
+    for row in again.tolist():
+        number, before = int(numbers[row]), int(numbers[row - 1])
+        found.append((number, found[-1][1] if found and found[-1][0] == before else before))
+    return found
 
 
 class Ndjson:

@@ -147,7 +147,7 @@ def place(lon: str, lat: str, nowhere: Sequence[tuple[float, float]] = ()) -> di
     coordinate that is no number at all counts as not readable.
     """
     x, y = f"try_cast({lon} as double)", f"try_cast({lat} as double)"
-    tests = [f"{x} between -180 and 180", f"{y} between -90 and 90", f"not (abs({x}) < 0.001 and abs({y}) < 0.001)"]
+    tests = [f"abs({x}) <= 180", f"abs({y}) <= 90", f"(abs({x}) >= 0.001 or abs({y}) >= 0.001)"]
     tests += [f"not (abs({x} - ({a})) < 0.00001 and abs({y} - ({b})) < 0.00001)" for a, b in nowhere]
     sound = f"({' and '.join(tests)})"
     steps = ((_step(x), x), (_step(y), y), (_step(sound), sound))
