@@ -377,6 +377,37 @@ def test_how_a_file_is_cut_into_blocks_and_pieces_changes_nothing(tmp_path: Path
         assert_frame_equal(kept, seen[0][2])
 
 
+REVISED = Source(name="revised", title="with editions", columns=("id", "what", "changed"), parts=(Part("incidents", {
+    "incident_id": text("id"), "started_at": "timestamptz '2026-01-01 00:00:00+00'", "nibrs": "'220'", "offence": text("what"),
+    "revised_at": local_time("changed", "%Y-%m-%d")}),))
+EDITIONS = st.tuples(st.sampled_from(["a", "b", "b", ""]), st.sampled_from(["X", "a text longer than twelve bytes", "a text longer than twelve letters"]),
+                     st.sampled_from(["", "2026-01-02", "2026-01-03", "never"]), st.integers(1, 4))
+
+
+@settings(QUICK, max_examples=25)
+@given(before=st.lists(EDITIONS, max_size=3), rows=st.lists(EDITIONS, min_size=1, max_size=12), block=st.sampled_from([60, 1 << 21]))
+def test_records_that_say_the_same_as_the_one_before_are_duplicates_or_rejected_as_that_is(
+        tmp_path_factory: pytest.TempPathFactory, before: list[tuple[str, str, str, int]], rows: list[tuple[str, str, str, int]], block: int) -> None:
+    home = tmp_path_factory.mktemp("again")
+    seen = []
+    for name in ("at once", "one by one"):
+        lake = Lake(home / name)
+        with sized(block, 2 * block), pytest.MonkeyPatch.context() as patch:
+            if name == "one by one":
+                patch.setattr("workbench.lake.mapping.tells_apart", lambda source: True)
+            for number_, part in enumerate((before, rows)):
+                lines = [f"{i},{what},{changed}\n" for i, what, changed, times in part for _ in range(times)]
+                file = _file(home, f"{name}{number_}.csv", ("id,what,changed\n" + "".join(lines)).encode())
+                report = lake.load(REVISED, file) if part else None
+        assert report is not None
+        seen.append(((report.read, report.added, report.updated, report.duplicate, report.rejected), report.rejects_by_reason,
+                     lake.frame("incidents").drop("batch_id", "recorded_at").sort("incident_id"),
+                     lake.rejects().select("line", "reason", "raw", "recorded_at").drop("recorded_at")))
+    assert seen[0][:2] == seen[1][:2]
+    assert_frame_equal(seen[0][2], seen[1][2])
+    assert_frame_equal(seen[0][3], seen[1][3])
+
+
 def test_a_mapping_that_looks_at_several_records_sees_the_whole_file_at_once(tmp_path: Path) -> None:
     counted = {**CALL, "call_id": f"""trim(id) || '/' || (row_number() over (partition by id order by "{records.NUMBER}"))"""}
     source = Source(name="counted", title="counted", columns=PLAIN.columns, parts=(Part("calls", counted),))

@@ -18,9 +18,10 @@ from workbench.lake.plain import Octets, Places
 _SHORT = 12
 #: For each length up to that, the bits of two numbers of 8 bytes that a value fills.
 _KEEP = np.array([[(1 << (8 * min(n, 8))) - 1, (1 << (8 * max(n - 8, 0))) - 1] for n in range(_SHORT + 1)], np.uint64)
-_HALF = np.uint64(32)
+_HALF, _SIZE = np.uint64(32), np.uint64(0xFFFFFFFF)
 Views = npt.NDArray[np.uint64]
-assert sys.byteorder == "little", "Arrow and this module need a little-endian machine."
+if sys.byteorder != "little":
+    raise ImportError("workbench.lake.columns needs a little-endian machine, as nearly all are.")
 
 
 def views(data: bytes, begin: Places, length: Places, buffer: int) -> Views:
@@ -59,7 +60,7 @@ def column(held: Views, data: Sequence[bytes]) -> Any:
     """An Arrow column of type string_view; a value of no length is null."""
     import pyarrow as pa
 
-    given = (held[:, 0] & np.uint64(0xFFFFFFFF)) != 0
+    given = (held[:, 0] & _SIZE) != 0
     missing = int(len(given) - np.count_nonzero(given))
     bitmap = pa.py_buffer(np.packbits(given, bitorder="little")) if missing else None
     return pa.Array.from_buffers(pa.string_view(), len(held), [bitmap, pa.py_buffer(np.ascontiguousarray(held)), *map(pa.py_buffer, data)], missing)
@@ -77,17 +78,18 @@ def holds(held: Views, words: Sequence[str]) -> bool:
     return any((first == np.uint64(len(w) | int.from_bytes(w.encode(), "little") << 32)).any() for w in words if w)
 
 
-def same_as_before(held: Views, data: Sequence[bytes], rows: Places) -> Places:
-    """Those of ``rows`` whose value is the same as that of the row before."""
-    alike = rows[held[rows, 0] == held[rows - 1, 0]]
-    long = (held[alike, 0] & np.uint64(0xFFFFFFFF)) > _SHORT
-    found = held[alike, 1] == held[alike - 1, 1]
-    for place in np.flatnonzero(long & ~found).tolist():
-        row = int(alike[place])
-        found[place] = _bytes(held[row], data) == _bytes(held[row - 1], data)
-    return alike[found]
+def same_as_before(columns: Sequence[tuple[Views, Sequence[bytes]]], count: int) -> Places:
+    """The rows whose values are the same as those of the row before, in every one of the columns (views, buffers)."""
+    rows = np.arange(1, count)
+    for held, _ in columns:
+        here, before = held[rows], held[rows - 1]
+        rows = rows[(here[:, 0] == before[:, 0]) & ((here[:, 1] == before[:, 1]) | ((here[:, 0] & _SIZE) > _SHORT))]
+    for held, data in columns:
+        if len(rows):
+            rows = rows[[bool(held[r, 1] == held[r - 1, 1]) or _bytes(held[r], data) == _bytes(held[r - 1], data) for r in rows.tolist()]]
+    return rows
 
 
 def _bytes(view: Views, data: Sequence[bytes]) -> bytes:
-    size, buffer, start = (int(n) for n in (view[0] & np.uint64(0xFFFFFFFF), view[1] & np.uint64(0xFFFFFFFF), view[1] >> _HALF))
-    return data[buffer][start:start + size]
+    size, buffer, start = (int(n) for n in (view[0] & _SIZE, view[1] & _SIZE, view[1] >> _HALF))
+    return data[buffer][start:start + size] if size > _SHORT else view.tobytes()

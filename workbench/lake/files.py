@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
+import numpy as np
 
 from workbench.engines.duckdb import literal, name
 from workbench.errors import BadInput, did_you_mean
-from workbench.lake.records import NUMBER, Batch, Csv, Ndjson, as_text
+from workbench.lake.records import NONE, NUMBER, Batch, Csv, Ndjson, Numbers, as_text
 from workbench.lake.texts import Blocks, told_encoding
 from workbench.loaders import FORMATS, Source
 
@@ -49,7 +50,7 @@ class Piece:
 
     ``records`` is how many; ``share`` is how much of the file has been read with them, 0 to 1. ``frame`` is to be registered as
     ``FRAME`` while ``raw`` is asked; None where it needs none. ``batches`` know the raw text of each record; none where the file has none.
-    ``repeats``: records that are not in it since they repeat one that is, each with the number of that.
+    ``repeats``: records that are not in it since they say the same as one that is, each with the number of that.
     ``bare``: raw columns of which no value begins or ends with a blank; ``full``: of these, those in which none stands for nothing (NA and the like).
     """
 
@@ -58,7 +59,7 @@ class Piece:
     share: float
     frame: pa.Table | None = None
     batches: tuple[Batch, ...] = ()
-    repeats: tuple[tuple[int, int], ...] = ()
+    repeats: Numbers = field(default_factory=lambda: NONE)
     bare: frozenset[str] = frozenset()
     full: frozenset[str] = frozenset()
 
@@ -69,7 +70,8 @@ class Ready:
 
     ``read`` counts all records, ``broken`` those of them that could not be taken apart and lie in ``broken_file`` (NDJSON of record, line, reason,
     raw), None when there are none. ``text`` is the text file that the records stand in: the file itself, or what it was unfolded into. ``encoding``
-    and ``delimiter`` are those used; ``crs`` is what a map's numbers were said to be; with ``whole`` there must be one piece only.
+    and ``delimiter`` are those used; ``crs`` is what a map's numbers were said to be; with ``whole`` there must be one piece only. With ``once``
+    the pieces leave out records that say the same as the one before; ``repeats`` has them, each with the number of the sound one it repeats.
     """
 
     source: Source
@@ -88,7 +90,7 @@ class Ready:
     encoding: str = ""
     delimiter: str = ""
     noted: dict[int, tuple[int, str]] = field(default_factory=dict)
-    repeats: list[tuple[int, int]] = field(default_factory=list)
+    repeats: Numbers = field(default_factory=lambda: NONE)
 
 
 def check(file: Path) -> None:
@@ -205,8 +207,7 @@ def raw_texts(ready: Ready, wanted: Iterator[int]) -> Iterator[tuple[int, int, s
 def _records(ready: Ready) -> Iterator[tuple[Csv | Ndjson, Unpacked]]:
     from workbench.lake.forms import opened
 
-    assert ready.text is not None
-    with opened(ready.text, FORMATS[ready.form]) as stream:
+    with opened(ready.text or ready.file, FORMATS[ready.form]) as stream:
         blocks = Blocks(stream, ready.file.name, ready.encoding)
         if ready.form == "csv":
             yield Csv(blocks, ready.delimiter), stream
@@ -267,12 +268,11 @@ def _made(ready: Ready, work: Path) -> Iterator[Piece]:
         for batch in records.batches():
             ready.read += batch.read
             ready.share = stream.share
-            if batch.broken and broken is None:
-                ready.broken_file = work / "broken.ndjson"
-                broken = opened.enter_context(ready.broken_file.open("w", encoding="utf-8"))
             for record, line, reason, raw in batch.broken:
+                if broken is None:
+                    ready.broken_file = work / "broken.ndjson"
+                    broken = opened.enter_context(ready.broken_file.open("w", encoding="utf-8"))
                 ready.broken += 1
-                assert broken is not None
                 broken.write(json.dumps({"record": record, "line": line, "reason": reason, "raw": as_text(raw)}) + "\n")
             held.append(batch)
             size += batch.size
@@ -327,7 +327,7 @@ def csv_piece(ready: Ready, batches: list[Batch]) -> Piece:
     bare = frozenset(c for c in wanted if c not in places or places[c] not in edged)
     blank = set[int]().union(*(batch.blank for batch in batches))
     full = frozenset(c for c in bare if c not in places or places[c] not in blank)
-    repeats = tuple(pair for batch in batches for pair in batch.repeats)
+    repeats = np.concatenate([batch.repeats for batch in batches])
     rows = _table(batches)
     return Piece(f"select {', '.join(picked)} from {name(FRAME)}", rows.num_rows, ready.share, rows, tuple(batches), repeats, bare, full)
 

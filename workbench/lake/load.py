@@ -116,14 +116,14 @@ class Load:
         versions = self.view.versions()
         latest = self._latest(con, versions)
         moment = max(datetime.now(UTC), self.recorded_at, latest)
-        counts = {"added": 0, "updated": 0, "duplicate": 0}
+        counts = {"added": 0, "updated": 0, "duplicate": len(ready.repeats)}
         moves: dict[str, list[tables.DataFile]] = {}
         for table, stage in staged.items():
             if not stage:
                 continue
             judged = compare.judge(con, self.view, table, [f.path for f in stage], versions)
             if "older" in judged.counts:
-                rejects.refuse_older(con)
+                counts["duplicate"] -= rejects.refuse_older(con, ready.repeats)
             counts["updated"] += judged.counts.get("updated", 0)
             counts["duplicate"] += judged.counts.get("duplicate", 0)
             counts["added"] += sum(f.rows for f in stage) - sum(judged.counts.values())

@@ -15,8 +15,11 @@ from workbench.engines.duckdb import literal, name
 from workbench.lake.filling import Filling
 from workbench.lake.records import NUMBER
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, Stepped
+from workbench.loaders.expressions import BLANKS, Reading, Stepped, _step
 
+#: How ``expressions.text`` leaves out texts that mean nothing.
+_BLANK = re.compile(r"""\(case when ("[^"]+") in \(((?:'[^']*'(?:, )?)+)\) then null else \1 end\)""")
+_LITERAL = re.compile("'[^']*'")
 _NO_PART = "not of a kind that this source knows"
 
 
@@ -29,19 +32,20 @@ class Provenance:
     recorded_at: str
 
 
-def sound_rows(source: Source, part: Part, raw: str, fill: Filling, provenance: Provenance | None, bare: Collection[str] = ()) -> str:
+def sound_rows(source: Source, part: Part, raw: str, fill: Filling, provenance: Provenance | None, bare: Collection[str] = (),
+               full: Collection[str] = ()) -> str:
     """SQL of the part's rows that can be used: canonical columns, then provenance (only ``line`` for None).
 
-    ``bare``: raw columns of which no value begins or ends with a blank.
+    ``bare``: raw columns of which no value begins or ends with a blank; ``full``: of these, those in which none is one of ``BLANKS``.
     """
     columns = [f"{name('@' + c)} as {name(c)}" for c in schema.table(part.table).columns]
     if provenance:
-        columns += [f"{literal(provenance.source)} as source", f"{literal(provenance.batch_id)} as batch_id"]
+        columns += [f"{_constant(provenance.source)} as source", f"{_constant(provenance.batch_id)} as batch_id"]
     columns.append(f"{name(NUMBER)} as line")
     if provenance:
         columns.append(f"timestamptz {literal(provenance.recorded_at)} as recorded_at")
     sql = f"select {', '.join(columns)} from ({_mapped(source, part, raw)}) where {' and '.join(_sound(part))}"
-    return fill(_untrimmed(sql, bare))
+    return fill(_unblanked(_untrimmed(sql, bare), full))
 
 
 def unsound_rows(source: Source, part: Part, raw: str, fill: Filling) -> str:
@@ -68,6 +72,11 @@ def refused_rows(source: Source, raw: str, fill: Filling) -> list[str]:
 def looks_around(source: Source) -> bool:
     """Whether an expression looks at more than one record, as window functions do."""
     return any(re.search(r"\bover\s*\(", sql) for part in source.parts for sql in (*part.columns.values(), part.where, *(c for c, _ in part.reject)))
+
+
+def tells_apart(source: Source) -> bool:
+    """Whether an expression looks at the number of a record, so that two records with the same values may differ."""
+    return looks_around(source) or any(NUMBER in sql for part in source.parts for sql in (*part.columns.values(), part.where, *(c for c, _ in part.reject)))
 
 
 def _mapped(source: Source, part: Part, raw: str) -> str:
@@ -114,6 +123,21 @@ def _untrimmed(sql: str, bare: Collection[str]) -> str:
         for written in (column, name(column)) if column.isidentifier() else (name(column),):
             sql = _put(sql, f"trim({written})", name(column))
     return sql
+
+
+def _unblanked(sql: str, full: Collection[str]) -> str:
+    """SQL that does not look for texts that mean nothing where there are none."""
+    held = {name(c) for c in full} | {name(_step(f"trim({written})")) for c in full for written in (c, name(c))}
+
+    def kept(case: re.Match[str]) -> str:
+        return case[1] if case[1] in held and set(_LITERAL.findall(case[2])) <= {literal(b) for b in BLANKS} else case[0]
+
+    return _BLANK.sub(kept, sql) if held else sql
+
+
+def _constant(value: str) -> str:
+    """A text that is the same in every row, as a type that is written as one text and some bits."""
+    return f"cast({literal(value)} as enum({literal(value)}))"
 
 
 def _put(sql: str, held: str, to: str) -> str:

@@ -13,7 +13,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,8 @@ MAX_LINES, MAX_BYTES = 1000, 1 << 20
 #: The column that carries a record's number.
 NUMBER = "#record"
 Numbers = npt.NDArray[np.int64]
+#: No repeats.
+NONE = np.empty((0, 2), np.int64)
 #: A record that cannot be taken apart: its number, line, reason and the bytes it stood in.
 Broken = tuple[int, int, str, bytes]
 
@@ -37,8 +39,8 @@ class Batch:
     """The ``read`` records of one block, numbered from ``first``.
 
     ``rows`` is an Arrow batch of the sound ones: their numbers and, as text, the columns that were asked for, named by their place (CSV), or
-    "#json" (NDJSON). ``repeats`` are numbers of sound records that are left out there, since in these columns they are the same as the
-    sound record before, each with the number of the record it repeats. ``edged``: places of the columns in which a value may begin or
+    "#json" (NDJSON). ``repeats`` has the sound records that are left out there since in these columns they are the same as the sound record
+    before: a row of the record's number and that of the record it repeats. ``edged``: places of the columns in which a value may begin or
     end with a blank; ``blank``: those in which a value is one of ``BLANKS``.
     """
 
@@ -46,7 +48,7 @@ class Batch:
     read: int
     rows: Any
     broken: list[Broken] = field(default_factory=list)
-    repeats: list[tuple[int, int]] = field(default_factory=list)
+    repeats: Numbers = field(default_factory=lambda: NONE)
     edged: frozenset[int] = frozenset()
     blank: frozenset[int] = frozenset()
     _places: _Places | None = field(default=None, repr=False)
@@ -58,8 +60,7 @@ class Batch:
 
     def raw(self, number: int) -> tuple[int, bytes]:
         """(line, bytes as they stood in the file, without the last line end) of one of its records."""
-        assert self._places is not None
-        return self._places.find(number)
+        return cast(_Places, self._places).find(number)
 
 
 @dataclass
@@ -252,7 +253,7 @@ class _Taken:
             columns[place] = self._ordered(held), data
             edges.update([place] if edge else [])
             blanks.update([place] if holds(held, BLANKS) else [])
-        again = _again(columns, len(numbers)) if once else np.empty(0, np.int64)
+        again = same_as_before(list(columns.values()), len(numbers)) if once and columns else np.empty(0, np.int64)
         rows = {NUMBER: pa.array(np.delete(numbers, again))}
         rows.update((str(place), column(np.delete(held, again, axis=0) if len(again) else held, data)) for place, (held, data) in columns.items())
         return Batch(self._first, read, pa.RecordBatch.from_pydict(rows), self._broken, _repeated(numbers, again), frozenset(edges), frozenset(blanks),
@@ -268,21 +269,11 @@ class _Taken:
         return np.concatenate([held[a:b] for a, b in order]) if order else held[:0]
 
 
-def _again(columns: dict[int, tuple[Views, list[bytes]]], count: int) -> Numbers:
-    """The rows that are the same as the one before in every column."""
-    rows = np.arange(1, count)
-    for held, data in columns.values():
-        rows = same_as_before(held, data, rows) if len(rows) else rows
-    return rows
-
-
-def _repeated(numbers: Numbers, again: Numbers) -> list[tuple[int, int]]:
-    """The numbers of the rows ``again``, ascending, each with the number of the row that it and those between repeat."""
-    found: list[tuple[int, int]] = []
-    for row in again.tolist():
-        number, before = int(numbers[row]), int(numbers[row - 1])
-        found.append((number, found[-1][1] if found and found[-1][0] == before else before))
-    return found
+def _repeated(numbers: Numbers, again: Numbers) -> Numbers:
+    """(number of the record, number of the one it repeats) of the rows ``again``."""
+    place = np.arange(len(numbers))
+    place[again] = 0
+    return np.column_stack([numbers[again], numbers[np.maximum.accumulate(place)[again]]]) if len(again) else NONE
 
 
 class Ndjson:

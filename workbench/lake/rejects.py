@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 
 from workbench.engines.duckdb import literal
 from workbench.lake import files, mapping, tables
 from workbench.lake.filling import Filling
 from workbench.loaders import Source
 
+Array = npt.NDArray[np.int64]
 _OLDER = "older edition than the one held (revised_at)"
 
 
@@ -38,9 +41,14 @@ def header(ready: files.Ready) -> str:
     return literal(ready.delimiter.join('"' + c.replace('"', '""') + '"' if any(o in c for o in odd) else c for c in ready.header))
 
 
-def refuse_older(con: duckdb.DuckDBPyConnection) -> None:
-    """Take the older editions of the latest comparison into ``refused``."""
+def refuse_older(con: duckdb.DuckDBPyConnection, repeats: Array) -> int:
+    """Take the older editions of the latest comparison into ``refused``, and the ``repeats`` (record, record it repeats) of them; gives how many those are."""
     con.execute(f"insert into refused select line, {literal(_OLDER)} from verdict where verdict = 'older'")
+    older = con.sql("select line from verdict where verdict = 'older'").fetchnumpy()["line"]
+    again = repeats[np.isin(repeats[:, 1], older), 0].tolist()
+    if again:
+        con.execute(f"insert into refused select unnest(?::bigint[]), {literal(_OLDER)}", [again])
+    return len(again)
 
 
 def by_reason(con: duckdb.DuckDBPyConnection, ready: files.Ready) -> dict[str, int]:

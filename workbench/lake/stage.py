@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import duckdb
+import numpy as np
 
 from workbench.engines.duckdb import literal
 from workbench.errors import BadInput
@@ -17,6 +19,8 @@ from workbench.lake.filling import Filling
 from workbench.lake.records import NUMBER, Batch, Checker, json_rows
 from workbench.loaders import Source
 
+#: How staged files are written: a column with more different texts than that in a group of rows is not worth a list of them.
+_PARQUET = "compression zstd, dictionary_size_limit 8000"
 #: Records that became no row are put among the rejects when there are so many.
 _MANY = 100_000
 
@@ -29,6 +33,7 @@ def stage_file(con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path, f
     """Map the records of every part into Parquet files of its own, and note those that cannot be used."""
     source = ready.source
     ready.whole = mapping.looks_around(source)
+    ready.once = not mapping.tells_apart(source)
     staged: dict[str, list[tables.DataFile]] = {table: [] for table in source.tables}
     rejects.begin(con)
     lost = _Lost(con, ready, fill)
@@ -38,12 +43,13 @@ def stage_file(con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path, f
             sound = []
             for place, part in enumerate(source.parts):
                 path = work / f"{provenance.batch_id}-new-{number}p{place}.parquet"
-                rows = _copy(con, ready, mapping.sound_rows(source, part, piece.raw, fill, provenance, piece.bare), path)
+                rows = _copy(con, ready, mapping.sound_rows(source, part, piece.raw, fill, provenance, piece.bare, piece.full), path)
                 if rows:
                     sound.append(tables.DataFile(path, rows))
                     staged[part.table].append(sound[-1])
             if sum(f.rows for f in sound) != piece.records:
-                lost.note(piece, [f.path for f in sound])
+                piece = lost.note(piece, [f.path for f in sound])
+        ready.repeats = np.concatenate([ready.repeats, piece.repeats])
         done = piece.share
     lost.refuse()
     return staged
@@ -97,26 +103,31 @@ class _Lost:
         self._held: dict[str, list[pl.DataFrame]] = {}
         self._count = 0
 
-    def note(self, piece: files.Piece, staged: list[Path]) -> None:
-        """Take those of a piece of which ``staged`` are the rows."""
+    def note(self, piece: files.Piece, staged: list[Path]) -> files.Piece:
+        """Take those of a piece of which ``staged`` are the rows; gives the piece with the repeats of rows only."""
         if piece.frame is None:
             with _layered(self._con):
                 rejects.collect(self._con, self._ready.source, piece, self._fill)
-            return
-        import numpy as np
+            return piece
         import polars as pl
 
         numbers = piece.frame.column(NUMBER).to_numpy()
         lost = np.ones(len(numbers), bool)
         for path in staged:
             lost[np.searchsorted(numbers, self._con.sql(f"select line from read_parquet({literal(str(path))})").fetchnumpy()["line"])] = False
-        files.note(self._ready, piece, numbers[lost].tolist())
-        frame = pl.from_arrow(piece.frame)
-        assert isinstance(frame, pl.DataFrame)
-        self._held.setdefault(piece.raw, []).append(frame.filter(lost))
-        self._count += int(lost.sum())
+        frame = cast(pl.DataFrame, pl.from_arrow(piece.frame))
+        frame = frame.filter(lost)
+        again = np.isin(piece.repeats[:, 1], numbers[lost])
+        if again.any():
+            pairs = pl.DataFrame(piece.repeats[again], schema=["#again", NUMBER], orient="row")
+            repeated = frame.join(pairs, on=NUMBER).select(pl.col("#again").alias(NUMBER), *frame.columns[1:])
+            frame = pl.concat([frame, repeated]).sort(NUMBER)
+        files.note(self._ready, piece, frame[NUMBER].to_list())
+        self._held.setdefault(piece.raw, []).append(frame)
+        self._count += frame.height
         if self._count > _MANY:
             self.refuse()
+        return replace(piece, repeats=piece.repeats[~again])
 
     def refuse(self) -> None:
         """Put them among the rejects, each with its reason."""
@@ -144,7 +155,7 @@ def _registered(con: duckdb.DuckDBPyConnection, frame: Any) -> Iterator[None]:
 def _copy(con: duckdb.DuckDBPyConnection, ready: files.Ready, rows: str, path: Path) -> int:
     with _layered(con):
         try:
-            written = con.execute(f"copy ({rows}) to {literal(str(path))} (format parquet, compression zstd)").fetchone()
+            written = con.execute(f"copy ({rows}) to {literal(str(path))} (format parquet, {_PARQUET})").fetchone()
         except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException, duckdb.OutOfMemoryException) as error:
             raise BadInput(f"{ready.file.name} cannot be read as {ready.source.name}: {str(error).splitlines()[0]} Nothing was loaded.") from error
     return int(written[0]) if written else 0
