@@ -23,7 +23,8 @@ def normal(plate: str) -> str:
 
 def normal_sql(expr: str) -> str:
     """The same as ``normal`` in DuckDB, null when nothing is left."""
-    return f"nullif(upper(regexp_replace({expr}, '[^\\p{{L}}\\p{{N}}]', '', 'g')), '')"
+    changed = f"upper(regexp_replace({expr}, '[^\\p{{L}}\\p{{N}}]', '', 'g'))"
+    return f"nullif(case when {expr} glob '*[!0-9A-Z]*' then {changed} else {expr} end, '')"
 
 
 def shape(plate: str) -> str:

@@ -72,8 +72,9 @@ class Lake:
         Raises:
             BadInput: the file cannot be loaded as this source; nothing was loaded.
 
-        Cost: about 1 s of CPU for 100,000 records of 20 columns, less of wall time on two cores and more; disk while it runs: three pieces
-        of at most 256 MB beside the Parquet files that stay.
+        Cost: about 0.4 s of CPU for 100,000 records of 12 columns, less of wall time on two cores and more, and 0.2 s for any file. Memory: some 600 MB
+        beside ``memory``, and 40 bytes a record while it is compared. Disk while it runs: the Parquet files that stay, and for a document (JSON, XML,
+        Excel ...) its records as NDJSON.
         """
         coded = re.search(r"%[0-9A-Fa-f]{2}", str(self.path))
         if coded:

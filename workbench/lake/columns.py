@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,48 @@ def column(held: Views, data: Sequence[bytes]) -> Any:
     return pa.Array.from_buffers(pa.string_view(), len(held), [bitmap, pa.py_buffer(np.ascontiguousarray(held)), *map(pa.py_buffer, data)], missing)
 
 
+def whole_numbers(values: Places) -> Any:
+    """An Arrow column of whole numbers. (``pyarrow.array`` would do the same, and take a second to import pandas.)"""
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values, np.int64))])
+
+
+def whole_texts(values: Sequence[bytes]) -> Any:
+    """An Arrow column of texts, given as UTF-8."""
+    import pyarrow as pa
+
+    ends = np.zeros(len(values) + 1, np.int64)
+    np.cumsum([len(v) for v in values], out=ends[1:])
+    return pa.Array.from_buffers(pa.large_string(), len(values), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))])
+
+
+def without(values: Any, rows: Places) -> Any:
+    """An array without some of its rows, which ascend. (``numpy.delete`` would do the same, and go through it one by one.)"""
+    if not len(rows):
+        return values
+    if len(rows) > 200:
+        return values[np.delete(np.arange(len(values)), rows)]
+    return np.concatenate([values[a:b] for a, b in zip([0, *(rows + 1).tolist()], [*rows.tolist(), len(values)], strict=True)])
+
+
+def of_numbers(table: Any, number: str, wanted: Places, columns: Sequence[str]) -> Any:
+    """Some columns of an Arrow table, of the rows whose ``number`` (ascending) is one of the ``wanted``; without a copy where nearly all are."""
+    picked = table.select(list(columns))
+    if len(wanted) == table.num_rows:
+        return picked
+    import polars as pl
+    import pyarrow as pa
+
+    held = cast(pl.DataFrame, pl.from_arrow(table.select([number])))[number].to_numpy()
+    stays = np.zeros(len(held), bool)
+    stays[np.searchsorted(held, wanted)] = True
+    gone = np.flatnonzero(~stays).tolist()
+    if len(gone) > 200:
+        return cast(pl.DataFrame, pl.from_arrow(picked)).filter(stays).to_arrow()
+    return pa.concat_tables([picked.slice(a, b - a) for a, b in zip([0, *(row + 1 for row in gone)], [*gone, len(held)], strict=True) if b > a])
+
+
 def edged(held: Views, array: Octets, begin: Places, length: Places) -> bool:
     """Whether one of some values, given with their views, may begin or end with a blank (of any kind that Unicode knows)."""
     ends = (held.view(np.uint8)[:, 4].copy(), array[begin + length - 1])
@@ -80,10 +122,12 @@ def holds(held: Views, words: Sequence[str]) -> bool:
 
 def same_as_before(columns: Sequence[tuple[Views, Sequence[bytes]]], count: int) -> Places:
     """The rows whose values are the same as those of the row before, in every one of the columns (views, buffers)."""
-    rows = np.arange(1, count)
+    alike = np.ones(max(count - 1, 0), bool)
     for held, _ in columns:
-        here, before = held[rows], held[rows - 1]
-        rows = rows[(here[:, 0] == before[:, 0]) & ((here[:, 1] == before[:, 1]) | ((here[:, 0] & _SIZE) > _SHORT))]
+        alike &= held[1:, 0] == held[:-1, 0]
+        if not alike.any():
+            break
+    rows = np.flatnonzero(alike) + 1
     for held, data in columns:
         if len(rows):
             rows = rows[[bool(held[r, 1] == held[r - 1, 1]) or _bytes(held[r], data) == _bytes(held[r - 1], data) for r in rows.tolist()]]

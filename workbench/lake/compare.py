@@ -51,13 +51,14 @@ class Judged:
     dropped: Array
 
 
-def judge(con: duckdb.DuckDBPyConnection, view: View, table: str, staged: Sequence[Path], versions: Mapping[str, int]) -> Judged:
-    """Compare staged rows with what is held at ``versions``. The caller holds the table's lock.
+def judge(con: duckdb.DuckDBPyConnection, view: View, table: str, staged: Sequence[Path], versions: Mapping[str, int],
+          known: dict[str, dict[str, Array]] | None = None) -> Judged:
+    """Compare staged rows with what is held at ``versions``; hashes that are ``known`` are not made again. The caller holds the table's lock.
 
     Cost: about 0.4 s of CPU for a million rows of 25 columns, and 50 ms to look up 100,000 keys among 10 million.
     """
     indexes = tend(con, view, table, versions)
-    rows = keys.read(con, table, staged)
+    rows = keys.read(con, table, staged, known)
     met = _meet(rows, indexes, _live(con, view, table, versions), _superseded(view, table, versions))
     line, updated, duplicate, older = _verdicts(rows, met)
     con.execute("create or replace temp table verdict (line bigint, verdict varchar)")
@@ -177,9 +178,8 @@ def _gone(rows: Rows, met: Met) -> pa.Table:
     file = np.concatenate([ours.file, np.where(held.file < 0, -1, held.file + len(ours.names))])[lost]
     row = np.concatenate([ours.row, held.row])[lost]
     tabled = file >= 0
-    names = pa.array([*ours.names, *held.names], pa.string())
-    listed = pa.DictionaryArray.from_arrays(pa.array(file[tabled], pa.int32()), names)
-    return pa.table({"file": listed, "row": pa.array(row[tabled], pa.int64())})
+    names = pl.Series([*ours.names, *held.names], dtype=pl.String)
+    return pl.DataFrame({"file": names.gather(file[tabled].astype(np.int64)), "row": row[tabled].astype(np.int64)}).to_arrow()
 
 
 def place(root: Path, table: str, owner: str, work: Path) -> None:

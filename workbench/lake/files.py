@@ -8,13 +8,12 @@ piece and is read where it lies. Memory: some five times ``LARGEST`` for each of
 
 from __future__ import annotations
 
-import hashlib
 import json
 import queue
 import re
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,20 +37,20 @@ if TYPE_CHECKING:
 FIRST, LARGEST = 1 << 22, 3 << 24
 #: The name under which a piece's frame is known to DuckDB while it is mapped.
 FRAME = "#piece"
-#: Raw texts that are kept for the rejects; of more than these the file is read again.
+#: Raw texts kept for the rejects; for more the file is read again.
 NOTED = 100_000
 _DELIMITERS = (",", ";", "\t", "|")
-Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)
 class Piece:
     """Some records of a file: ``raw`` is SQL that gives them as text columns with their number in ``"#record"``.
 
-    ``records`` is how many; ``share`` is how much of the file has been read with them, 0 to 1. ``frame`` is to be registered as
-    ``FRAME`` while ``raw`` is asked; None where it needs none. ``batches`` know the raw text of each record; none where the file has none.
+    ``records`` is how many; ``share`` how much of the file has been read with them, 0 to 1. ``frame`` is to be registered as ``FRAME`` while
+    ``raw`` is asked; None where it needs none. ``batches`` know the raw text of each record; none where the file has none.
     ``repeats``: records that are not in it since they say the same as one that is, each with the number of that.
     ``bare``: raw columns of which no value begins or ends with a blank; ``full``: of these, those in which none stands for nothing (NA and the like).
+    ``places``: raw columns that are columns of ``frame`` as they are, by the names that they have there.
     """
 
     raw: str
@@ -62,6 +61,7 @@ class Piece:
     repeats: Numbers = field(default_factory=lambda: NONE)
     bare: frozenset[str] = frozenset()
     full: frozenset[str] = frozenset()
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Ready:
     ``read`` counts all records, ``broken`` those of them that could not be taken apart and lie in ``broken_file`` (NDJSON of record, line, reason,
     raw), None when there are none. ``text`` is the text file that the records stand in: the file itself, or what it was unfolded into. ``encoding``
     and ``delimiter`` are those used; ``crs`` is what a map's numbers were said to be; with ``whole`` there must be one piece only. With ``once``
-    the pieces leave out records that say the same as the one before; ``repeats`` has them, each with the number of the sound one it repeats.
+    pieces leave out records that say the same as the one before; ``repeats`` has these, each with the sound one's number. ``hashes``: by staged file.
     """
 
     source: Source
@@ -91,6 +91,7 @@ class Ready:
     delimiter: str = ""
     noted: dict[int, tuple[int, str]] = field(default_factory=dict)
     repeats: Numbers = field(default_factory=lambda: NONE)
+    hashes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def check(file: Path) -> None:
@@ -112,12 +113,6 @@ def check(file: Path) -> None:
                 raise BadInput(f"{file} is empty; nothing was loaded.")
     except PermissionError as error:
         raise BadInput(f"{file} may not be read by this user.") from error
-
-
-def digest(file: Path) -> str:
-    """SHA-256 of a file's bytes as 64 hex digits. O(bytes), constant memory."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def pieces(ready: Ready, work: Path) -> Iterator[Piece]:
@@ -329,7 +324,8 @@ def csv_piece(ready: Ready, batches: list[Batch]) -> Piece:
     full = frozenset(c for c in bare if c not in places or places[c] not in blank)
     repeats = np.concatenate([batch.repeats for batch in batches])
     rows = _table(batches)
-    return Piece(f"select {', '.join(picked)} from {name(FRAME)}", rows.num_rows, ready.share, rows, tuple(batches), repeats, bare, full)
+    return Piece(f"select {', '.join(picked)} from {name(FRAME)}", rows.num_rows, ready.share, rows, tuple(batches), repeats, bare, full,
+                 {c: str(place) for c, place in places.items()})
 
 
 def _places(ready: Ready) -> dict[str, int]:

@@ -10,17 +10,19 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
 
 from workbench.engines.duckdb import connect, literal
 from workbench.errors import BadInput, WorkbenchError
-from workbench.lake import compare, files, mapping, rejects, sweep, tables
+from workbench.lake import compare, files, mapping, rejects, sweep, tables, texts
 from workbench.lake.filling import Filling
 from workbench.lake.report import LoadReport
 from workbench.lake.stage import stage_file
@@ -30,6 +32,15 @@ from workbench.loaders import Source, functions
 Progress = Callable[[str, float], None]
 #: Files of the ledger above which they are folded into one; pinned versions keep theirs.
 _FOLD = 64
+
+
+@dataclass
+class _Settled:
+    """What a file's rows were found to be: how many of each kind, the files each table gets, and when they count as recorded."""
+
+    moment: datetime
+    counts: dict[str, int]
+    moves: dict[str, list[tables.DataFile]] = field(default_factory=dict)
 
 
 @dataclass
@@ -67,20 +78,24 @@ class Load:
         before = self.file.stat()
         self.size = before.st_size
         self.progress("checking", 0.0)
-        self.sha256 = files.digest(self.file)
         sweep.sweep(self.root, self.view)
         with self._engine() as con:
-            known = self._known(con)
-            if known is not None:
-                return known
+            if self._as_large(con):
+                self.sha256 = texts.digest(self.file)
+                known = self._known(con)
+                if known is not None:
+                    return known
             with sweep.working(self.root, self.view, self.batch_id) as work:
                 ready = files.Ready(self.source.told(self.said), self.file, self.source.form(self.file), crs=self.said.get("crs", ""))
                 staged = self._stage(con, ready, work)
-                after = self.file.stat()
-                if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-                    raise BadInput(f"{self.file.name} changed while it was read; nothing was loaded. Load it again when it is complete.")
-                with tables.locked(self.root, *self.source.tables):
-                    return self._known(con) or self._commit(con, ready, staged, work)
+                with tables.locked(self.root, *self.source.tables), ThreadPoolExecutor(1) as summing:
+                    digest = None if self.sha256 else summing.submit(texts.digest, self.file)
+                    settled = self._compare(con, ready, staged, work)
+                    self.sha256 = digest.result() if digest else self.sha256
+                    after = self.file.stat()
+                    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+                        raise BadInput(f"{self.file.name} changed while it was read; nothing was loaded. Load it again when it is complete.")
+                    return self._known(con) or self._commit(con, ready, settled, work)
 
     @contextmanager
     def _engine(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -91,15 +106,23 @@ class Load:
         finally:
             con.close()
 
-    def _known(self, con: duckdb.DuckDBPyConnection) -> LoadReport | None:
-        """The report of the same bytes, source and mapping loaded before, if there is one."""
+    def _as_large(self, con: duckdb.DuckDBPyConnection) -> bool:
+        """Whether a file of as many bytes was loaded before, with the same source and mapping: then it is worth its sum to see whether it is the same."""
+        return self._batch(con, "bytes", self.size) is not None
+
+    def _batch(self, con: duckdb.DuckDBPyConnection, column: str, value: str | int) -> tuple[Any, ...] | None:
         versions = self.view.versions()
         if "batches" not in versions:
             return None
-        row = con.execute(
+        row: tuple[Any, ...] | None = con.execute(
             f"select batch_id, read, rejected, strftime(recorded_at, '%Y-%m-%d %H:%M') from ({self.view.current('batches', versions)}) "
-            "where sha256 = ? and source = ? and mapping_version = ? order by recorded_at limit 1",
-            [self.sha256, self.source.name, self.source.mapping_version(self.zone, self.said)]).fetchone()
+            f"where {column} = ? and source = ? and mapping_version = ? order by recorded_at limit 1",
+            [value, self.source.name, self.source.mapping_version(self.zone, self.said)]).fetchone()
+        return row
+
+    def _known(self, con: duckdb.DuckDBPyConnection) -> LoadReport | None:
+        """The report of the same bytes, source and mapping loaded before, if there is one."""
+        row = self._batch(con, "sha256", self.sha256)
         if row is None:
             return None
         return LoadReport(source=self.source.name, file=str(self.file), read=row[1], added=0, updated=0, duplicate=row[1] - row[2], rejected=row[2],
@@ -110,36 +133,40 @@ class Load:
         provenance = mapping.Provenance(self.source.name, self.batch_id, self.recorded_at.isoformat())
         return stage_file(con, ready, work, self.fill, provenance, lambda share: self.progress("reading", share))
 
-    def _commit(self, con: duckdb.DuckDBPyConnection, ready: files.Ready, staged: dict[str, list[tables.DataFile]], work: Path) -> LoadReport:
-        """Under the tables' locks: compare, settle the counts, move in, make visible."""
+    def _compare(self, con: duckdb.DuckDBPyConnection, ready: files.Ready, staged: dict[str, list[tables.DataFile]], work: Path) -> _Settled:
+        """Under the tables' locks: tell what is new from what is held, and settle what goes into each table. Nothing leaves the working folder."""
         self.progress("comparing", 0.0)
         versions = self.view.versions()
         latest = self._latest(con, versions)
-        moment = max(datetime.now(UTC), self.recorded_at, latest)
-        counts = {"added": 0, "updated": 0, "duplicate": len(ready.repeats)}
-        moves: dict[str, list[tables.DataFile]] = {}
+        settled = _Settled(max(datetime.now(UTC), self.recorded_at, latest), {"added": 0, "updated": 0, "duplicate": len(ready.repeats)})
+        counts = settled.counts
         for table, stage in staged.items():
             if not stage:
                 continue
-            judged = compare.judge(con, self.view, table, [f.path for f in stage], versions)
+            judged = compare.judge(con, self.view, table, [f.path for f in stage], versions, ready.hashes)
             if "older" in judged.counts:
                 counts["duplicate"] -= rejects.refuse_older(con, ready.repeats)
             counts["updated"] += judged.counts.get("updated", 0)
             counts["duplicate"] += judged.counts.get("duplicate", 0)
             counts["added"] += sum(f.rows for f in stage) - sum(judged.counts.values())
-            moves[table] = compare.settle(con, table, stage, judged, self.batch_id, work, moment=moment, late=self.recorded_at < latest)
+            settled.moves[table] = compare.settle(con, table, stage, judged, self.batch_id, work, moment=settled.moment, late=self.recorded_at < latest)
+        return settled
+
+    def _commit(self, con: duckdb.DuckDBPyConnection, ready: files.Ready, settled: _Settled, work: Path) -> LoadReport:
+        """Under the same locks: check the counts, move in, make visible."""
+        counts = settled.counts
         self.rejected = rejects.by_reason(con, ready)
         self._balance(ready, counts)
         self.progress("writing", 0.0)
-        refused = rejects.write(con, ready, work, self.batch_id, moment.isoformat())
-        for table, moved in moves.items():
+        refused = rejects.write(con, ready, work, self.batch_id, settled.moment.isoformat())
+        for table, moved in settled.moves.items():
             if moved:
                 compare.place(self.root, table, self.batch_id, work)
                 tables.append(self.root, table, moved)
         if refused:
             with tables.locked(self.root, "rejects"):
                 tables.append(self.root, "rejects", [refused])
-        seconds = self._make_visible(con, ready, counts, [t for t, moved in moves.items() if moved], work)
+        seconds = self._make_visible(con, ready, counts, [t for t, moved in settled.moves.items() if moved], work)
         self.progress("writing", 1.0)
         return LoadReport(source=self.source.name, file=str(self.file), read=ready.read, added=counts["added"], updated=counts["updated"],
                           duplicate=counts["duplicate"], rejected=sum(self.rejected.values()), seconds=seconds, batch_id=self.batch_id,

@@ -48,6 +48,19 @@ def sound_rows(source: Source, part: Part, raw: str, fill: Filling, provenance: 
     return fill(_unblanked(_untrimmed(sql, bare), full))
 
 
+def unchanged(source: Source, part: Part, fill: Filling, bare: Collection[str], full: Collection[str]) -> dict[str, str]:
+    """Canonical text columns that are raw columns as they stand, and which, where ``bare`` and ``full`` are as in ``sound_rows``."""
+    raw = {written: c for c in (*source.columns, *source.optional) for written in (name(c), *([c] if c.isidentifier() else []))}
+    about = schema.table(part.table).columns
+    found = {column: fill(_unblanked(_untrimmed(str(sql), bare), full)) for column, sql in part.columns.items() if about[column].type == "VARCHAR"}
+    return {column: raw[sql] for column, sql in found.items() if sql in raw}
+
+
+def empty(part: Part) -> list[str]:
+    """The canonical columns that a part leaves empty in every row."""
+    return [column for column in schema.table(part.table).columns if part.columns.get(column, "null") == "null"]
+
+
 def unsound_rows(source: Source, part: Part, raw: str, fill: Filling) -> str:
     """SQL of the part's records that cannot be used: record, reason."""
     cases = " ".join(f"when {condition} then {literal(reason)}" for condition, reason in _reasons(part))

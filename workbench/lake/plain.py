@@ -7,6 +7,7 @@ bytes for each delimiter in it.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ _QUOTE, _RETURN = 34, 13
 _SPARSE = 1 << 14
 #: A field that begins this near to the end of a block is looked at singly: ``columns.views`` reads so many bytes at once.
 _MARGIN = 16
+_held = threading.local()
 Places = npt.NDArray[np.int64]
 Octets = npt.NDArray[np.uint8]
 
@@ -71,13 +73,14 @@ def shape(block: bytes, end: bytes, delimiter: bytes, width: int) -> Shape:
         width: delimiters of a record.
     """
     array = np.frombuffer(block, np.uint8)
-    quoting = array == _QUOTE
+    mask, quoting, other = _room(len(array))
+    np.equal(array, _QUOTE, out=quoting)
     quotes = int(np.count_nonzero(quoting))
-    mask = (array == end[0]).view(np.uint8)
-    mask |= (array == delimiter[0]).view(np.uint8)
-    if quotes > len(block) // _SPARSE:
-        mask |= quoting.view(np.uint8)
-    marks = np.flatnonzero(mask.view(bool))
+    np.equal(array, end[0], out=mask)
+    for wanted in (delimiter[0], *([_QUOTE] if quotes > len(block) // _SPARSE else [])):
+        np.equal(array, wanted, out=other)
+        np.bitwise_or(mask.view(np.uint8), other.view(np.uint8), out=mask.view(np.uint8))
+    marks = np.flatnonzero(mask)
     kinds = array[marks]
     at_end = np.flatnonzero(kinds == end[0])
     starts, ends = _bounds(array, marks[at_end], end)
@@ -99,6 +102,14 @@ def shape(block: bytes, end: bytes, delimiter: bytes, width: int) -> Shape:
     stops = np.ascontiguousarray(_cells(marks, at_end, strange, width).T)
     stops[width] = ends[good]
     return Shape(starts, ends, strange, starts[good], stops, quotes > 0)
+
+
+def _room(size: int) -> npt.NDArray[np.bool_]:
+    """Three rows of so many flags, the same ones at each call of a thread: making them anew would cost more than filling them."""
+    held: npt.NDArray[np.bool_] | None = getattr(_held, "flags", None)
+    if held is None or held.shape[1] < size:
+        held = _held.flags = np.empty((3, size + (size >> 2)), bool)
+    return held[:, :size]
 
 
 def _bounds(array: Octets, stops: Places, end: bytes) -> tuple[Places, Places]:
@@ -137,7 +148,7 @@ def _strange(block: bytes, array: Octets, starts: Places, ends: Places, end: byt
         line = _lines_of(within, starts)
         found.append(line[within < ends[line]])
     if not block.isascii():
-        beyond = array >= 128
+        beyond = np.greater_equal(array, 128, out=_room(len(array))[2])
         if np.count_nonzero(beyond) < len(block) // _SPARSE or not _readable(block):
             lines = np.unique(_lines_of(np.flatnonzero(beyond), starts)).tolist()
             found.append(np.array([i for i in lines if not _readable(block[starts[i]:ends[i]])], np.int64))

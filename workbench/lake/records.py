@@ -18,7 +18,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from workbench.lake.columns import Views, column, edged, holds, same_as_before, texts, views
+from workbench.lake.columns import Views, column, edged, holds, same_as_before, texts, views, whole_numbers, whole_texts, without
 from workbench.lake.plain import Shape, bounds, shape
 from workbench.lake.texts import Blocks
 from workbench.loaders.expressions import BLANKS
@@ -235,7 +235,7 @@ class _Taken:
 
         numbers = np.arange(self._first, self._first + read, dtype=np.int64)
         if self._gone:
-            numbers = np.delete(numbers, np.array(self._gone) - self._first)
+            numbers = without(numbers, np.array(self._gone) - self._first)
         block = self._places.block
         array = np.frombuffer(block, np.uint8)
         columns: dict[int, tuple[Views, list[bytes]]] = {}
@@ -254,9 +254,10 @@ class _Taken:
             edges.update([place] if edge else [])
             blanks.update([place] if holds(held, BLANKS) else [])
         again = same_as_before(list(columns.values()), len(numbers)) if once and columns else np.empty(0, np.int64)
-        rows = {NUMBER: pa.array(np.delete(numbers, again))}
-        rows.update((str(place), column(np.delete(held, again, axis=0) if len(again) else held, data)) for place, (held, data) in columns.items())
-        return Batch(self._first, read, pa.RecordBatch.from_pydict(rows), self._broken, _repeated(numbers, again), frozenset(edges), frozenset(blanks),
+        rows = {NUMBER: whole_numbers(without(numbers, again))}
+        rows.update((str(place), column(without(held, again), data)) for place, (held, data) in columns.items())
+        batch = pa.RecordBatch.from_arrays(list(rows.values()), names=list(rows))
+        return Batch(self._first, read, batch, self._broken, _repeated(numbers, again), frozenset(edges), frozenset(blanks),
                      self._places)
 
     def _ordered(self, held: Views) -> Views:
@@ -337,7 +338,7 @@ def json_rows(numbers: list[int], records: list[bytes]) -> Any:
     """An Arrow batch of JSON records and their numbers."""
     import pyarrow as pa
 
-    return pa.RecordBatch.from_pydict({NUMBER: pa.array(numbers, pa.int64()), "#json": pa.array(records, pa.binary()).cast(pa.string())})
+    return pa.RecordBatch.from_arrays([whole_numbers(np.array(numbers, np.int64)), whole_texts(records)], names=[NUMBER, "#json"])
 
 
 def as_text(raw: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,17 +16,19 @@ import numpy as np
 from workbench.engines.duckdb import literal
 from workbench.errors import BadInput
 from workbench.lake import files, mapping, rejects, tables
+from workbench.lake.assembled import Assembler
 from workbench.lake.filling import Filling
-from workbench.lake.records import NUMBER, Batch, Checker, json_rows
-from workbench.loaders import Source
+from workbench.lake.records import NUMBER, Batch, Checker, Numbers, json_rows
+from workbench.loaders import Part, Source
 
-#: How staged files are written: a column with more different texts than that in a group of rows is not worth a list of them.
-_PARQUET = "compression zstd, dictionary_size_limit 8000"
+#: Rows of a group in a staged file, and first rows by which its columns are judged.
+_GROUP, _SAMPLE = 122_880, 4096
 #: Records that became no row are put among the rejects when there are so many.
 _MANY = 100_000
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
 
 def stage_file(con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path, fill: Filling, provenance: mapping.Provenance,
@@ -37,20 +40,25 @@ def stage_file(con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path, f
     staged: dict[str, list[tables.DataFile]] = {table: [] for table in source.tables}
     rejects.begin(con)
     lost = _Lost(con, ready, fill)
-    done = 0.0
-    for number, piece in enumerate(files.pieces(ready, work)):
-        with _registered(con, piece.frame), _reported(con, done, piece.share, progress):
-            sound = []
-            for place, part in enumerate(source.parts):
-                path = work / f"{provenance.batch_id}-new-{number}p{place}.parquet"
-                rows = _copy(con, ready, mapping.sound_rows(source, part, piece.raw, fill, provenance, piece.bare, piece.full), path)
-                if rows:
-                    sound.append(tables.DataFile(path, rows))
-                    staged[part.table].append(sound[-1])
-            if sum(f.rows for f in sound) != piece.records:
-                piece = lost.note(piece, [f.path for f in sound])
-        ready.repeats = np.concatenate([ready.repeats, piece.repeats])
-        done = piece.share
+    assembler, done = Assembler(con, source, fill, provenance), 0.0
+    with _Writing() as writing:
+        for number, piece in enumerate(files.pieces(ready, work)):
+            with _registered(con, piece.frame), _reported(con, done, piece.share, progress):
+                sound, lines = 0, list[Numbers]()
+                for place, part in enumerate(source.parts):
+                    path = work / f"{provenance.batch_id}-new-{number}p{place}.parquet"
+                    if piece.frame is None:
+                        sql = mapping.sound_rows(source, part, piece.raw, fill, provenance, piece.bare, piece.full)
+                        rows = _copied(con, ready, sql, path)
+                    else:
+                        rows = _assembled(con, ready, assembler, part, piece, path, writing, lines)
+                    if rows:
+                        staged[part.table].append(tables.DataFile(path, rows))
+                    sound += rows
+                if sound != piece.records:
+                    piece = lost.note(piece, lines)
+            ready.repeats = np.concatenate([ready.repeats, piece.repeats])
+            done = piece.share
     lost.refuse()
     return staged
 
@@ -103,19 +111,19 @@ class _Lost:
         self._held: dict[str, list[pl.DataFrame]] = {}
         self._count = 0
 
-    def note(self, piece: files.Piece, staged: list[Path]) -> files.Piece:
-        """Take those of a piece of which ``staged`` are the rows; gives the piece with the repeats of rows only."""
+    def note(self, piece: files.Piece, lines: list[Numbers]) -> files.Piece:
+        """Take those of a piece of which ``lines`` are the numbers of the others; gives the piece with the repeats of rows only."""
         if piece.frame is None:
             with _layered(self._con):
                 rejects.collect(self._con, self._ready.source, piece, self._fill)
             return piece
         import polars as pl
 
-        numbers = piece.frame.column(NUMBER).to_numpy()
-        lost = np.ones(len(numbers), bool)
-        for path in staged:
-            lost[np.searchsorted(numbers, self._con.sql(f"select line from read_parquet({literal(str(path))})").fetchnumpy()["line"])] = False
         frame = cast(pl.DataFrame, pl.from_arrow(piece.frame))
+        numbers = frame[NUMBER].to_numpy()
+        lost = np.ones(len(numbers), bool)
+        for sound in lines:
+            lost[np.searchsorted(numbers, sound)] = False
         frame = frame.filter(lost)
         again = np.isin(piece.repeats[:, 1], numbers[lost])
         if again.any():
@@ -123,7 +131,7 @@ class _Lost:
             repeated = frame.join(pairs, on=NUMBER).select(pl.col("#again").alias(NUMBER), *frame.columns[1:])
             frame = pl.concat([frame, repeated]).sort(NUMBER)
         files.note(self._ready, piece, frame[NUMBER].to_list())
-        self._held.setdefault(piece.raw, []).append(frame)
+        self._held.setdefault(piece.raw, []).append(_apart(frame))
         self._count += frame.height
         if self._count > _MANY:
             self.refuse()
@@ -152,23 +160,102 @@ def _registered(con: duckdb.DuckDBPyConnection, frame: Any) -> Iterator[None]:
         con.unregister(files.FRAME)
 
 
-def _copy(con: duckdb.DuckDBPyConnection, ready: files.Ready, rows: str, path: Path) -> int:
-    with _layered(con):
+def _apart(frame: pl.DataFrame) -> pl.DataFrame:
+    """The same rows with texts of their own, so that they do not keep the blocks that they came from."""
+    import polars as pl
+
+    return cast(pl.DataFrame, pl.from_arrow(frame.to_arrow(compat_level=pl.CompatLevel.oldest())))
+
+
+class _Writing:
+    """Arrow tables written as Parquet files by a thread, one while the next is made. All are written at the end of a ``with``."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parquet")
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> _Writing:
+        return self
+
+    def __exit__(self, *failed: Any) -> None:
         try:
-            written = con.execute(f"copy ({rows}) to {literal(str(path))} (format parquet, {_PARQUET})").fetchone()
-        except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            raise BadInput(f"{ready.file.name} cannot be read as {ready.source.name}: {str(error).splitlines()[0]} Nothing was loaded.") from error
+            if self._last is not None and failed[0] is None:
+                self._last.result()
+        finally:
+            self._thread.shutdown()
+
+    def put(self, rows: pa.Table, path: Path) -> None:
+        """Write it once the one before is written.
+
+        Raises:
+            OSError: that one could not be written.
+        """
+        if self._last is not None:
+            self._last.result()
+        self._last = self._thread.submit(_write, rows, path)
+
+
+def _write(rows: pa.Table, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    listed = [column for column in rows.column_names if _few(rows.column(column))]
+    ranged = [field.name for field in rows.schema if pa.types.is_primitive(field.type)]
+    pq.write_table(rows, path, compression="snappy", row_group_size=_GROUP, store_schema=False, use_dictionary=listed, write_statistics=ranged,
+                   column_encoding=None if "line" in listed else {"line": "DELTA_BINARY_PACKED"})
+
+
+def _few(column: pa.ChunkedArray) -> bool:
+    """Whether a list of its different values makes a column smaller, by its first rows."""
+    import polars as pl
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        return True
+    if pa.types.is_nested(column.type):
+        return column.null_count == len(column)
+    first = pl.from_arrow(column.slice(0, _SAMPLE))
+    return isinstance(first, pl.Series) and first.n_unique() * 4 < len(first)
+
+
+def _assembled(con: duckdb.DuckDBPyConnection, ready: files.Ready, assembler: Assembler, part: Part, piece: files.Piece, path: Path,
+               writing: _Writing, lines: list[Numbers]) -> int:
+    """Make a part's rows of a piece and have them written; gives how many, and adds their numbers to ``lines``."""
+    with _layered(con), _named(ready):
+        rows = assembler.rows(part, piece)
+    if rows is None:
+        return 0
+    ready.hashes[path.name] = rows.hashes
+    lines.append(rows.hashes["line"])
+    writing.put(rows.table, path)
+    return int(rows.table.num_rows)
+
+
+def _copied(con: duckdb.DuckDBPyConnection, ready: files.Ready, sql: str, path: Path) -> int:
+    """Ask for rows that may be too many for the memory, and write them; gives how many."""
+    with _layered(con), _named(ready):
+        written = con.execute(f"copy ({sql}) to {literal(str(path))} (format parquet, compression zstd, dictionary_size_limit 8000)").fetchone()
     return int(written[0]) if written else 0
 
 
 @contextmanager
+def _named(ready: files.Ready) -> Iterator[None]:
+    """Say which file it was that could not be read."""
+    try:
+        yield
+    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException, duckdb.OutOfMemoryException) as error:
+        raise BadInput(f"{ready.file.name} cannot be read as {ready.source.name}: {str(error).splitlines()[0]} Nothing was loaded.") from error
+
+
+@contextmanager
 def _layered(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Keep conditions where the mapping puts them, behind the columns they test, so that no column is computed twice; plan short lists quickly."""
-    con.execute("set disabled_optimizers = 'filter_pushdown,in_clause'")
+    """Keep conditions where the mapping puts them, behind the columns they test, so that no column is computed twice; plan short lists quickly;
+    give texts as views, of which only those of more than 12 bytes are copied."""
+    con.execute("set disabled_optimizers = 'filter_pushdown,in_clause'; set produce_arrow_string_view = true; set arrow_output_version = '1.4'")
     try:
         yield
     finally:
-        con.execute("set disabled_optimizers = ''")
+        con.execute("set disabled_optimizers = ''; set produce_arrow_string_view = false; set arrow_output_version = '1.0'")
 
 
 @contextmanager

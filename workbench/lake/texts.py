@@ -9,6 +9,7 @@ with bytes that are not of its encoding.
 from __future__ import annotations
 
 import codecs
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,6 +56,12 @@ def told_encoding(file: Path, suffixes: Iterable[str] = ()) -> str:
         except UnicodeDecodeError:
             return WINDOWS
     return "utf-8"
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file's bytes as 64 hex digits. O(bytes), constant memory."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class Blocks:

@@ -111,12 +111,14 @@ def _wall_to_utc(zone: Any, wall: Any) -> Any:
 
     if isinstance(wall, pa.ChunkedArray):
         wall = wall.combine_chunks()
-    utc, shape = np.zeros(len(wall), np.int64), pa.timestamp("us", "UTC")
-    if wall.null_count == len(wall) or zone[0].as_py() is None:
-        return pa.nulls(len(wall), shape)
-    micros = np.frombuffer(wall.buffers()[1], np.int64, len(wall), wall.offset * 8)
+    count, shape = len(wall), pa.timestamp("us", "UTC")
+    if wall.null_count == count or zone[0].as_py() is None:
+        return pa.nulls(count, shape)
+    bits, micros = wall.buffers()
+    utc = np.frombuffer(micros, np.int64, count, wall.offset * 8)
     if not wall.null_count:
-        return pa.array(to_utc(zone[0].as_py(), micros).view("datetime64[us]"), shape)
-    given = np.asarray(wall.is_valid())
-    utc[given] = to_utc(zone[0].as_py(), micros[given])
-    return pa.array(utc.view("datetime64[us]"), shape, mask=~given)
+        return pa.Array.from_buffers(shape, count, [None, pa.py_buffer(to_utc(zone[0].as_py(), utc))])
+    given = np.unpackbits(np.frombuffer(bits, np.uint8), count=wall.offset + count, bitorder="little")[wall.offset:].astype(bool)
+    utc = np.where(given, utc, 0)
+    utc[given] = to_utc(zone[0].as_py(), utc[given])
+    return pa.Array.from_buffers(shape, count, [pa.py_buffer(np.packbits(given, bitorder="little")), pa.py_buffer(utc)], wall.null_count)

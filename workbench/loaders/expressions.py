@@ -115,6 +115,8 @@ def number(expr: str, low: float | None = None, high: float | None = None) -> Re
     step = _step(value)
 
     def bounded(x: str) -> str:
+        if low is not None and high is not None:
+            return f"(case when {x} between {low} and {high} then {x} end)"
         tests = [f"isfinite({x})", *([f"{x} >= {low}"] if low is not None else []), *([f"{x} <= {high}"] if high is not None else [])]
         return f"(case when {' and '.join(tests)} then {x} end)"
 
