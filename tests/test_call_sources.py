@@ -17,7 +17,7 @@ import pytest
 from workbench import loaders, schema
 from workbench.errors import BadInput, CannotTell
 from workbench.lake import Lake
-from workbench.loaders import expressions, functions, times
+from workbench.loaders.kit import expressions, functions, times
 from workbench.models.patterns import response
 
 

@@ -20,7 +20,7 @@ from workbench.intake import database, highwater
 
 PLUGIN = """
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, text, utc_time
+from workbench.loaders.kit.expressions import column, text, utc_time
 SOURCE = Source(name='rms', title='incidents of a records system', columns=('incident_id', 'started_at'), optional=('offence', 'updated_at', 'beat'),
     parts=(Part('incidents', {'incident_id': text('incident_id'), 'started_at': utc_time(column('started_at'), 'iso'), 'offence': text('offence'),
     'beat': text('beat'), 'nibrs': "'220'", 'revised_at': utc_time(column('updated_at'), 'iso')}),))

@@ -523,7 +523,7 @@ def test_a_mark_is_moved_forward_only_and_a_span_is_read(tmp_path: Path) -> None
 
 PLUGIN = """
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, text
+from workbench.loaders.kit.expressions import column, local_time, text
 SOURCE = Source(name='toy', title='a toy', columns=('id', 'when'), optional=('what',), parts=(Part('incidents', {
     'incident_id': text('id'), 'started_at': local_time(column('when'), '%Y-%m-%d %H:%M'), 'offence': text('what'), 'nibrs': "'220'"}),))
 """

@@ -26,7 +26,7 @@ from workbench.intake import batch
 from workbench.lake import Lake, forms
 from workbench.lake.forms import documents, packed
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, number, text
+from workbench.loaders.kit.expressions import column, local_time, number, text
 
 QUICK = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FEET = 'PROJCS["NAD_1983_StatePlane_Illinois_East_FIPS_1201_Feet",GEOGCS["GCS_North_American_1983",DATUM["D_North_American_1983",'\
@@ -485,7 +485,7 @@ def test_the_same_records_in_any_form_and_packing_are_the_same_rows(tmp_path: Pa
 def toy_city(tmp_path: Path) -> Path:
     folder = workspace.create(tmp_path / "city", name="Test", zone="UTC").path
     (folder / "plugins" / "loaders" / "toy.py").write_text(
-        "from workbench.loaders import Part, Source\nfrom workbench.loaders.expressions import column, local_time, text\n"
+        "from workbench.loaders import Part, Source\nfrom workbench.loaders.kit.expressions import column, local_time, text\n"
         "SOURCE = Source(name='toy', title='a toy', columns=('id', 'when'), optional=('what',), beside={'codes': 'codes*.csv'}, parts=(Part('incidents', {\n"
         "    'incident_id': text('id'), 'started_at': local_time(column('when'), '%Y-%m-%d'), 'offence': text('what'), 'nibrs': \"'220'\"}),))\n")
     return folder

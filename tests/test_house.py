@@ -203,6 +203,8 @@ def test_every_source_is_found_by_its_folder_and_carries_its_quirks() -> None:
 
     found = loaders.names()
     assert set(found) >= {"chicago_crimes", "san_antonio_calls", "seattle_reads", "sample_incidents", "sample_calls", "sample_reads", "sample_people"}
+    modules = [p.stem for p in named(".py", under="workbench/loaders/") if p.parent.name == "loaders" and p.stem != "__init__"]
+    assert sorted(modules) == found, "each module of the folder is one source; what sources are written with lies in kit/"
     for name in found:
         source = loaders.find(name)
         assert source.name == name and source.title and source.parts

@@ -19,8 +19,8 @@ from polars.testing import assert_frame_equal
 from workbench import loaders
 from workbench.errors import BadInput, NotFound
 from workbench.lake import Lake, files
-from workbench.loaders import expressions, functions, nibrs, times
-from workbench.loaders.expressions import column, joined, padded
+from workbench.loaders.kit import expressions, functions, nibrs, times
+from workbench.loaders.kit.expressions import column, joined, padded
 from workbench.loaders.los_angeles_incidents import SOURCE as LOS_ANGELES
 from workbench.loaders.new_york_incidents import SOURCE as NEW_YORK
 from workbench.loaders.st_louis_incidents import SOURCE as ST_LOUIS
@@ -410,7 +410,7 @@ def test_many_rows_on_many_threads_get_their_degrees_and_the_process_lives() -> 
     script = """
 import duckdb
 from pyproj import Transformer
-from workbench.loaders import functions
+from workbench.loaders.kit import functions
 con = duckdb.connect()
 con.execute("set threads = 4; set enable_progress_bar = false")
 functions.register(con)

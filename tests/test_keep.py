@@ -22,7 +22,7 @@ from workbench import schema
 from workbench.errors import BadInput, NotFound
 from workbench.lake import Lake, compact, compare, keys, layout, vacuum
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, text
+from workbench.loaders.kit.expressions import column, local_time, text
 
 INCIDENTS = Source(
     name="toy", title="incidents with a revision time", columns=("id", "when", "what", "changed"),

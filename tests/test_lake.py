@@ -22,7 +22,7 @@ from workbench import schema
 from workbench.errors import BadInput, NotFound
 from workbench.lake import Lake, LoadReport
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, date, json_list, local_time, number, place, text, whole
+from workbench.loaders.kit.expressions import column, date, json_list, local_time, number, place, text, whole
 
 RAW = ("id", "when", "what", "x", "y", "changed")
 TOY = Source(

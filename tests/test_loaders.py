@@ -21,7 +21,8 @@ from polars.testing import assert_frame_equal
 from workbench import loaders, schema
 from workbench.errors import BadInput, NotFound
 from workbench.lake import Lake
-from workbench.loaders import Part, Source, chicago_crimes, expressions, functions, san_antonio_calls, seattle_reads
+from workbench.loaders import Part, Source, chicago_crimes, san_antonio_calls, seattle_reads
+from workbench.loaders.kit import expressions, functions
 
 CHICAGO = chicago_crimes.SOURCE.columns
 MINIMAL = {"incident_id": "a", "started_at": "b", "nibrs": "c"}
@@ -64,7 +65,7 @@ def test_sources_are_found_by_their_file_without_being_imported() -> None:
 
 def test_a_source_of_the_agency_is_found_beside_the_built_in_ones(tmp_path: Path) -> None:
     (tmp_path / "our_calls.py").write_text(
-        "from workbench.loaders import Part, Source\nfrom workbench.loaders.expressions import text, utc_time\n"
+        "from workbench.loaders import Part, Source\nfrom workbench.loaders.kit.expressions import text, utc_time\n"
         "SOURCE = Source(name='our_calls', title='ours', columns=('a', 'b'), parts=(Part('calls', {'call_id': text('a'), 'received_at': utc_time('b')}),))\n")
     (tmp_path / "broken.py").write_text("SOURCE = 1 / 0")
     (tmp_path / "other.py").write_text("SOURCE = 'calls'")

@@ -27,10 +27,10 @@ from workbench.intake.map_widget import map_file
 from workbench.intake.propose import Proposal, propose
 from workbench.intake.sniff_file import sample
 from workbench.lake import Lake
-from workbench.loaders import mapped
-from workbench.loaders.grammar import Reader
-from workbench.loaders.phrases import FUNCTIONS
-from workbench.loaders.pieces import Place, Raw, Value
+from workbench.loaders.kit import mapped
+from workbench.loaders.kit.grammar import Reader
+from workbench.loaders.kit.phrases import FUNCTIONS
+from workbench.loaders.kit.pieces import Place, Raw, Value
 
 QUIET = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], derandomize=True)
 

@@ -23,9 +23,10 @@ def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(out.glob("*.whl"))
 
 
-def test_the_wheel_carries_notebooks_templates_samples_and_built_javascript(wheel: Path, root: Path) -> None:
+def test_the_wheel_carries_notebooks_templates_samples_code_tables_and_built_javascript(wheel: Path, root: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
-    for folder, inside in (("notebooks", "notebooks"), ("templates", "templates"), ("data/samples", "samples"), ("workbench/views/static", None)):
+    for folder, inside in (("notebooks", "notebooks"), ("templates", "templates"), ("data/samples", "samples"), ("workbench/views/static", None),
+                           ("workbench/loaders/kit/codes", None)):
         for path in (root / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith("."):
                 name = path.relative_to(root / folder).as_posix()

@@ -30,8 +30,9 @@ from workbench.engines.duckdb import connect
 from workbench.errors import BadInput
 from workbench.lake import Lake, files, records, stage, texts
 from workbench.lake.filling import Filling
-from workbench.loaders import Part, Source, _clock, functions
-from workbench.loaders.expressions import column, local_time, number, place, split, text
+from workbench.loaders import Part, Source
+from workbench.loaders.kit import clock, functions
+from workbench.loaders.kit.expressions import column, local_time, number, place, split, text
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], derandomize=True)
 CALL = {"call_id": text("id"), "received_at": local_time(column("at"), "iso"), "call_type": text("kind")}
@@ -484,11 +485,11 @@ def by_zoneinfo(zone: str, wall: int) -> int:
 
 @pytest.mark.parametrize("zone", ZONES)
 def test_wall_clock_times_become_utc_as_zoneinfo_has_it_around_every_change_and_at_any_time(zone: str) -> None:
-    around = _clock._changes(zone)[0]
+    around = clock._changes(zone)[0]
     near = (around[:, None] + np.array([-3_600_000_000, -1_800_000_000, -1, 0, 1, 1_799_999_999, 1_800_000_000, 3_600_000_000])).ravel()
     anywhere = np.random.default_rng(7).integers(-6_000_000_000_000_000, 8_000_000_000_000_000, 3000)
     walls = np.concatenate([near, anywhere])
-    assert _clock.to_utc(zone, walls).tolist() == [by_zoneinfo(zone, int(w)) for w in walls]
+    assert clock.to_utc(zone, walls).tolist() == [by_zoneinfo(zone, int(w)) for w in walls]
 
 
 @settings(QUICK, max_examples=40)
@@ -527,8 +528,9 @@ from workbench.engines.duckdb import connect
 from workbench.errors import BadInput
 from workbench.lake import rejects
 from workbench.lake.filling import Filling
-from workbench.loaders import Part, Source, functions
-from workbench.loaders.expressions import column, local_time, text
+from workbench.loaders import Part, Source
+from workbench.loaders.kit import functions
+from workbench.loaders.kit.expressions import column, local_time, text
 
 parts = (Part("calls", {"call_id": text("id"), "received_at": local_time(column("at"), "%m/%d/%Y %H:%M", "iso"), "call_type": text("kind")}),)
 sources = [Source(name="s", title="s", columns=("id", "at", "kind"), parts=parts, encoding=e, delimiter=d, formats=("csv", "ndjson"), zone="America/Chicago")

@@ -19,11 +19,11 @@ from workbench.errors import BadInput, NotFound
 from workbench.intake import rejects
 from workbench.lake import Lake
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, text
+from workbench.loaders.kit.expressions import column, local_time, text
 
 PLUGIN = """
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, text
+from workbench.loaders.kit.expressions import column, local_time, text
 SOURCE = Source(name='toy', title='a toy', columns=('id', 'when', 'what'), formats=('csv', 'json', 'excel', 'parquet'), delimiter={delimiter!r},
     encoding={encoding!r}, parts=(Part('incidents', {{'incident_id': text('id'), 'started_at': local_time(column('when'), '%Y-%m-%d'), 'offence': text('what'),
     'nibrs': "'220'"}}),))

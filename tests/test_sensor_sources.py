@@ -23,7 +23,8 @@ from workbench import loaders
 from workbench.errors import BadInput, CannotTell
 from workbench.geo import Plane
 from workbench.lake import Lake
-from workbench.loaders import expressions, find, lists, moments, regions
+from workbench.loaders import find
+from workbench.loaders.kit import expressions, lists, moments, regions
 from workbench.models.plates import hotlist
 
 MINE = (
@@ -34,9 +35,9 @@ MINE = (
     "flock_hotlist",
     "generic_reads",
     "ncic_hotlist",
-    "dc_gunshots",
+    "washington_gunshots",
     "oakland_gunshots",
-    "stlouis_gunshots",
+    "st_louis_gunshots",
     "san_francisco_gunshots",
     "gunshot_csv",
     "gunshot_xml",
@@ -455,9 +456,9 @@ def test_a_list_older_than_a_day_is_called_stale_in_a_sentence(tmp_path: Path) -
 def test_the_real_gunshot_files_load_with_every_alert_kept(real_data: Path, tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     files = {
-        "dc_gunshots": ("dc_shotspotter_incidents_2006_2013.csv.gz", 39_066),
+        "washington_gunshots": ("dc_shotspotter_incidents_2006_2013.csv.gz", 39_066),
         "oakland_gunshots": ("OakShots_latlong.csv", 17_185),
-        "stlouis_gunshots": ("st_louis_data.csv", 13_319),
+        "st_louis_gunshots": ("st_louis_data.csv", 13_319),
         "san_francisco_gunshots": ("San_Francisco_ShotSpotter.csv", 4_385),
     }
     for name, (file, read) in files.items():
@@ -485,7 +486,7 @@ def test_the_real_gunshot_files_load_with_every_alert_kept(real_data: Path, tmp_
 def test_st_louis_alerts_that_look_alike_are_kept_one_by_one(real_data: Path, tmp_path: Path) -> None:
     raw = (real_data / "gunshots" / "st_louis_data.csv").read_bytes().replace(b"\r", b"").decode().splitlines()[1:]
     assert len(set(raw)) < 0.6 * len(raw)
-    lake, report = loaded(tmp_path, "stlouis_gunshots", real_data / "gunshots" / "st_louis_data.csv", zone=None)
+    lake, report = loaded(tmp_path, "st_louis_gunshots", real_data / "gunshots" / "st_louis_data.csv", zone=None)
     assert report.added == len(raw) == lake.frame("gunshots")["gunshot_id"].n_unique()
 
 
@@ -494,7 +495,7 @@ def test_a_st_louis_alert_with_a_broken_coordinate_stays_without_a_place(tmp_pat
     rows.append("Single_Gunshot,9/8/2015,38.67,-90.2")
     file = tmp_path / "s.csv"
     file.write_bytes("".join(row + "\r\r\n" for row in rows).encode())
-    lake, report = loaded(tmp_path, "stlouis_gunshots", file, zone=None)
+    lake, report = loaded(tmp_path, "st_louis_gunshots", file, zone=None)
     rows = lake.frame("gunshots").sort("line")
     assert report.added == 3 and rows["lon"].to_list() == [None, None, -90.2] and rows["kind"].to_list() == ["single", "multiple", "single"]
     assert rows["fired_at"][0] == utc(2014, 6, 29, 5) and rows["time_precision"].to_list() == ["day"] * 3

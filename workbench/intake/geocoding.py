@@ -16,7 +16,7 @@ from workbench.errors import BadInput, CannotTell, did_you_mean
 from workbench.intake.geocode import Geocoder, Report, geocode
 from workbench.lake import Lake, LoadReport
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column
+from workbench.loaders.kit.expressions import column
 
 #: Name of the source that such batches are of.
 SOURCE = "geocoder"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from workbench import schema
 from workbench.errors import WorkbenchError
 from workbench.intake.propose import Proposal, propose
-from workbench.loaders.mapped import PLACE
+from workbench.loaders.kit.mapped import PLACE
 from workbench.views import tables
 
 if TYPE_CHECKING:

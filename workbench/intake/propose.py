@@ -27,8 +27,9 @@ from workbench.intake.propose_preview import Preview, preview
 from workbench.intake.propose_state import Proposed
 from workbench.intake.sniff import Profile
 from workbench.intake.sniff_file import Sample
-from workbench.loaders import Source, mapped, names
-from workbench.loaders.mapped import NAME, PLACE, Written, write
+from workbench.loaders import Source, names
+from workbench.loaders.kit import mapped
+from workbench.loaders.kit.mapped import NAME, PLACE, Written, write
 
 if TYPE_CHECKING:
     from workbench.agency import Agency

@@ -13,7 +13,7 @@ from workbench.intake.propose_state import Proposed, Settled, State
 from workbench.intake.propose_units import Unit
 from workbench.intake.sniff import Profile
 from workbench.intake.sniff_places import Spot
-from workbench.loaders.mapped import PLACE
+from workbench.loaders.kit.mapped import PLACE
 
 #: Fixed values for what must be given and is not in the file: column -> (expression, what is said of it).
 _FIXED = {

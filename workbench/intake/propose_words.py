@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from workbench.intake import synonyms
 from workbench.intake.sniff import Profile
-from workbench.loaders import nibrs as codes
+from workbench.loaders.kit import nibrs as codes
 
 
 def nibrs(profiles: Sequence[Profile]) -> tuple[tuple[Profile, ...], float] | None:

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from workbench.intake import sniff_times
 from workbench.intake.synonyms import WORDS
-from workbench.loaders.expressions import BLANKS
+from workbench.loaders.kit.expressions import BLANKS
 
 #: Words that stand for "nothing" beside those the expressions know; in a column of numbers or times they are named in the mapping.
 NOTHING = frozenset(WORDS["nothing"])

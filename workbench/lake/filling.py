@@ -15,7 +15,7 @@ from pathlib import Path
 from workbench.engines.duckdb import literal
 from workbench.errors import BadInput, did_you_mean
 from workbench.loaders import Source
-from workbench.loaders.expressions import SALT, ZONE
+from workbench.loaders.kit.expressions import SALT, ZONE
 
 _SECRET = "_secret"
 _HOLE = re.compile(r"\{(said|beside):([^{}]*)\}")

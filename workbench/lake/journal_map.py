@@ -20,7 +20,8 @@ from workbench.engines.duckdb import connect, literal, name
 from workbench.lake import mapping
 from workbench.lake.filling import Filling
 from workbench.lake.records import NUMBER
-from workbench.loaders import Source, functions
+from workbench.loaders import Source
+from workbench.loaders.kit import functions
 
 _STRANGE = "has none of the columns of {source}"
 

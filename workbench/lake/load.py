@@ -27,7 +27,8 @@ from workbench.lake.filling import Filling
 from workbench.lake.report import LoadReport
 from workbench.lake.stage import stage_file
 from workbench.lake.view import View
-from workbench.loaders import Source, functions
+from workbench.loaders import Source
+from workbench.loaders.kit import functions
 
 Progress = Callable[[str, float], None]
 #: Files of the ledger above which they are folded into one; pinned versions keep theirs.

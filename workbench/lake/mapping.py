@@ -15,7 +15,7 @@ from workbench.engines.duckdb import literal, name
 from workbench.lake.filling import Filling
 from workbench.lake.records import NUMBER
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import BLANKS, Reading, Stepped, _step
+from workbench.loaders.kit.expressions import BLANKS, Reading, Stepped, _step
 
 #: How ``expressions.text`` leaves out texts that mean nothing.
 _BLANK = re.compile(r"""\(case when ("[^"]+") in \(((?:'[^']*'(?:, )?)+)\) then null else \1 end\)""")

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from workbench.lake.columns import Views, column, edged, holds, same_as_before, texts, views, whole_numbers, whole_texts, without
 from workbench.lake.plain import Shape, bounds, shape
 from workbench.lake.texts import Blocks
-from workbench.loaders.expressions import BLANKS
+from workbench.loaders.kit.expressions import BLANKS
 
 #: A record may run over this many lines and bytes; beyond, its quotation mark counts as never closed.
 MAX_LINES, MAX_BYTES = 1000, 1 << 20

@@ -70,7 +70,7 @@ def map_records(source: Source, records: list[bytes], fill: Filling, con: duckdb
         source: whose parts they become.
         records: one JSON object each, UTF-8.
         fill: the values for the holes in the source's expressions.
-        con: a connection with ``loaders.functions`` registered; nothing else may use it meanwhile.
+        con: a connection with ``loaders.kit.functions`` registered; nothing else may use it meanwhile.
 
     Returns:
         For each table that got rows its frame: canonical columns and ``line``, the record's place in the list counted from 1. And (place, reason)

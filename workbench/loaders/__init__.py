@@ -1,9 +1,9 @@
 """How a source's raw records become rows of the canonical tables: one module of this folder, one ``SOURCE``.
 
 A ``Source`` says which raw columns it reads and, for each table it fills, one DuckDB expression a canonical column. Raw columns
-reach the expressions as text (VARCHAR, null where the file has nothing), whatever the file's form; see ``loaders.expressions``
+reach the expressions as text (VARCHAR, null where the file has nothing), whatever the file's form; see ``loaders.kit.expressions``
 for the ready-made ones. An agency's own sources are modules of the same shape, or mapping files
-(``loaders.mapped``), in ``plugins/loaders`` of its workspace.
+(``loaders.kit.mapped``), in ``plugins/loaders`` of its workspace.
 """
 
 from __future__ import annotations
@@ -19,13 +19,9 @@ from types import ModuleType
 
 from workbench import schema
 from workbench.errors import BadInput, NotFound, did_you_mean
-from workbench.loaders.expressions import Reading
+from workbench.loaders.kit.expressions import Reading
 from workbench.plugins import files, load
 
-#: Modules of this folder that are not sources.
-_NOT_SOURCES = frozenset({
-    "expressions", "functions", "nibrs", "times", "grammar", "mapped", "phrases", "pieces", "regions", "lists", "moments", "where", "keys", "shots",
-})
 #: What a packed file's name ends in, behind the suffix of its form.
 PACKED = ("", ".gz", ".zip", ".zst")
 FORMATS: dict[str, tuple[str, ...]] = {
@@ -50,7 +46,7 @@ class Part:
         columns: canonical column -> DuckDB expression over the raw columns; a column left out is null.
         where: which records this part takes; each record goes to the first part that takes it, one that none takes is rejected.
         reject: (condition, reason) pairs on top of the automatic ones, which are: a required column is null ("no started_at"), and
-            something was given but cannot be read ("started_at not readable", for columns made with ``loaders.expressions``).
+            something was given but cannot be read ("started_at not readable", for columns made with ``loaders.kit.expressions``).
     """
 
     table: str
@@ -164,7 +160,7 @@ class Source:
 
 def names(plugins: Path | None = None) -> list[str]:
     """The sources there are, sorted; with ``plugins`` also those of an agency's own folder. Nothing is imported."""
-    own = {m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NOT_SOURCES and not m.name.startswith("_")}
+    own = {m.name for m in pkgutil.iter_modules(__path__) if not m.ispkg}
     return sorted(own | set(files(plugins)) | set(files(plugins, ".toml")))
 
 
@@ -179,7 +175,7 @@ def find(name: str, plugins: Path | None = None) -> Source:
     if name in plugged and name in written:
         raise BadInput(f"There are two sources {name!r}: {plugged[name].name} and {written[name].name}; rename or remove one of the two files.")
     if name in written:
-        from workbench.loaders import mapped
+        from workbench.loaders.kit import mapped
 
         return mapped.read(written[name])
     if name in plugged:

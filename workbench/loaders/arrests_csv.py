@@ -1,9 +1,9 @@
 """Arrests as a records system or a city's portal lists them (CSV), under the usual headers."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, place, stable_id, text, whole
-from workbench.loaders.keys import PERSON, person
-from workbench.loaders.moments import any_time, stamp
+from workbench.loaders.kit.expressions import column, place, stable_id, text, whole
+from workbench.loaders.kit.keys import PERSON, person
+from workbench.loaders.kit.moments import any_time, stamp
 
 _WHEN = stamp(column("time"), column("date"))
 

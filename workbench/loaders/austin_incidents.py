@@ -1,8 +1,9 @@
 """Incident extract of the Austin Police Department, as the city's data portal exports it."""
 
-from workbench.loaders import Part, Source, nibrs
-from workbench.loaders.expressions import column, place, text
-from workbench.loaders.times import counted_id, epoch_s, seconds, wall_time
+from workbench.loaders import Part, Source
+from workbench.loaders.kit import nibrs
+from workbench.loaders.kit.expressions import column, place, text
+from workbench.loaders.kit.times import counted_id, epoch_s, seconds, wall_time
 
 _DAY = epoch_s(column("date"))
 _TIME = text(column("time"))

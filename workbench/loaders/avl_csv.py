@@ -1,9 +1,9 @@
 """Positions of patrol units as their vehicles send them (AVL), out of a CSV: one row a fix."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, number, place, said, text
-from workbench.loaders.moments import any_time, stamp
-from workbench.loaders.where import heading
+from workbench.loaders.kit.expressions import Reading, column, number, place, said, text
+from workbench.loaders.kit.moments import any_time, stamp
+from workbench.loaders.kit.where import heading
 
 _TIME = stamp(column("time"), column("date"))
 #: Raw column -> metres a second in one of its units.

@@ -1,9 +1,9 @@
 """Arrests of the Baltimore Police Department, as the city's data portal exports them."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, place, stable_id, text, whole
-from workbench.loaders.lists import nth
-from workbench.loaders.moments import any_time, stamp
+from workbench.loaders.kit.expressions import column, place, stable_id, text, whole
+from workbench.loaders.kit.lists import nth
+from workbench.loaders.kit.moments import any_time, stamp
 
 #: First sign of the agency's offence wording ("4E-Common Assault") -> NIBRS.
 NIBRS = {"1": "09A", "2": "11A", "3": "120", "4": "13A", "5": "220", "6": "23H", "7": "240"}

@@ -2,9 +2,9 @@
 
 from workbench.geo.geometry import AREAS
 from workbench.loaders import Part, Source
-from workbench.loaders._geometry import Geometry
-from workbench.loaders.expressions import Reading, column, said, text
-from workbench.loaders.moments import day
+from workbench.loaders.kit.expressions import Reading, column, said, text
+from workbench.loaders.kit.geometry import Geometry
+from workbench.loaders.kit.moments import day
 
 #: Property that names an area, by kind of map: the first that is there is taken, most telling first.
 NAMES = {

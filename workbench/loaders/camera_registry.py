@@ -1,10 +1,10 @@
 """A registry of cameras: where each looks, how far, how long it keeps its film, whose it is and what the owner agreed to."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, number, place, text, yes_no
-from workbench.loaders.lists import parted
-from workbench.loaders.moments import any_time, until
-from workbench.loaders.where import heading
+from workbench.loaders.kit.expressions import Reading, column, number, place, text, yes_no
+from workbench.loaders.kit.lists import parted
+from workbench.loaders.kit.moments import any_time, until
+from workbench.loaders.kit.where import heading
 
 _METRES, _FEET = number(column("range_m"), 0), number(column("range_ft"), 0)
 _DAYS, _HOURS = number(column("retention_days"), 0), number(column("retention_hours"), 0)

@@ -4,9 +4,9 @@ import hashlib
 
 from workbench.geo.geometry import AREAS
 from workbench.loaders import Part, Source
-from workbench.loaders._geometry import Geometry
-from workbench.loaders.expressions import Reading, Stepped, column, quoted, text
-from workbench.loaders.moments import any_time
+from workbench.loaders.kit.expressions import Reading, Stepped, column, quoted, text
+from workbench.loaders.kit.geometry import Geometry
+from workbench.loaders.kit.moments import any_time
 
 _FLAT = f"cap_alert({column('info')}, {column('references')})"
 _AREA = Geometry(f"json_extract_string({_FLAT}, '$.geometry')", AREAS)

@@ -1,8 +1,8 @@
 """Cartridge casings as an evidence or ballistics system lists them: one row a casing, with the laboratory's group where it has one."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, place, text
-from workbench.loaders.moments import any_time, stamp
+from workbench.loaders.kit.expressions import column, place, text
+from workbench.loaders.kit.moments import any_time, stamp
 
 _FOUND = stamp(column("time"), column("found"))
 _SURE = f"lower({text(column('grade'))})"

@@ -1,7 +1,8 @@
 """Reported crimes of the Chicago Police Department, as the city's data portal exports them: raw CSV, or Parquet with types."""
 
-from workbench.loaders import Part, Source, nibrs
-from workbench.loaders.expressions import column, local_time, lookup, padded, place, text, yes_no
+from workbench.loaders import Part, Source
+from workbench.loaders.kit import nibrs
+from workbench.loaders.kit.expressions import column, local_time, lookup, padded, place, text, yes_no
 
 #: FBI code of the Illinois report -> NIBRS offence, where the IUCR code does not tell finer (``codes/chicago_iucr.csv``): all other larceny is 23H.
 NIBRS = {

@@ -1,8 +1,8 @@
 """Red-light cameras of Chicago, as the city's data portal lists them: one row an intersection."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, place, text
-from workbench.loaders.lists import gathered
+from workbench.loaders.kit.expressions import column, local_time, place, text
+from workbench.loaders.kit.lists import gathered
 
 SOURCE = Source(
     name="chicago_red_light_cameras",

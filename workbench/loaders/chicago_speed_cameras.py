@@ -1,8 +1,8 @@
 """Speed cameras of Chicago, as the city's data portal lists them."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, place, text
-from workbench.loaders.lists import gathered
+from workbench.loaders.kit.expressions import column, local_time, place, text
+from workbench.loaders.kit.lists import gathered
 
 SOURCE = Source(
     name="chicago_speed_cameras",

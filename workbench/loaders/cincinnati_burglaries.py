@@ -1,8 +1,9 @@
 """Burglaries in Cincinnati (teaching set of the R package crimemappingdata, from the city's open data)."""
 
-from workbench.loaders import Part, Source, nibrs
-from workbench.loaders.expressions import column, local_time, place, text
-from workbench.loaders.times import counted_id
+from workbench.loaders import Part, Source
+from workbench.loaders.kit import nibrs
+from workbench.loaders.kit.expressions import column, local_time, place, text
+from workbench.loaders.kit.times import counted_id
 
 SOURCE = Source(
     name="cincinnati_burglaries",

@@ -2,9 +2,9 @@
 
 from workbench.geo.geometry import AREAS, LINES
 from workbench.loaders import Part, Source
-from workbench.loaders._geometry import Geometry
-from workbench.loaders.expressions import Reading, column, member, place, stable_id, text, yes_no
-from workbench.loaders.moments import any_time, until
+from workbench.loaders.kit.expressions import Reading, column, member, place, stable_id, text, yes_no
+from workbench.loaders.kit.geometry import Geometry
+from workbench.loaders.kit.moments import any_time, until
 
 _SHAPE = Geometry(column("geometry"), (*AREAS, *LINES, "Point", "MultiPoint"))
 _CORE = column("core_details")

@@ -1,8 +1,8 @@
 """Burglary-like crimes with a window of time and three marks of MO (made up by the authors of the R package crimelinkage)."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, said, text
-from workbench.loaders.times import on_clock
+from workbench.loaders.kit.expressions import Reading, column, said, text
+from workbench.loaders.kit.times import on_clock
 
 _MARKS = ("MO1", "MO2", "MO3")
 _X, _Y = f"try_cast({column('X')} as double)", f"try_cast({column('Y')} as double)"

@@ -1,7 +1,7 @@
 """Who committed which of the linked burglaries (made up by the authors of the R package crimelinkage)."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, stable_id, text
+from workbench.loaders.kit.expressions import column, stable_id, text
 
 _WHO, _WHAT = text(column("offenderID")), text(column("crimeID"))
 

@@ -2,10 +2,10 @@
 
 from workbench.geo.geometry import AREAS, LINES
 from workbench.loaders import Part, Source
-from workbench.loaders._geometry import Geometry
 from workbench.loaders.closures import _LAT, _LON, _either
-from workbench.loaders.expressions import column, stable_id, text
-from workbench.loaders.moments import any_time, until
+from workbench.loaders.kit.expressions import column, stable_id, text
+from workbench.loaders.kit.geometry import Geometry
+from workbench.loaders.kit.moments import any_time, until
 
 _SHAPE = Geometry(column("geometry"), (*AREAS, *LINES, "Point", "MultiPoint"))
 _OWN = tuple(text(column(n)) for n in ("time", "kind", "title", "text", "address", "lon", "lat"))

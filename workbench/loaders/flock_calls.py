@@ -1,7 +1,7 @@
 """CAD events as a Flock-style interface gives them (JSON): one object an event, told apart by its external id and sent again when it changes."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, joined, member, place, text, utc_time
+from workbench.loaders.kit.expressions import column, joined, member, place, text, utc_time
 
 _UNIT = ("$.name", "$.callSign", "$.unitId", "$.id", "$.externalId")
 _NOTE = ("$.narrative", "$.text", "$.message", "$.body", "$.value")

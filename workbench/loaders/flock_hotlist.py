@@ -2,9 +2,9 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, member, said, stable_id, text
-from workbench.loaders.moments import any_time, until
-from workbench.loaders.regions import region
+from workbench.loaders.kit.expressions import column, member, said, stable_id, text
+from workbench.loaders.kit.moments import any_time, until
+from workbench.loaders.kit.regions import region
 
 _PLATE = plates.normal_sql(text(column("plate")))
 _CASE = text(column("caseNumber"))

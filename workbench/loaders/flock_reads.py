@@ -2,9 +2,9 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, member, place, said, text, utc_time, yes_no
-from workbench.loaders.lists import candidates
-from workbench.loaders.regions import region
+from workbench.loaders.kit.expressions import Reading, column, member, place, said, text, utc_time, yes_no
+from workbench.loaders.kit.lists import candidates
+from workbench.loaders.kit.regions import region
 
 _DEVICE = column("device")
 _RAW = text(member(column("plate"), "$.plate"))

@@ -2,8 +2,8 @@
 
 from workbench.geo.geometry import AREAS, LINES
 from workbench.loaders import Part, Source
-from workbench.loaders._geometry import Geometry
-from workbench.loaders.expressions import column, member, said, stable_id, text
+from workbench.loaders.kit.expressions import column, member, said, stable_id, text
+from workbench.loaders.kit.geometry import Geometry
 
 #: The file's word for a piece (IMDF categories and the usual ones) -> what it is here. Any other word is a room when it has an area.
 KINDS = {

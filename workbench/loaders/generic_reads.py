@@ -2,11 +2,11 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, place, said, stable_id, text, yes_no
-from workbench.loaders.lists import share, split_candidates
-from workbench.loaders.moments import any_time, stamp
-from workbench.loaders.regions import region
-from workbench.loaders.where import heading
+from workbench.loaders.kit.expressions import Reading, column, place, said, stable_id, text, yes_no
+from workbench.loaders.kit.lists import share, split_candidates
+from workbench.loaders.kit.moments import any_time, stamp
+from workbench.loaders.kit.regions import region
+from workbench.loaders.kit.where import heading
 
 _RAW = text(column("plate"))
 _PLATE = plates.normal_sql(_RAW)

@@ -1,8 +1,8 @@
 """Raw arrival times behind gunshot alerts: when one sound reached each sensor, for those who would locate it themselves."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, number, place, stable_id, text
-from workbench.loaders.moments import any_time
+from workbench.loaders.kit.expressions import Reading, column, number, place, stable_id, text
+from workbench.loaders.kit.moments import any_time
 
 _SENSOR, _TIME, _ALERT = (text(column(c)) for c in ("sensor", "time", "alert"))
 _FEET, _METRES = number(column("height_ft")), number(column("height_m"))

@@ -1,10 +1,10 @@
 """Alerts of a gunshot sensor system as its vendor's console exports them (CSV)."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, number, place, stable_id, text, whole
-from workbench.loaders.lists import share
-from workbench.loaders.moments import any_time, precise, stamp
-from workbench.loaders.shots import shot_kind
+from workbench.loaders.kit.expressions import Reading, column, number, place, stable_id, text, whole
+from workbench.loaders.kit.lists import share
+from workbench.loaders.kit.moments import any_time, precise, stamp
+from workbench.loaders.kit.shots import shot_kind
 
 _TIME = stamp(column("time"), column("date"))
 _FEET, _METRES = number(column("error_ft"), 0), number(column("error_m"), 0)

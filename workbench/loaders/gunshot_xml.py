@@ -1,10 +1,10 @@
 """Alerts of a gunshot sensor system as its vendor's feed sends them (XML): one ``incident`` element an alert."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, member, number, place, stable_id, text, whole
-from workbench.loaders.lists import share
-from workbench.loaders.moments import any_time
-from workbench.loaders.shots import shot_kind
+from workbench.loaders.kit.expressions import Reading, column, member, number, place, stable_id, text, whole
+from workbench.loaders.kit.lists import share
+from workbench.loaders.kit.moments import any_time
+from workbench.loaders.kit.shots import shot_kind
 
 _WHERE = column("location")
 

@@ -1,8 +1,8 @@
 """Calls for service of the Hartford, Connecticut, police, as the city's data portal exports them."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, joined, text
-from workbench.loaders.times import on_clock
+from workbench.loaders.kit.expressions import column, joined, text
+from workbench.loaders.kit.times import on_clock
 
 _WHO = text(column("call_initiated_by"))
 

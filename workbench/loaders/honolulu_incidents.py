@@ -1,8 +1,9 @@
 """Crime incidents of the Honolulu Police Department, as the city's data portal exports them."""
 
-from workbench.loaders import Part, Source, nibrs
-from workbench.loaders.expressions import column, text
-from workbench.loaders.times import epoch_s
+from workbench.loaders import Part, Source
+from workbench.loaders.kit import nibrs
+from workbench.loaders.kit.expressions import column, text
+from workbench.loaders.kit.times import epoch_s
 
 _WORDS = text(column("type"))
 

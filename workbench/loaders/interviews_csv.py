@@ -2,10 +2,10 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, place, text
-from workbench.loaders.keys import PERSON, person
-from workbench.loaders.lists import parted
-from workbench.loaders.moments import any_time, stamp
+from workbench.loaders.kit.expressions import column, place, text
+from workbench.loaders.kit.keys import PERSON, person
+from workbench.loaders.kit.lists import parted
+from workbench.loaders.kit.moments import any_time, stamp
 
 _WHEN = stamp(column("time"), column("date"))
 

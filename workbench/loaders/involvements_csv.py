@@ -1,7 +1,7 @@
 """Who and what had which part in which incident (CSV): persons, vehicles, telephones, addresses."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, stable_id, text
+from workbench.loaders.kit.expressions import column, stable_id, text
 
 _KIND = f"lower({text(column('kind'))})"
 _KINDS = {"person": ("person", "people", "subject", "name", "p"), "vehicle": ("vehicle", "car", "auto", "v"), "phone": ("phone", "telephone", "number", "t"),

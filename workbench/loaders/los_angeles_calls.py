@@ -1,8 +1,8 @@
 """Calls for service of the Los Angeles Police Department, one file a year, as the city's data portal exports them."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, text
-from workbench.loaders.times import NOT_RECEIVED, on_clock
+from workbench.loaders.kit.expressions import column, text
+from workbench.loaders.kit.times import NOT_RECEIVED, on_clock
 
 _CODE = text(column("call_type_code"))
 _SENT = on_clock(column("dispatch_date"), column("dispatch_time"), "iso", "%m/%d/%Y", "%m/%d/%Y %I:%M:%S %p")

@@ -1,8 +1,9 @@
 """Reported crimes of the Los Angeles Police Department, as the city's data portal exports them: yearly files of old, and the later one with MO codes."""
 
-from workbench.loaders import Part, Source, nibrs
-from workbench.loaders.expressions import column, joined, place, text
-from workbench.loaders.times import day_start, on_clock
+from workbench.loaders import Part, Source
+from workbench.loaders.kit import nibrs
+from workbench.loaders.kit.expressions import column, joined, place, text
+from workbench.loaders.kit.times import day_start, on_clock
 
 _DAYS = ("iso", "%m/%d/%Y", "%m/%d/%Y %I:%M:%S %p")
 _CODE, _WORDS = text(column("crm_cd")), text(column("crm_cd_desc"))

@@ -1,8 +1,9 @@
 """Reported crimes of Montgomery County, Maryland, as the county's data portal exports them."""
 
-from workbench.loaders import Part, Source, nibrs
-from workbench.loaders.expressions import column, joined, local_time, padded, text
-from workbench.loaders.times import instead
+from workbench.loaders import Part, Source
+from workbench.loaders.kit import nibrs
+from workbench.loaders.kit.expressions import column, joined, local_time, padded, text
+from workbench.loaders.kit.times import instead
 
 _TIMES = ("iso", "%m/%d/%Y %I:%M:%S %p")
 _CODE = padded(column("incident_type"), 4)

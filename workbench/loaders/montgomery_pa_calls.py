@@ -1,8 +1,8 @@
 """Emergency calls of Montgomery County, Pennsylvania (EMS, fire and traffic), as gathered from the county's feed."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, place, stable_id, text
-from workbench.loaders.times import instead, wall_time
+from workbench.loaders.kit.expressions import column, local_time, place, stable_id, text
+from workbench.loaders.kit.times import instead, wall_time
 
 _SAID, _TITLE = text(column("desc")), text(column("title"))
 _CALLED = f"nullif(regexp_extract({_SAID}, '([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}} @ [0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}})', 1), '')"

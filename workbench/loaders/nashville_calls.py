@@ -1,7 +1,7 @@
 """Calls for service of the Metro Nashville Police Department, as the city's open data exports them."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, joined, local_time, place, split, text
+from workbench.loaders.kit.expressions import column, joined, local_time, place, split, text
 
 _HOW = f"trim({text(column('Disposition Description'))}, chr(34))"
 _TEN, _ENDED = text(column("Tencode")), text(column("Disposition Code"))

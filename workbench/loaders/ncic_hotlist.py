@@ -2,9 +2,9 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, lookup, said, stable_id, text, whole
-from workbench.loaders.moments import any_time, until
-from workbench.loaders.regions import ncic_region
+from workbench.loaders.kit.expressions import column, lookup, said, stable_id, text, whole
+from workbench.loaders.kit.moments import any_time, until
+from workbench.loaders.kit.regions import ncic_region
 
 #: NCIC message keys of records that enter something -> what that is.
 MESSAGES = {

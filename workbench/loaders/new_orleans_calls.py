@@ -1,8 +1,8 @@
 """Calls for service of the New Orleans Police Department, one file a year, as the city's data portal exports them."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, planar_place, text, yes_no
-from workbench.loaders.times import chain_doubts
+from workbench.loaders.kit.expressions import column, local_time, planar_place, text, yes_no
+from workbench.loaders.kit.times import chain_doubts
 
 _AT = {stage: local_time(column(name), "iso", "%m/%d/%Y %I:%M:%S %p") for stage, name in (
     ("received", "timecreate"), ("dispatched", "timedispatch"), ("arrived", "timearrive"), ("closed", "timeclosed"))}

@@ -1,8 +1,8 @@
 """Burglaries in New York with from and to (teaching set of the R package aoristic)."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, planar_place, stable_id, text
-from workbench.loaders.times import counted_id, on_fraction
+from workbench.loaders.kit.expressions import column, planar_place, stable_id, text
+from workbench.loaders.kit.times import counted_id, on_fraction
 
 _PARTS = ("CMPLNT_FR_DT", "CMPLNT_FR_TM", "CMPLNT_TO_DT", "CMPLNT_TO_TM", "X_COORD_CD", "Y_COORD_CD")
 

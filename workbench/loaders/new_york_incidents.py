@@ -1,8 +1,9 @@
 """Complaints of the New York Police Department (historic), as the city's data portal exports them."""
 
-from workbench.loaders import Part, Source, nibrs
-from workbench.loaders.expressions import column, joined, place, text
-from workbench.loaders.times import day_start, instead, on_clock
+from workbench.loaders import Part, Source
+from workbench.loaders.kit import nibrs
+from workbench.loaders.kit.expressions import column, joined, place, text
+from workbench.loaders.kit.times import day_start, instead, on_clock
 
 _BLANKS = ("", "NA", "(null)")
 _DAYS = ("iso", "%m/%d/%Y")

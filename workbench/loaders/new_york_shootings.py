@@ -1,8 +1,8 @@
 """Shootings in New York (teaching set of the R package crimemappingdata, from the police department's open data)."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, place, text, yes_no
-from workbench.loaders.times import counted_id, day_end, day_start
+from workbench.loaders.kit.expressions import column, place, text, yes_no
+from workbench.loaders.kit.times import counted_id, day_end, day_start
 
 _MURDER = yes_no(column("murder"))
 

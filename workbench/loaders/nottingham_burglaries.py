@@ -1,8 +1,8 @@
 """Burglaries in Nottingham (teaching set of the R package crimemappingdata, from data.police.uk)."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, place, stable_id, text
-from workbench.loaders.times import counted_id, month_end, month_start
+from workbench.loaders.kit.expressions import column, place, stable_id, text
+from workbench.loaders.kit.times import counted_id, month_end, month_start
 
 _PARTS = ("month", "longitude", "latitude", "location", "lsoa_code")
 

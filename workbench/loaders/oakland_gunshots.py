@@ -1,9 +1,9 @@
 """Gunshot sensor calls of Oakland, 2008 to 2013, as released."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, text
-from workbench.loaders.shots import shot_kind
-from workbench.loaders.where import place_in
+from workbench.loaders.kit.expressions import column, local_time, text
+from workbench.loaders.kit.shots import shot_kind
+from workbench.loaders.kit.where import place_in
 
 SOURCE = Source(
     name="oakland_gunshots",

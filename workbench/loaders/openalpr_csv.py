@@ -2,10 +2,10 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, number, place, said, stable_id, text, yes_no
-from workbench.loaders.lists import candidates, percent
-from workbench.loaders.moments import any_time
-from workbench.loaders.regions import region
+from workbench.loaders.kit.expressions import Reading, column, number, place, said, stable_id, text, yes_no
+from workbench.loaders.kit.lists import candidates, percent
+from workbench.loaders.kit.moments import any_time
+from workbench.loaders.kit.regions import region
 
 _RAW = text(column("best_plate"))
 _PLATE = plates.normal_sql(_RAW)

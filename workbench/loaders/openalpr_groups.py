@@ -2,9 +2,9 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, epoch_ms, member, number, place, said, stable_id, text, yes_no
-from workbench.loaders.lists import candidates, percent
-from workbench.loaders.regions import region
+from workbench.loaders.kit.expressions import Reading, column, epoch_ms, member, number, place, said, stable_id, text, yes_no
+from workbench.loaders.kit.lists import candidates, percent
+from workbench.loaders.kit.regions import region
 
 _BEST = column("best_plate")
 _RAW = f"coalesce({text(column('best_plate_number'))}, {text(member(_BEST, '$.plate'))})"

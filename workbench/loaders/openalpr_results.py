@@ -2,9 +2,9 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, epoch_ms, member, place, said, stable_id, text, yes_no
-from workbench.loaders.lists import candidates, percent
-from workbench.loaders.regions import region
+from workbench.loaders.kit.expressions import column, epoch_ms, member, place, said, stable_id, text, yes_no
+from workbench.loaders.kit.lists import candidates, percent
+from workbench.loaders.kit.regions import region
 
 _RESULTS = column("results")
 _SURE = "try_cast(json_extract_string(x, '$.confidence') as double)"

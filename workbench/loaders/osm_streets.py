@@ -2,8 +2,8 @@
 
 from workbench.geo.geometry import LINES
 from workbench.loaders import Part, Source
-from workbench.loaders._geometry import Geometry
-from workbench.loaders.expressions import column, json_list, quoted, text, whole
+from workbench.loaders.kit.expressions import column, json_list, quoted, text, whole
+from workbench.loaders.kit.geometry import Geometry
 
 _LINE = Geometry(column("geometry"), LINES[:1])
 _NUMBERS = ("left_from", "left_to", "right_from", "right_to")

@@ -1,8 +1,8 @@
 """Counts of people, bicycles or vehicles by one counter in one span of time (CSV)."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, number, place, said, stable_id, text, whole
-from workbench.loaders.moments import any_time, stamp
+from workbench.loaders.kit.expressions import Reading, column, number, place, said, stable_id, text, whole
+from workbench.loaders.kit.moments import any_time, stamp
 
 _START = stamp(column("start"), column("date"))
 _FROM, _TO = any_time(_START), any_time(column("end"))

@@ -1,9 +1,9 @@
 """People as a records system lists them (CSV), under the usual headers; NCIC field names are known too."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, number, text
-from workbench.loaders.keys import PERSON, given_name, person, surname
-from workbench.loaders.moments import day
+from workbench.loaders.kit.expressions import Reading, column, number, text
+from workbench.loaders.kit.keys import PERSON, given_name, person, surname
+from workbench.loaders.kit.moments import day
 
 _PLAIN, _INCHES, _CM = text(column("height")), number(column("height_in"), 20, 100), number(column("height_cm"), 50, 250)
 #: 5'11", 5-11 or NCIC's 511 in inches.

@@ -1,8 +1,8 @@
 """Public posts out of an export that was made for a case: text kept, authors only as a keyed hash, with the case and its legal basis."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, keyed_hash, member, place, said, text, yes_no
-from workbench.loaders.moments import any_time
+from workbench.loaders.kit.expressions import column, keyed_hash, member, place, said, text, yes_no
+from workbench.loaders.kit.moments import any_time
 
 _USER = column("user")
 _AUTHOR = f"coalesce({text(column('author_id'))}, {text(member(_USER, '$.id'))}, {text(member(_USER, '$.screen_name'))}, {text(column('author'))})"

@@ -2,9 +2,9 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, place, stable_id, text
-from workbench.loaders.moments import any_time, stamp
-from workbench.loaders.regions import region
+from workbench.loaders.kit.expressions import column, place, stable_id, text
+from workbench.loaders.kit.moments import any_time, stamp
+from workbench.loaders.kit.regions import region
 
 _WHEN = stamp(column("time"), column("recovered"))
 _PLATE = plates.normal_sql(text(column("plate")))

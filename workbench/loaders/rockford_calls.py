@@ -1,8 +1,8 @@
 """Dispatch log of the Rockford, Illinois, police, as the city's data portal exported it."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, text
-from workbench.loaders.times import NOT_RECEIVED
+from workbench.loaders.kit.expressions import column, local_time, text
+from workbench.loaders.kit.times import NOT_RECEIVED
 
 _SENT = local_time(column("dispatch_datetime"), "iso", "%m/%d/%Y %I:%M:%S %p")
 

@@ -1,7 +1,7 @@
 """Arrests of Fairwater, the made-up city: one row a person arrested for an incident."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, place, text, whole
+from workbench.loaders.kit.expressions import column, local_time, place, text, whole
 
 SOURCE = Source(
     name="sample_arrests",

@@ -1,7 +1,7 @@
 """When the sounds behind some of Fairwater's gunshot alerts reached each sensor (a made-up city)."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, number, place, text, utc_time
+from workbench.loaders.kit.expressions import column, number, place, text, utc_time
 
 SOURCE = Source(
     name="sample_arrivals",

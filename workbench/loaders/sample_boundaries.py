@@ -2,8 +2,8 @@
 
 from workbench.geo.geometry import AREAS
 from workbench.loaders import Part, Source
-from workbench.loaders._geometry import Geometry
-from workbench.loaders.expressions import column, date, text
+from workbench.loaders.kit.expressions import column, date, text
+from workbench.loaders.kit.geometry import Geometry
 
 _AREA = Geometry(column("geometry"), AREAS)
 

@@ -1,7 +1,7 @@
 """Every change of status of Fairwater's calls over four days of June, the calls' own and each unit's (a made-up city)."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, stable_id, text
+from workbench.loaders.kit.expressions import column, local_time, stable_id, text
 
 _FIELDS = tuple(text(column(c)) for c in ("Call Number", "At", "Unit", "Status"))
 

@@ -1,7 +1,7 @@
 """Calls for service of Fairwater, the made-up city, as its dispatch system exports them."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, place, split, text
+from workbench.loaders.kit.expressions import column, local_time, place, split, text
 
 _MOMENTS = ("Received", "Dispatched", "En Route", "Arrived", "Cleared")
 

@@ -1,7 +1,7 @@
 """The camera registry of Fairwater, the made-up city: street, transport and private cameras, and those of units."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, number, place, text, yes_no
+from workbench.loaders.kit.expressions import column, local_time, number, place, text, yes_no
 
 _OWNER = text(column("Owner Kind"))
 

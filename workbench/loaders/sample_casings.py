@@ -1,7 +1,7 @@
 """Cartridge casings found at shootings in Fairwater, the made-up city, with the laboratory's groups."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, place, text
+from workbench.loaders.kit.expressions import column, local_time, place, text
 
 SOURCE = Source(
     name="sample_casings",

@@ -1,7 +1,7 @@
 """People an hour at three places of Fairwater, the made-up city, in June."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, local_time, number, place, stable_id, text, whole
+from workbench.loaders.kit.expressions import Reading, column, local_time, number, place, stable_id, text, whole
 
 _START = local_time(f"concat_ws(' ', {column('Date')}, {column('Hour')})", "%Y-%m-%d %H:%M")
 _MINUTES = number(column("Minutes"), 1, 1440)

@@ -1,8 +1,8 @@
 """Gunshot sensor alerts of Fairwater, the made-up city, as the system's console exports them."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, local_time, number, place, text, whole
-from workbench.loaders.shots import shot_kind
+from workbench.loaders.kit.expressions import Reading, column, local_time, number, place, text, whole
+from workbench.loaders.kit.shots import shot_kind
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 _FEET = number(column("Accuracy_ft"), 0)

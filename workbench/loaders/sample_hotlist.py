@@ -2,7 +2,7 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, text
+from workbench.loaders.kit.expressions import column, local_time, text
 
 _TIME = "%m/%d/%Y %H:%M"
 

@@ -1,7 +1,7 @@
 """Incidents of Fairwater, the made-up city, as its records system exports them."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, lookup, place, text, yes_no
+from workbench.loaders.kit.expressions import column, local_time, lookup, place, text, yes_no
 
 #: The agency's own codes ("UCR" in the export) -> NIBRS.
 NIBRS = {

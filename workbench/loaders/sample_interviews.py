@@ -2,7 +2,7 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, place, split, text
+from workbench.loaders.kit.expressions import column, local_time, place, split, text
 
 SOURCE = Source(
     name="sample_interviews",

@@ -2,7 +2,7 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, date, number, place, text, whole
+from workbench.loaders.kit.expressions import Reading, column, date, number, place, text, whole
 
 _ID = text(column("id"))
 _PLATE = plates.normal_sql(text(column("tag")))

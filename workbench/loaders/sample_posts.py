@@ -1,7 +1,7 @@
 """Public posts that were collected for a case of Fairwater, the made-up city; each record names the case and the order that allowed it."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, keyed_hash, place, text, utc_time, yes_no
+from workbench.loaders.kit.expressions import column, keyed_hash, place, text, utc_time, yes_no
 
 SOURCE = Source(
     name="sample_posts",

@@ -2,7 +2,7 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, number, place, text, utc_time
+from workbench.loaders.kit.expressions import column, number, place, text, utc_time
 
 SOURCE = Source(
     name="sample_reads",

@@ -2,8 +2,8 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, place, text
-from workbench.loaders.regions import region
+from workbench.loaders.kit.expressions import column, local_time, place, text
+from workbench.loaders.kit.regions import region
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 

@@ -1,7 +1,7 @@
 """Where six units of Fairwater, the made-up city, were over two days of June: a fix every half minute of their shifts."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, number, place, text, utc_time
+from workbench.loaders.kit.expressions import Reading, column, number, place, text, utc_time
 
 _MPH = number(column("Speed_mph"), 0, 250)
 

@@ -1,7 +1,7 @@
 """Warrants of Fairwater, the made-up city."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, text
+from workbench.loaders.kit.expressions import column, local_time, text
 
 SOURCE = Source(
     name="sample_warrants",

@@ -1,7 +1,7 @@
 """Calls for service of the San Antonio Police Department, as mirrored from its dashboard."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import ZONE, Reading, column, epoch_ms, place, quoted, text
+from workbench.loaders.kit.expressions import ZONE, Reading, column, epoch_ms, place, quoted, text
 
 #: The dashboard's point for "not found".
 NOWHERE = (-0.00001, 0.00001)

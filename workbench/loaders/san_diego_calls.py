@@ -1,7 +1,7 @@
 """Calls for service of the San Diego Police Department, with the code lists that lie beside the file."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, joined, listed, local_time, text
+from workbench.loaders.kit.expressions import column, joined, listed, local_time, text
 
 _TYPE, _ENDED = text(column("call_type")), text(column("disposition"))
 _BEAT = f"nullif({text(column('beat'))}, '-1')"

@@ -1,7 +1,7 @@
 """Police department calls for service in San Francisco, as the city's data portal exported them."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, joined, local_time, text
+from workbench.loaders.kit.expressions import column, joined, local_time, text
 
 _SPOT = text(column("common_location"))
 

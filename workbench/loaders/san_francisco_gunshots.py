@@ -1,10 +1,10 @@
 """Gunshot sensor alerts of San Francisco, 2013 to 2015, as released, with addresses geocoded by whoever released them."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, stable_id, text, whole
-from workbench.loaders.lists import nth
-from workbench.loaders.shots import shot_kind
-from workbench.loaders.where import place_in
+from workbench.loaders.kit.expressions import column, local_time, stable_id, text, whole
+from workbench.loaders.kit.lists import nth
+from workbench.loaders.kit.shots import shot_kind
+from workbench.loaders.kit.where import place_in
 
 _FIELDS = tuple(text(column(f)) for f in ("Date", "Time", "Rnds", "returned address", "Latitude", "Longitude"))
 

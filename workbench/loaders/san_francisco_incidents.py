@@ -1,8 +1,9 @@
 """Incident reports of the San Francisco Police Department 2003 to 2018, as the city's data portal exports them."""
 
-from workbench.loaders import Part, Source, nibrs
-from workbench.loaders.expressions import column, place, text
-from workbench.loaders.times import on_clock
+from workbench.loaders import Part, Source
+from workbench.loaders.kit import nibrs
+from workbench.loaders.kit.expressions import column, place, text
+from workbench.loaders.kit.times import on_clock
 
 #: Where the portal puts what it cannot place.
 NOWHERE = (-120.5, 90.0)

@@ -1,7 +1,7 @@
 """Robberies in San Francisco (teaching set of the R package crimemappingdata)."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, place, text
+from workbench.loaders.kit.expressions import column, local_time, place, text
 
 SOURCE = Source(
     name="san_francisco_robberies",

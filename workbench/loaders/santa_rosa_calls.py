@@ -1,7 +1,7 @@
 """Calls for service of the Santa Rosa, California, police, as the county's data portal exported them."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, place, text
+from workbench.loaders.kit.expressions import column, local_time, place, text
 
 _WHO = text(column("event_source"))
 _POINT = "'^[(] *(-?[0-9.]+) *, *(-?[0-9.]+) *[)]$'"

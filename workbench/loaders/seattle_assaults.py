@@ -1,8 +1,8 @@
 """Aggravated assaults in Seattle: sheet "Seattle" of the workbook of three cities (teaching set of the R package crimemappingdata)."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, place, stable_id, text
-from workbench.loaders.times import counted_id
+from workbench.loaders.kit.expressions import column, local_time, place, stable_id, text
+from workbench.loaders.kit.times import counted_id
 
 _PARTS = ("date", "longitude", "latitude", "location_type", "location_category")
 

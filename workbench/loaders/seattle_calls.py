@@ -1,8 +1,8 @@
 """911 incident responses of the Seattle Police Department, as the city's data portal exported them."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, local_time, place, text
-from workbench.loaders.times import NOT_RECEIVED
+from workbench.loaders.kit.expressions import Reading, column, local_time, place, text
+from workbench.loaders.kit.times import NOT_RECEIVED
 
 _TIMES = ("iso", "%m/%d/%Y %I:%M:%S %p")
 _SCENE, _CLEAR = (local_time(column(c), *_TIMES) for c in ("at_scene_time", "event_clearance_date"))

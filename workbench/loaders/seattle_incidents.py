@@ -1,8 +1,9 @@
 """Police report incidents of the Seattle Police Department, as the city's data portal exported them until 2018."""
 
-from workbench.loaders import Part, Source, nibrs
-from workbench.loaders.expressions import column, joined, local_time, place, text
-from workbench.loaders.times import instead
+from workbench.loaders import Part, Source
+from workbench.loaders.kit import nibrs
+from workbench.loaders.kit.expressions import column, joined, local_time, place, text
+from workbench.loaders.kit.times import instead
 
 _TIMES = ("iso", "%m/%d/%Y %I:%M:%S %p")
 _CLASS, _WORDS = text(column("summarized_offense_description")), text(column("offense_type"))

@@ -1,8 +1,9 @@
 """Offences of Seattle police reports, one row an offence, as the city's data portal exported them: codes and wordings, no time, no place."""
 
-from workbench.loaders import Part, Source, nibrs
-from workbench.loaders.expressions import Reading, column, joined, listed, local_time, text
-from workbench.loaders.times import epoch_s
+from workbench.loaders import Part, Source
+from workbench.loaders.kit import nibrs
+from workbench.loaders.kit.expressions import Reading, column, joined, listed, local_time, text
+from workbench.loaders.kit.times import epoch_s
 
 _CLASS, _WORDS = text(column("summary_crime_type")), text(column("crime_type"))
 _REVISED = epoch_s(column(":updated_at"))

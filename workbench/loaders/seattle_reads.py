@@ -2,7 +2,7 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, place, stable_id, text
+from workbench.loaders.kit.expressions import column, local_time, place, stable_id, text
 
 _FIELDS = ("dt", "location", "address", "device", "plate_hash", "lon", "lat")
 

@@ -1,8 +1,9 @@
 """Reported crimes of the St. Louis Metropolitan Police Department, one file a coded month, as the department publishes them."""
 
-from workbench.loaders import Part, Source, nibrs
-from workbench.loaders.expressions import column, local_time, padded, planar_place, text, whole
-from workbench.loaders.times import counted_id, wall_time
+from workbench.loaders import Part, Source
+from workbench.loaders.kit import nibrs
+from workbench.loaders.kit.expressions import column, local_time, padded, planar_place, text, whole
+from workbench.loaders.kit.times import counted_id, wall_time
 
 #: Survey feet of the city's own maps; the files do not say so.
 CRS = "ESRI:102696"

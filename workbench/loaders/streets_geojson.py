@@ -2,9 +2,9 @@
 
 from workbench.geo.geometry import LINES
 from workbench.loaders import Part, Source
-from workbench.loaders._geometry import Geometry
-from workbench.loaders.expressions import Reading, column, said, stable_id, text
-from workbench.loaders.lists import parted
+from workbench.loaders.kit.expressions import Reading, column, said, stable_id, text
+from workbench.loaders.kit.geometry import Geometry
+from workbench.loaders.kit.lists import parted
 from workbench.loaders.osm_streets import speed
 
 _LINE = Geometry(column("geometry"), LINES[:1])

@@ -1,8 +1,9 @@
 """Street-level crime of the police forces of England and Wales, as data.police.uk publishes it, one file a month and force."""
 
-from workbench.loaders import Part, Source, nibrs
-from workbench.loaders.expressions import column, place, stable_id, text
-from workbench.loaders.times import month_end, month_start, occurrence
+from workbench.loaders import Part, Source
+from workbench.loaders.kit import nibrs
+from workbench.loaders.kit.expressions import column, place, stable_id, text
+from workbench.loaders.kit.times import month_end, month_start, occurrence
 
 _SAID = ("Month", "Falls within", "Longitude", "Latitude", "Location", "LSOA code", "Crime type")
 _ALIKE = stable_id(*(text(column(c)) for c in ("Crime ID", *_SAID)))

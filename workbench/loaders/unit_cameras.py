@@ -1,8 +1,8 @@
 """Cameras that officers wear and cars carry: which unit has which camera, from when to when."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, number, text, yes_no
-from workbench.loaders.moments import any_time, until
+from workbench.loaders.kit.expressions import column, number, text, yes_no
+from workbench.loaders.kit.moments import any_time, until
 
 _WORDS = f"lower({text(column('kind'))})"
 _KIND = (f"(case when regexp_matches({_WORDS}, 'body|bwc|worn') then 'body' when regexp_matches({_WORDS}, 'vehicle|car|dash|icv|mav') then 'vehicle' "

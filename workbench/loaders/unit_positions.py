@@ -1,7 +1,7 @@
 """Positions of units as heartbeats: JSON objects with externalId, latitude, longitude and updatedAt, as Flock-style geo interfaces take them."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, member, number, place, text, utc_time
+from workbench.loaders.kit.expressions import Reading, column, member, number, place, text, utc_time
 
 _MORE = column("additionalMetadata")
 

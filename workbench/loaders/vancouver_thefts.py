@@ -1,8 +1,9 @@
 """Thefts in Vancouver, British Columbia, in the form of the police department's open data."""
 
-from workbench.loaders import Part, Source, nibrs
-from workbench.loaders.expressions import column, planar_place, stable_id, text
-from workbench.loaders.times import counted_id, on_clock
+from workbench.loaders import Part, Source
+from workbench.loaders.kit import nibrs
+from workbench.loaders.kit.expressions import column, planar_place, stable_id, text
+from workbench.loaders.kit.times import counted_id, on_clock
 
 _PARTS = ("TYPE", "YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "HUNDRED_BLOCK", "NEIGHBOURHOOD", "X", "Y")
 _DAY = "(" + " || '-' || ".join(f"trim({column(c)})" for c in ("YEAR", "MONTH", "DAY")) + ")"

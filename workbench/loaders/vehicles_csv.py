@@ -2,8 +2,8 @@
 
 from workbench import plates
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, stable_id, text, whole
-from workbench.loaders.regions import region
+from workbench.loaders.kit.expressions import column, stable_id, text, whole
+from workbench.loaders.kit.regions import region
 
 _PLATE, _VIN = plates.normal_sql(text(column("plate"))), f"upper({text(column('vin'))})"
 

@@ -1,9 +1,9 @@
 """Warrants as a court or a records system lists them (CSV); NCIC field names are known too."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, text
-from workbench.loaders.keys import PERSON, person
-from workbench.loaders.moments import any_time, until
+from workbench.loaders.kit.expressions import column, text
+from workbench.loaders.kit.keys import PERSON, person
+from workbench.loaders.kit.moments import any_time, until
 
 _STATUS = f"lower({text(column('status'))})"
 

@@ -1,8 +1,8 @@
 """Burglaries in Washington DC with start and end (teaching set of the R package aoristic)."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, planar_place, stable_id, text
-from workbench.loaders.times import counted_id
+from workbench.loaders.kit.expressions import column, local_time, planar_place, stable_id, text
+from workbench.loaders.kit.times import counted_id
 
 _PARTS = ("X", "Y", "StartDateTime", "EndDateTime")
 

@@ -1,8 +1,9 @@
 """Crime incidents of the Metropolitan Police Department, Washington DC, as the city's open-data site exports them."""
 
-from workbench.loaders import Part, Source, nibrs
-from workbench.loaders.expressions import Reading, column, local_time, place, text, utc_time
-from workbench.loaders.times import counted_id, either, instead
+from workbench.loaders import Part, Source
+from workbench.loaders.kit import nibrs
+from workbench.loaders.kit.expressions import Reading, column, local_time, place, text, utc_time
+from workbench.loaders.kit.times import counted_id, either, instead
 
 
 def _moment(name: str) -> Reading:

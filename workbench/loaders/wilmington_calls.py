@@ -3,8 +3,8 @@
 from typing import cast
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import Reading, column, local_time, place, planar_place, stable_id, text
-from workbench.loaders.times import chain_doubts, counted_id, either
+from workbench.loaders.kit.expressions import Reading, column, local_time, place, planar_place, stable_id, text
+from workbench.loaders.kit.times import chain_doubts, counted_id, either
 
 #: State plane of North Carolina, survey feet; the file does not say so.
 CRS = "EPSG:2264"

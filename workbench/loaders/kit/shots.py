@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.loaders.expressions import text
+from workbench.loaders.kit.expressions import text
 
 
 def shot_kind(expr: str) -> str:

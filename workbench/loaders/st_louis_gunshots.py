@@ -1,15 +1,15 @@
 """Gunshot sensor alerts of St. Louis, 2013 to 2015, as released: a day and a position to the nearest kilometre."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, stable_id, text
-from workbench.loaders.lists import nth
-from workbench.loaders.shots import shot_kind
-from workbench.loaders.where import place_in
+from workbench.loaders.kit.expressions import column, local_time, stable_id, text
+from workbench.loaders.kit.lists import nth
+from workbench.loaders.kit.shots import shot_kind
+from workbench.loaders.kit.where import place_in
 
 _FIELDS = tuple(text(column(f)) for f in ("Type", "Date", "Latitude", "Longitude"))
 
 SOURCE = Source(
-    name="stlouis_gunshots",
+    name="st_louis_gunshots",
     title="St. Louis gunshot sensor alerts (public release, day only)",
     zone="America/Chicago",
     columns=("Type", "Date", "Latitude", "Longitude"),

@@ -11,11 +11,11 @@ from typing import Any
 
 from workbench import plates
 from workbench.errors import BadInput
-from workbench.loaders import expressions as x
-from workbench.loaders import nibrs as codes
-from workbench.loaders import pieces, regions, times
-from workbench.loaders.functions import known_crs
-from workbench.loaders.pieces import Columns, Place, Raw, Value, short, shown, words
+from workbench.loaders.kit import expressions as x
+from workbench.loaders.kit import nibrs as codes
+from workbench.loaders.kit import pieces, regions, times
+from workbench.loaders.kit.functions import known_crs
+from workbench.loaders.kit.pieces import Columns, Place, Raw, Value, short, shown, words
 
 _DIRECTIVES = re.compile(r"%-?[YymdHIMSfgpbBaAj]|%%")
 

@@ -1,6 +1,6 @@
 """A source as a mapping file: ``plugins/loaders/NAME.toml`` of a workspace, small enough to be read and edited by the analyst whose export it is.
 
-The head says how the file is read, ``[columns]`` what each canonical column is made of (``loaders.grammar``), ``[lookup.NAME]`` holds
+The head says how the file is read, ``[columns]`` what each canonical column is made of (``loaders.kit.grammar``), ``[lookup.NAME]`` holds
 tables of codes. ``place`` stands for ``lon`` and ``lat`` together. Nothing but the functions of the grammar can be written there.
 """
 
@@ -18,9 +18,9 @@ from zoneinfo import ZoneInfo
 from workbench import schema
 from workbench.errors import BadInput, WorkbenchError, did_you_mean
 from workbench.loaders import FORMATS, Part, Source
-from workbench.loaders.grammar import EXAMPLES, FILLS, Reader, checked
-from workbench.loaders.pieces import Place, Raw, Value
-from workbench.loaders.times import chain_doubts
+from workbench.loaders.kit.grammar import EXAMPLES, FILLS, Reader, checked
+from workbench.loaders.kit.pieces import Place, Raw, Value
+from workbench.loaders.kit.times import chain_doubts
 
 LARGEST = 4 << 20
 NAME = re.compile(r"[a-z][a-z0-9_]*")

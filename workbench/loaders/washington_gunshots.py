@@ -1,12 +1,12 @@
 """Gunshot sensor alerts of Washington DC, 2006 to 2013, as released."""
 
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, text
-from workbench.loaders.shots import shot_kind
-from workbench.loaders.where import place_in
+from workbench.loaders.kit.expressions import column, local_time, text
+from workbench.loaders.kit.shots import shot_kind
+from workbench.loaders.kit.where import place_in
 
 SOURCE = Source(
-    name="dc_gunshots",
+    name="washington_gunshots",
     title="Washington DC gunshot sensor alerts (public release)",
     zone="America/New_York",
     columns=("Coverage Area", "Incident ID", "Date Time", "Type", "Longitude-100meter", "Latitude-100meter"),

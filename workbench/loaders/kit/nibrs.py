@@ -1,4 +1,4 @@
-"""Which NIBRS offence is an agency's own code or wording? Tables in ``loaders/codes``, read as SQL for the mapping of a source.
+"""Which NIBRS offence is an agency's own code or wording? Tables in ``loaders/kit/codes``, read as SQL for the mapping of a source.
 
 Three kinds of table: a code or wording as it stands (``by_code``), the leading digits of a code, the longest that fits first
 (``by_prefix``), and an ordered list of patterns in the agency's wording, the first that fits (``by_words``). What no table has is
@@ -16,7 +16,7 @@ from functools import cache, lru_cache
 from importlib import resources
 
 from workbench.errors import BadInput, NotFound, did_you_mean
-from workbench.loaders.expressions import joined, quoted
+from workbench.loaders.kit.expressions import joined, quoted
 
 UNKNOWN = "UNKNOWN"
 

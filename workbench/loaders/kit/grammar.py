@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.errors import BadInput, did_you_mean
-from workbench.loaders.phrases import FUNCTIONS
-from workbench.loaders.pieces import Columns, Place, Raw, Value, short
+from workbench.loaders.kit.phrases import FUNCTIONS
+from workbench.loaders.kit.pieces import Columns, Place, Raw, Value, short
 
 LONGEST = 20_000
 _HOLES = re.compile(r"\{\s*(zone|salt|said|beside)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from workbench.loaders.expressions import Reading, column, number, place, text
+from workbench.loaders.kit.expressions import Reading, column, number, place, text
 
 #: (west, south, east, north) in degrees.
 Box = tuple[float, float, float, float]

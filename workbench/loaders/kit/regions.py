@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from workbench.loaders.expressions import Stepped, _step, quoted, text
+from workbench.loaders.kit.expressions import Stepped, _step, quoted, text
 
 _SAME = """AL Alabama, AK Alaska, AZ Arizona, AR Arkansas, CA California, CO Colorado, CT Connecticut, DE Delaware, DC District of Columbia, FL Florida,
 GA Georgia, HI Hawaii, ID Idaho, IL Illinois, IN Indiana, IA Iowa, KS Kansas, KY Kentucky, LA Louisiana, ME Maine, MD Maryland, MA Massachusetts,

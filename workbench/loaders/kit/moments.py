@@ -1,12 +1,12 @@
 """A time however it is written, as a DuckDB expression: for sources whose files come from many makers.
 
-Where ``loaders.expressions`` reads the one format of a known export, these tell the format of each text. A month stands before its day.
+Where ``loaders.kit.expressions`` reads the one format of a known export, these tell the format of each text. A month stands before its day.
 The text is bound once (``list_transform([text], lambda t: ...)[1]``), so that the expression stays small however often it is looked at.
 """
 
 from __future__ import annotations
 
-from workbench.loaders.expressions import ZONE, Reading, Stepped, _ref, _step, quoted, text
+from workbench.loaders.kit.expressions import ZONE, Reading, Stepped, _ref, _step, quoted, text
 
 #: What sets a text apart -> how its day is written. Two digits of a year are told apart first: strptime's %Y takes 26 for the year 26.
 _DAYS = (

@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 
 from workbench.errors import BadInput
-from workbench.loaders import _cap, _clock, _geometry, nibrs
+from workbench.loaders.kit import cap, clock, geometry, nibrs
 
 #: All survey coordinates are converted in one thread: DuckDB calls from threads of its own, to which Python gives a new state at each call, and
 #: a transformer made in such a state crashes the process once the state is gone (DuckDB 2.0, pyproj 3.7).
@@ -35,9 +35,9 @@ def register(con: duckdb.DuckDBPyConnection) -> None:
     ``nibrs_by_words(table, wording)``, see ``nibrs.by_words``."""
     con.create_function("nibrs_by_words", _nibrs_by_words, ["VARCHAR", "VARCHAR"], "VARCHAR", type="arrow", null_handling="special")  # type: ignore[call-overload]
     con.create_function("planar_degrees", _planar_degrees, ["VARCHAR", "DOUBLE", "DOUBLE"], "DOUBLE[]", type="arrow", null_handling="special")  # type: ignore[call-overload]
-    _geometry.register(con)
-    _cap.register(con)
-    _clock.register(con)
+    geometry.register(con)
+    cap.register(con)
+    clock.register(con)
 
 
 @lru_cache(maxsize=64)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from workbench.loaders.expressions import Stepped, column, stable_id, text
-from workbench.loaders.moments import day, held
+from workbench.loaders.kit.expressions import Stepped, column, stable_id, text
+from workbench.loaders.kit.moments import day, held
 
 #: Raw columns by which records name a person, with their other names.
 PERSON: dict[str, tuple[str, ...]] = {

@@ -1,9 +1,9 @@
 """Expressions for times that do not stand in one field as one text: a day and a clock, a month, an epoch, a fraction of a day; and for
-what several fields or several records say together. As in ``loaders.expressions``, SQL over raw text goes in and SQL comes out."""
+what several fields or several records say together. As in ``loaders.kit.expressions``, SQL over raw text goes in and SQL comes out."""
 
 from __future__ import annotations
 
-from workbench.loaders.expressions import ZONE, Reading, Stepped, _ref, _step, date, quoted, text, to_utc
+from workbench.loaders.kit.expressions import ZONE, Reading, Stepped, _ref, _step, date, quoted, text, to_utc
 
 _DAY = ("iso", "%m/%d/%Y")
 _STAGES = ("received", "dispatched", "en route", "arrived", "cleared", "closed")

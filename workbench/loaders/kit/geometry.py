@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from workbench.geo import geometry as shapes
-from workbench.loaders.expressions import Reading, Stepped, column, quoted
+from workbench.loaders.kit.expressions import Reading, Stepped, column, quoted
 
 #: What there is to know of a geometry; ``measure`` is km2 of an area and metres of a line, ``first`` and ``last`` are its ends as text.
 _FACTS = {"geometry": "VARCHAR", "measure": "DOUBLE", "lon": "DOUBLE", "lat": "DOUBLE", "first": "VARCHAR", "last": "VARCHAR"}

@@ -1,12 +1,12 @@
 """Lists and objects inside one record, as DuckDB expressions: candidate plates, approaches of a camera, the n-th of equal records.
 
-Like ``loaders.expressions`` every function takes SQL over raw text columns and returns SQL.
+Like ``loaders.kit.expressions`` every function takes SQL over raw text columns and returns SQL.
 """
 
 from __future__ import annotations
 
 from workbench import plates
-from workbench.loaders.expressions import Reading, Stepped, _ref, _step, column, quoted, text
+from workbench.loaders.kit.expressions import Reading, Stepped, _ref, _step, column, quoted, text
 
 
 def candidates(expr: str, plate: str, *, scale: float = 0.01, plate_key: str = "plate", confidence_key: str = "confidence") -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Texts cut and joined out of raw columns, for the functions of a mapping file (``loaders.phrases``), and what those are made of.
+"""Texts cut and joined out of raw columns, for the functions of a mapping file (``loaders.kit.phrases``), and what those are made of.
 
 The first line of each docstring is how the function is written and what it gives.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.errors import BadInput
-from workbench.loaders import expressions as x
+from workbench.loaders.kit import expressions as x
 
 
 @dataclass(frozen=True)
