@@ -17,9 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import workbench as wb
 from tests.mapper_truth import AREAS, BUILT, HELD
 from workbench import agency as agencies
-from workbench import cli, loaders, schema, workspace
+from workbench import cli, loaders, practice, schema, workspace
 from workbench.agency import Agency
 from workbench.errors import BadInput, CannotTell, NotFound, WorkbenchError
 from workbench.intake import propose_words, sniff_crs, sniff_times, sniff_zone, synonyms
@@ -821,10 +822,41 @@ def test_the_widget_changes_the_proposal_draws_it_again_and_saves_it(own_city: P
     widget.save.click()
     assert "Wrote plugins/loaders/by_hand.toml" in widget.message.value
     widget.save.click()
-    assert "already" in widget.message.value
+    assert "Wrote" in widget.message.value, "saving the same again is no harm"
+    before = (own_city / "plugins" / "loaders" / "by_hand.toml").read_text()
+    widget.set("mo", 'text("Offense")').save.click()
+    assert "already" in widget.message.value and (own_city / "plugins" / "loaders" / "by_hand.toml").read_text() == before
+    with pytest.raises(NotFound, match="Did you mean 'narrative'"):
+        widget.set("narative", "")
+    with pytest.raises(BadInput, match="Did you mean"):
+        widget.set("mo", 'tetx("Offense")')
     source = workspace.source(own_city, "by_hand")
     assert workspace.load(own_city, source, file).rejected == 0
     assert "VBox" in repr(widget._repr_mimebundle_()["text/plain"])
+
+
+def test_a_doubt_is_settled_by_setting_the_column_by_hand(own_city: Path) -> None:
+    proposal = propose(practice.strange_export(own_city), "incidents", agency=agencies.read(own_city))
+    assert proposal.unused == ("Nº de parte",) and any("No column is an id" in d for d in proposal.doubts)
+    settled = proposal.with_column("incident_id", 'text("Nº de parte")')
+    assert settled.unused == () and len(settled.doubts) == len(proposal.doubts) - 1 and not any("No column is an id" in d for d in settled.doubts)
+    assert settled.with_column("narrative", "").unused == ("Relato",)
+
+
+def test_the_practice_export_loads_with_every_planted_fault_found(own_city: Path) -> None:
+    file = practice.strange_export(own_city)
+    first = file.read_bytes()
+    assert practice.strange_export(own_city) == file and file.read_bytes() == first
+    propose(file, "incidents", agency=agencies.read(own_city), name="partes").with_column("incident_id", 'text("Nº de parte")').save(own_city)
+    done = workspace.load(own_city, workspace.source(own_city, "partes"), file)
+    assert (done.read, done.added, done.duplicate, done.rejected) == (422, 415, 2, 5)
+    city = wb.open_workbench(own_city)
+    new = city.incidents().filter(pl.col("source") == "partes")
+    area = city.agency.study_area
+    placed = new.filter(pl.col("lon").is_not_null())
+    assert new.height - placed.height == 3 and area is not None and area.contains(placed["lon"].to_numpy(), placed["lat"].to_numpy()).mean() > 0.95
+    assert set(city.quality("incidents").behind("default position").filter(pl.col("source") == "partes")["address"].to_list()) <= set(new["address"].to_list())
+    assert "callejón" in city.search("callejon")["snippet"][0]
 
 
 # --- anything at all -----------------------------------------------------------------------------------------------------------

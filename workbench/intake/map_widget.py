@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import schema
-from workbench.errors import WorkbenchError
+from workbench.errors import NotFound, WorkbenchError, did_you_mean
 from workbench.intake.propose import Proposal, propose
 from workbench.loaders.kit.mapped import PLACE
 from workbench.views import tables
@@ -61,6 +61,18 @@ class MapWidget:
             ]
         )
         self.show()
+
+    def set(self, column: str, expression: str) -> MapWidget:
+        """Write one line from code, as if it had been typed into the widget; "" leaves the column empty. Returns self.
+
+        Raises:
+            NotFound: the table has no such column. BadInput: the expression is not one; the message says why.
+        """
+        if column not in self.rows:
+            raise NotFound(f"There is no line for {column!r} in {self.proposal.table}.{did_you_mean(column, self.rows)}")
+        self.proposal.with_column(column, expression)
+        self.rows[column][1].value = expression
+        return self
 
     def _row(self, column: str) -> tuple[Any, Any, Any]:
         import ipywidgets as w

@@ -133,17 +133,23 @@ class Proposal:
         return write(self.written())
 
     def with_column(self, column: str, expression: str) -> Proposal:
-        """The same with one canonical column changed by a person; an empty expression takes it out.
+        """The same with one canonical column changed by a person; an empty expression takes it out. The doubts about a column set by hand are settled.
 
         Raises:
             BadInput: the expression is not one; the message says why.
         """
+        had = next((c for c in self.columns if c.column == column), None)
         kept = [c for c in self.columns if c.column != column]
+        doubts = self.doubts
         if expression.strip():
             raw = tuple(n for n, w in self.sample.written.items() if w in expression)
             kept.append(Proposed(column, expression.strip(), raw, "sure", "set by hand"))
+            doubts = tuple(d for d in doubts if not _is_about(d, column, had.raw if had is not None and had.expression != expression.strip() else ()))
         order = {c: i for i, c in enumerate(schema.table(self.table).columns)}
-        made = replace(self, columns=tuple(sorted(kept, key=lambda c: order.get("lon" if c.column == PLACE else c.column, 999))))
+        used = {r for c in kept for r in c.raw}
+        unused = tuple(n for n in self.sample.columns if n not in used and (n in self.unused or had is not None and n in had.raw))
+        columns = tuple(sorted(kept, key=lambda c: order.get("lon" if c.column == PLACE else c.column, 999)))
+        made = replace(self, columns=columns, doubts=doubts, unused=unused)
         if expression.strip():
             mapped.check_column(made.table, column, expression, made.lookups)
         return made
@@ -164,6 +170,8 @@ class Proposal:
     def save(self, workspace: Path, *, force: bool = False) -> Path:
         """Write the mapping file into a workspace, ``plugins/loaders/NAME.toml``; the source can be loaded by its name from then on.
 
+        Saving again what stands there already changes nothing.
+
         Raises:
             BadInput: a mapping or source of that name is there already (``force`` writes over a mapping), or the name cannot be one.
         """
@@ -173,8 +181,10 @@ class Proposal:
         file = folder / f"{self.name}.toml"
         if (folder / f"{self.name}.py").exists():
             raise BadInput(f"There is a source {self.name}.py in {folder} already; give the mapping another name.")
+        if file.exists() and file.read_text(encoding="utf-8") == self.to_toml():
+            return file
         if file.exists() and not force:
-            raise BadInput(f"{file} is there already; --force writes over it, or give another name.")
+            raise BadInput(f"{file} is there already and says something else; give another name, or write over it with --force (force=True).")
         if self.name in names() and not force:
             raise BadInput(f"{self.name} is the name of a built-in source; give another name, or --force to put this mapping before it.")
         folder.mkdir(parents=True, exist_ok=True)
@@ -320,6 +330,12 @@ _FILE_WORDS = {
     "closures": frozenset({"closure", "roadwork"}),
     "people_counts": frozenset({"count", "pedestrian", "footfall"}),
 }
+
+
+def _is_about(doubt: str, column: str, raw: tuple[str, ...]) -> bool:
+    """Whether a doubt is settled once a person has said what a canonical column is made of (``raw``: what it was made of before)."""
+    named = re.search(rf"\b{re.escape(column)}\b", doubt) is not None and "is later than" not in doubt
+    return named or bool(raw) and doubt.startswith(f"{' + '.join(raw)}: ")
 
 
 def _top(written: str) -> str:

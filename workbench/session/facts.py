@@ -191,12 +191,17 @@ class Facts(Opened):
 
         return boundaries.assign(frame, self.table("boundaries"), kind, on=on, time=time, zone=self.agency.zone)
 
-    def map_file(self, path: str | Path, table: str | None = None, *, zone: str | None = None) -> MapWidget:
+    def map_file(self, path: str | Path, table: str | None = None, *, zone: str | None = None, name: str | None = None) -> MapWidget:
         """A strange export as a widget: what is proposed for each column, how the first rows would load, and a button that saves the mapping.
+
+        Args:
+            table: the table it fills; None = proposed with its reason.
+            zone: time zone of the file's wall clocks, where it is not the agency's.
+            name: of the source to be; None = made of the file's name.
 
         Raises:
             BadInput: the file cannot be read.
         """
         from workbench.intake.map_widget import map_file
 
-        return map_file(path, table, workspace=self.path, agency=self.agency, zone=zone)
+        return map_file(path, table, workspace=self.path, agency=self.agency, zone=zone, name=name)

@@ -103,7 +103,8 @@ def _headline(name: str, count: int, findings: tuple[Finding, ...]) -> str:
     if not bad and not doubt:
         return f"{count:,} rows of {name}: nothing stands out in {len(findings)} checks."
     worst = (bad or doubt)[0]
-    return f"{count:,} rows of {name}: {len(bad)} serious findings and {len(doubt)} doubts. {worst.says}"
+    told = f"{len(bad)} serious finding{'' if len(bad) == 1 else 's'} and {len(doubt)} doubt{'' if len(doubt) == 1 else 's'}"
+    return f"{count:,} rows of {name}: {told}. {worst.says}"
 
 
 def _layers(looked: Looked, findings: tuple[Finding, ...]) -> tuple[Layer, ...]:
