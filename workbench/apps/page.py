@@ -55,7 +55,12 @@ def look() -> dict[str, Any]:
         "typography": {"fontFamily": "Roboto, sans-serif", "fontSize": 14, "h3": {"fontSize": "1.18rem", "fontWeight": 700, "letterSpacing": ".01em"},
                        "button": {"textTransform": "none", "fontWeight": 700}},
         "shape": {"borderRadius": 8},
-        "components": {"MuiButton": {"defaultProps": {"disableElevation": True}}},
+        "components": {
+            "MuiButton": {"defaultProps": {"disableElevation": True}},
+            # A drop-down as high as a text field, and its label as large: 12 px when it stands above the line.
+            "MuiSelect": {"styleOverrides": {"select": {"&.MuiSelect-select.MuiInputBase-input": {"padding": "8.5px 32px 8.5px 14px !important"}}}},
+            "MuiInputLabel": {"styleOverrides": {"root": {"fontSize": "16px !important"}}},
+        },
     }
     return {"light": {**shared, "palette": palette(False)}, "dark": {**shared, "palette": palette(True)}}
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from workbench.agency import Agency
 
 _NOTHING, _OWN = "(nothing)", "(as written)"
+_WIDTHS = "minmax(96px, max-content) minmax(120px, 2fr) minmax(230px, 4fr) minmax(150px, 3fr)"
 _COLOURS = {"sure": "#2e7d32", "likely": "#b26a00", "doubtful": "#c62828", "": "#888888"}
 
 
@@ -41,19 +42,23 @@ class MapWidget:
         self.save = w.Button(description="Save", button_style="primary", disabled=workspace is None, tooltip="write the mapping file")
         self.message, self.preview, self.doubts = w.HTML(), w.HTML(), w.HTML()
         self.save.on_click(self._save)
+        reason = f" {html.escape(proposal.table_reason)}" if proposal.table_reason else ""
         head = w.HTML(
             f"<b>{html.escape(proposal.file.name)}</b> &rarr; {proposal.table} "
             f"<span style='opacity:.7'>({len(proposal.sample.columns)} columns, {proposal.sample.rows:,} rows looked at; "
-            f"wall clocks of {html.escape(proposal.zone)}. {html.escape(proposal.table_reason)})</span>"
+            f"wall clocks of {html.escape(proposal.zone)}.{reason})</span>"
         )
-        grid = w.VBox(
-            [w.HBox([w.HTML(f"<span title='{html.escape(_help(shape, c))}'>{c}</span>", layout=w.Layout(width="130px")), *row]) for c, row in self.rows.items()]
-        )
+        made = {c.column for c in proposal.columns}
+        first = [c for c in names if c in made or c != PLACE and shape.columns[c].required]
+        rest = [c for c in names if c not in first]
+        more = w.Accordion([self._grid(rest)], selected_index=None)
+        more.set_title(0, f"{len(rest)} columns that the export does not fill: {', '.join(rest)}")
         self.box = w.VBox(
             [
                 head,
                 self.doubts,
-                grid,
+                self._grid(first),
+                *([more] if rest else []),
                 w.HTML("<b>The first rows as they would load</b>"),
                 self.preview,
                 w.HBox([self.name, self.force, self.save]),
@@ -74,6 +79,16 @@ class MapWidget:
         self.rows[column][1].value = expression
         return self
 
+    def _grid(self, columns: list[str]) -> Any:
+        """A line a canonical column; all lines share their columns, so that nothing is pushed aside by a long reason."""
+        import ipywidgets as w
+
+        shape = schema.table(self.proposal.table)
+        cells: list[Any] = []
+        for c in columns:
+            cells += [w.HTML(f"<span title='{html.escape(_help(shape, c), quote=True)}'>{c}</span>"), *self.rows[c]]
+        return w.GridBox(cells, layout=w.Layout(grid_template_columns=_WIDTHS, grid_gap="2px 8px", align_items="center", width="auto"))
+
     def _row(self, column: str) -> tuple[Any, Any, Any]:
         import ipywidgets as w
 
@@ -81,9 +96,9 @@ class MapWidget:
         choices = list(self.proposal.choices(column))
         raw = " + ".join(had.raw) if had is not None else ""
         fits = had is not None and self.proposal.choices(column).get(raw) == had.expression
-        choice = w.Dropdown(options=[_NOTHING, *choices, _OWN], value=raw if fits else _OWN if had is not None else _NOTHING, layout=w.Layout(width="240px"))
-        written = w.Text(value=had.expression if had is not None else "", continuous_update=False, layout=w.Layout(width="380px"))
-        why = w.HTML(_why(had.confidence, had.reason) if had is not None else "", layout=w.Layout(min_width="260px"))
+        choice = w.Dropdown(options=[_NOTHING, *choices, _OWN], value=raw if fits else _OWN if had is not None else _NOTHING, layout=w.Layout(width="auto"))
+        written = w.Text(value=had.expression if had is not None else "", continuous_update=False, layout=w.Layout(width="auto"))
+        why = w.HTML(_why(had.confidence, had.reason) if had is not None else "")
         choice.observe(lambda change: self._chosen(column, str(change["new"])), names="value")
         written.observe(lambda change: self._written(column, str(change["new"])), names="value")
         return choice, written, why
@@ -159,8 +174,10 @@ def map_file(
 
 
 def _why(confidence: str, reason: str) -> str:
+    colour = _COLOURS.get(confidence, _COLOURS[""])
     return (
-        f"<span style='color:{_COLOURS.get(confidence, _COLOURS[''])}'>{html.escape(confidence)}</span> <span style='opacity:.75'>{html.escape(reason)}</span>"
+        f"<div style='line-height:1.35;padding:3px 0'><span style='color:{colour};font-weight:600'>{html.escape(confidence)}</span>"
+        f"<span style='opacity:.8'>: {html.escape(reason)}</span></div>"
     )
 
 

@@ -17,6 +17,10 @@ _CELL = "padding:5px 12px 5px 0;border-bottom:1px solid rgba(128,136,150,.28);ve
 _TABLE = f"border-collapse:collapse;font:13px/1.45 {theme.WEB_FONT};margin:6px 0 10px;color:inherit;font-variant-numeric:tabular-nums"
 _HEAD = "padding:4px 12px 5px 0;border-bottom:2px solid currentColor;font-weight:600;white-space:nowrap;opacity:.85"
 _BLANK = "<span style='opacity:.45'>&ndash;</span>"
+#: Columns that hold degrees.
+_PLACES = ("lon", "lat")
+#: Headings that are not just the column's words.
+_HEADINGS = {"nibrs": "NIBRS", "mo": "MO", "lon": "Longitude", "lat": "Latitude"}
 _HIDDEN = ("batch_id", "source", "line", "recorded_at")
 
 
@@ -32,7 +36,8 @@ def html(frame: pl.DataFrame, *, rows: int = 12, zone: str = "UTC", columns: Seq
     right = {c for c in names if frame.schema[c].is_numeric()}
     head = "".join(f"<th scope='col' style='{_HEAD};text-align:{'right' if c in right else 'left'}'>{_html.escape(heading(c))}</th>" for c in names)
     shown = frame.select(names).head(rows)
-    body = "".join("<tr>" + "".join(_cell(v, c in right, zone) for c, v in row.items()) + "</tr>" for row in shown.iter_rows(named=True))
+    lines = ({c: _degrees(v) if c in _PLACES else v for c, v in row.items()} for row in shown.iter_rows(named=True))
+    body = "".join("<tr>" + "".join(_cell(v, c in right, zone) for c, v in row.items()) + "</tr>" for row in lines)
     hidden = frame.height - shown.height
     more = f"<p style='opacity:.7;font:12px {theme.WEB_FONT};margin:0 0 10px'>{hidden:,} more {'row' if hidden == 1 else 'rows'}</p>" if hidden else ""
     return f"<table class='wb-table' style=\"{_TABLE}\"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
@@ -55,6 +60,8 @@ def basis_html(lines: Sequence[tuple[str, str]]) -> str:
 
 def heading(column: str) -> str:
     """A column's name for people: "started_at" becomes "Started", "hit_rate" "Hit rate"."""
+    if column in _HEADINGS:
+        return _HEADINGS[column]
     words = column.removesuffix("_at").removesuffix("_on").replace("_", " ").strip()
     return (words[:1].upper() + words[1:]) or column
 
@@ -89,6 +96,11 @@ def _span(value: timedelta) -> str:
     if days:
         return f"{sign}{days} d {hours} h" if hours else f"{sign}{days} d"
     return f"{sign}{hours} h {minutes:02d} min" if hours else f"{sign}{minutes} min" if minutes else f"{sign}{seconds} s"
+
+
+def _degrees(value: Any) -> Any:
+    """Degrees to about a metre; three digits would say nothing about where in a city."""
+    return f"{value:.5f}" if isinstance(value, float) and value == value else value
 
 
 def _cell(value: Any, right: bool, zone: str) -> str:
