@@ -13,10 +13,16 @@ import polars as pl
 from workbench.apps import Entry, page
 from workbench.apps.page import text
 from workbench.schema import TABLES
+from workbench.schema.events import EVENTS
+from workbench.schema.persons import PERSONS
+from workbench.schema.places import PLACES
+from workbench.schema.plates import PLATES
 from workbench.session import Workbench
 
 #: Stands for an app without an icon of its own.
 _APP = "M4 4h16v16H4zM6.500 9v8.500h11V9z"
+#: Tables by what they are about, in the schema's order.
+_GROUPS = (("What happened", EVENTS), ("Plates", PLATES), ("People, vehicles and what ties them", PERSONS), ("Places and sensors", PLACES))
 _CSS = Path(__file__).with_name("hub.css").read_text(encoding="utf-8")
 
 
@@ -29,11 +35,8 @@ def home(workbench: Workbench, entries: Sequence[Entry]) -> Any:
     head = page.html_pane(f"<h1>{text(agency.name)}</h1><p class=lead>{text(about)}</p>", stylesheets=[_CSS], margin=(4, 2))
     main = page.column(
         head, cards,
-        page.grid(
-            page.card("What the workbench holds", page.html_pane(_holdings_table(held, workbench), stylesheets=[_CSS])),
-            page.card("Cases being worked", page.html_pane(_cases(workbench, entries), stylesheets=[_CSS])),
-            wide="minmax(0, 2fr) minmax(0, 1fr)", align="start",
-        ),
+        page.card("Cases being worked", page.html_pane(_cases(workbench, entries), stylesheets=[_CSS])),
+        page.card("What the workbench holds", page.html_pane(_holdings_table(held, workbench), stylesheets=[_CSS])),
     )
     return page.shell(workbench, "Home", [main], width=1240)
 
@@ -68,24 +71,35 @@ def _holdings_table(held: pl.DataFrame, workbench: Workbench) -> str:
     if held.is_empty():
         return ("<p class=lead>Nothing has been loaded yet. Take in a file with <b>workbench load SOURCE FILE</b>; "
                 "<b>workbench sources</b> lists what can be read.</p>")
-    rows = "".join(
-        f"<tr><td><b>{text(r['table'])}</b></td><td class=help>{text(TABLES[r['table']].help)}</td><td class=n>{r['rows']:,}</td>"
-        f"<td class=t>{_when(r['latest'], workbench)}</td><td class=t>{_when(r['loaded_at'], workbench)}</td></tr>"
-        for r in held.iter_rows(named=True))
+    have = {r["table"]: r for r in held.iter_rows(named=True)}
+    rows = ""
+    for title, tables in _GROUPS:
+        lines = "".join(_line(have[t.name], workbench) for t in tables if t.name in have)
+        rows += f"<tbody><tr class=group><th colspan=6 scope=rowgroup>{title}</th></tr>{lines}</tbody>" if lines else ""
     loads = workbench.batches()
     refused = int(loads["rejected"].sum()) if loads.height else 0
     foot = f"{loads.height:,} files taken in; {refused:,} records could not be used and are kept with their reason." if loads.height else ""
-    heads = "<th>Table</th><th>A row is</th><th class=n>Rows</th><th>Latest in it</th><th>Last loaded</th>"
-    return f"<div class=wide><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div><p class='small foot'>{text(foot)}</p>"
+    heads = ("<th scope=col>Table</th><th scope=col>A row is</th><th class=n scope=col>Rows</th><th scope=col>Latest in it</th>"
+             "<th class=n scope=col>Days behind</th><th scope=col>Last loaded</th>")
+    if any(_behind(r["latest"], workbench) for r in have.values()):
+        foot += " Days behind: how much older the latest row of a table is than the latest incident."
+    return f"<div class=wide><table><thead><tr>{heads}</tr></thead>{rows}</table></div><p class='small foot'>{text(foot)}</p>"
+
+
+def _line(row: dict[str, Any], workbench: Workbench) -> str:
+    return (f"<tr><td><b>{text(row['table'])}</b></td><td class=help>{text(TABLES[row['table']].help)}</td><td class=n>{row['rows']:,}</td>"
+            f"<td class=t>{_when(row['latest'], workbench)}</td><td class=n>{_behind(row['latest'], workbench)}</td>"
+            f"<td class=t>{_when(row['loaded_at'], workbench)}</td></tr>")
 
 
 def _when(moment: datetime | None, workbench: Workbench) -> str:
-    if moment is None:
-        return "<span class=help>no time</span>"
-    age = workbench.asof - moment
-    when = page.local(moment, workbench, "%-d %b %Y, %H:%M")
-    days = age // timedelta(days=1)
-    return text(when) + (f"<div class=help>{days:,} days before the latest incident</div>" if 2 <= days < 100_000 else "")
+    return "<span class=help>no time</span>" if moment is None else text(page.local(moment, workbench, "%-d %b %Y, %H:%M"))
+
+
+def _behind(moment: datetime | None, workbench: Workbench) -> str:
+    """Whole days that a table's latest row lies before the latest incident; "" for fewer than two, and where the age says nothing."""
+    days = (workbench.asof - moment) // timedelta(days=1) if moment is not None else 0
+    return f"{days:,}" if 2 <= days < 100_000 else ""
 
 
 def _cases(workbench: Workbench, entries: Sequence[Entry]) -> str:
@@ -99,4 +113,4 @@ def _cases(workbench: Workbench, entries: Sequence[Entry]) -> str:
         link = f'<a href="./case_link?case={text(quote(row["case_number"]))}">{number}</a>' if linked else f"<b>{number}</b>"
         items.append(f"<li>{link}<div>{text(row['title'])}</div></li>")
     more = f"<p class=small>and {found.height - 12} more</p>" if found.height > 12 else ""
-    return f"<ul>{''.join(items)}</ul>{more}"
+    return f"<ul class=cases>{''.join(items)}</ul>{more}"

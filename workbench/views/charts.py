@@ -263,7 +263,7 @@ def weekly(counts: pl.DataFrame, *, title: str = "", width: int | str = 560, hei
         theme.scheme(dark),
     )
     x = alt.X(field="week", type="temporal", title=None, axis=alt.Axis(format="%d %b %Y", labelOverlap=True, tickCount=6))
-    y = alt.Y(field="count", type="quantitative", title="A week", scale=alt.Scale(zero=True))
+    y = alt.Y(field="count", type="quantitative", title="A week", scale=alt.Scale(zero=True), axis=alt.Axis(tickMinStep=1))
     parts: list[Any] = []
     if band:
         parts.append(
