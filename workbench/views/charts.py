@@ -263,7 +263,10 @@ def weekly(counts: pl.DataFrame, *, title: str = "", width: int | str = 560, hei
         theme.scheme(dark),
     )
     x = alt.X(field="week", type="temporal", title=None, axis=alt.Axis(format="%d %b %Y", labelOverlap=True, tickCount=6))
-    y = alt.Y(field="count", type="quantitative", title="A week", scale=alt.Scale(zero=True), axis=alt.Axis(tickMinStep=1))
+    shown = [c for c in ("count", "expected", "upper") if c in counts.columns]
+    top: float = counts.select(pl.max_horizontal(pl.col(shown).cast(pl.Float64).max())).item() or 0.0 if counts.height else 0.0
+    whole = alt.Axis(values=list(range(int(top) + 2)), format="d") if top <= 4 else alt.Axis()
+    y = alt.Y(field="count", type="quantitative", title="A week", scale=alt.Scale(zero=True), axis=whole)
     parts: list[Any] = []
     if band:
         parts.append(
