@@ -17,7 +17,7 @@ from tests.conftest import CASE
 from workbench import cli, workspace
 from workbench.errors import BadInput, NotFound
 from workbench.intake import rejects
-from workbench.lake import Lake
+from workbench.lake import Lake, tables
 from workbench.loaders import Part, Source
 from workbench.loaders.kit.expressions import column, local_time, text
 
@@ -222,6 +222,47 @@ def test_the_text_of_plates_and_persons_needs_a_case_even_when_a_whole_file_was_
     assert run(own_city, "export", report.batch_id, *bound) == 0
     entries = wb.open_workbench(own_city).audit.entries().filter(pl.col("action") == "export rejects")
     assert entries["phase"].to_list() == ["intent", "failed", "intent", "done"] and entries["case_number"].to_list()[-1] == CASE["case"]
+
+
+SAYING = """
+from workbench.loaders import Part, Source
+from workbench.loaders.expressions import column, local_time, said, text
+SOURCE = Source(name='saying', title='a toy that asks', columns=('id', 'when'), zone='UTC', asks={'about': 'the case'}, takes={'beat': 'the beat'}, parts=(
+    Part('incidents', {'incident_id': text('id'), 'started_at': local_time(column('when'), 'iso'), 'offence': said('about'), 'nibrs': "'220'",
+    'beat': said('beat')}),))
+"""
+
+
+def test_mended_records_are_read_in_the_zone_and_with_what_was_said_before(tmp_path: Path, city: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (city / "plugins" / "loaders" / "saying.py").write_text(SAYING)
+    (tmp_path / "in.csv").write_text("id,when\n1,2026-05-01 10:00\n2,never\n3,nor this\n")
+    given = ["--zone", "America/Chicago", "--set", "about=2026-0142's case", "--set", "beat=12"]
+    assert cli.main(["load", "saying", str(tmp_path / "in.csv"), *given, "-w", str(city)]) == 0
+    first = Lake(city / "lake").batches().row(0, named=True)
+    assert (first["zone"], json.loads(first["said"])) == ("America/Chicago", {"about": "2026-0142's case", "beat": "12"})
+    capsys.readouterr()
+    assert cli.main(["status", "-w", str(city)]) == 0 and "(about=2026-0142's case, beat=12), read in America/Chicago: 1 added" in capsys.readouterr().out
+    assert run(city, "list") == 0 and "in.csv (about=2026-0142's case, beat=12): 2 open" in capsys.readouterr().out
+    run(city, "export", "last", "--file", str(tmp_path / "mend"))
+    mend(tmp_path / "mend.csv", ("never", "2026-05-02 10:00"))
+    assert run(city, "resubmit", str(tmp_path / "mend.csv")) == 1, "one is still bad"
+    row = Lake(city / "lake").frame("incidents", where="incident_id = '2'").row(0, named=True)
+    assert (f"{row['started_at']:%H:%M}", row["offence"], row["beat"]) == ("15:00", "2026-0142's case", "12")
+    mend(tmp_path / "mend.csv", ("nor this", "2026-05-03 10:00"))
+    assert run(city, "resubmit", str(tmp_path / "mend.csv"), "--zone", "UTC", "--set", "beat=13") == 0
+    row = Lake(city / "lake").frame("incidents", where="incident_id = '3'").row(0, named=True)
+    assert (f"{row['started_at']:%H:%M}", row["offence"], row["beat"]) == ("10:00", "2026-0142's case", "13"), "what is said now counts"
+
+
+def test_a_ledger_of_before_zone_and_said_were_kept_still_opens(tmp_path: Path, city: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(tables.SHAPES, "batches", {n: c for n, c in tables.SHAPES["batches"].items() if n not in ("zone", "said")})
+    load(city, dirty(tmp_path))
+    monkeypatch.undo()
+    assert Lake(city / "lake").batches().select("zone", "said").rows() == [(None, None)]
+    assert run(city, "export", "last", "--file", str(tmp_path / "mend")) == 0
+    mend(tmp_path / "mend.csv", ("never", "2026-05-02"))
+    assert run(city, "resubmit", str(tmp_path / "mend.csv")) == 1 and cli.main(["status", "-w", str(city)]) == 0
+    assert Lake(city / "lake").batches().select("zone", "said").rows() == [(None, None), ("UTC", "{}")]
 
 
 def test_everything_that_is_done_with_rejects_is_in_the_audit(tmp_path: Path, city: Path) -> None:

@@ -434,18 +434,21 @@ def test_a_list_older_than_a_day_is_called_stale_in_a_sentence(tmp_path: Path) -
     shape = {"valid_to": pl.Datetime("us", "UTC"), "listed_at": pl.Datetime("us", "UTC"), "valid_from": pl.Datetime("us", "UTC")}
     frame = pl.DataFrame(rows, schema_overrides=shape)
     said = hotlist.stale(frame, utc(2026, 6, 15, 7))
-    assert said.headline == "1 of 3 hotlists is stale: 'stolen' is 31 hours old; confirm every hit at the source. Of 1 list nobody said when it was drawn up."
+    assert said.headline == "1 of 3 hotlists is stale: 'stolen' is 31 hours old; confirm every hit at the source. 1 list does not say when it was drawn up."
     by = {r["list_name"]: r for r in said.table.iter_rows(named=True)}
     assert by["stolen"]["stale"] and not by["wanted"]["stale"] and by["own"]["stale"] is None
     assert by["stolen"]["sentence"] == (
-        "Hotlist 'stolen' (2 entries in force) is stale: it was drawn up on 2026-06-14, 31 hours ago, and 24 hours is the limit; "
+        "Hotlist 'stolen' (2 entries in force) is stale: it was drawn up on 2026-06-14, 31 hours ago (the limit is 24 hours); "
         "1 entry is no longer in its newest edition."
     )
     assert by["wanted"]["sentence"] == "Hotlist 'wanted' (1 entry in force) was drawn up on 2026-06-15 06:00, 1 hour ago."
-    assert "nobody can tell" in by["own"]["sentence"]
+    assert by["own"]["sentence"] == "Hotlist 'own' (1 entry in force) does not say when it was drawn up, so whether it is stale is not known."
     assert not hotlist.stale(frame, utc(2026, 6, 15, 7), oldest="2d").table["stale"].any()
-    with pytest.raises(CannotTell, match="Nobody said when the hotlist was drawn up"):
+    with pytest.raises(CannotTell, match="The hotlist does not say when it was drawn up, so whether it is stale is not known"):
         hotlist.stale(frame.filter(pl.col("list_name") == "own"), utc(2026, 6, 15))
+    two = pl.concat([frame.filter(pl.col("list_name") == "own").with_columns(list_name=pl.lit(n)) for n in ("own", "shop")])
+    with pytest.raises(CannotTell, match="None of the 2 hotlists says when it was drawn up, so whether they are stale is not known"):
+        hotlist.stale(two, utc(2026, 6, 15))
     with pytest.raises(CannotTell, match="There is no hotlist"):
         hotlist.stale(frame.clear(), utc(2026, 6, 15))
 

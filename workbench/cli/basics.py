@@ -122,6 +122,7 @@ def _sources(args: argparse.Namespace) -> None:
 
 
 def _status(args: argparse.Namespace) -> None:
+    from workbench.intake import rejects
     from workbench.session import open_workbench
 
     city = open_workbench(args.workspace)
@@ -130,7 +131,8 @@ def _status(args: argparse.Namespace) -> None:
         print(f"  {name:14} {rows:>12,} rows   version {version}")
     last = city.batches().sort("recorded_at", descending=True).head(5)
     for row in last.iter_rows(named=True):
-        print(f"  loaded {row['recorded_at']:%Y-%m-%d %H:%M} UTC  {row['source']}  {row['file']}: {row['added']:,} added, {row['rejected']:,} rejected")
+        how = f"{rejects.told(row)}, read in {row['zone']}" if row["zone"] else ""
+        print(f"  loaded {row['recorded_at']:%Y-%m-%d %H:%M} UTC  {row['source']}  {row['file']}{how}: {row['added']:,} added, {row['rejected']:,} rejected")
     for sentence in city.warnings():
         print(f"  warning: {sentence}")
     print(f"  audit: {city.audit.verify()[1]}")

@@ -32,8 +32,9 @@ def commands(add: Add) -> None:
     rejects.add_argument("--case", help="the case, before the text of plate and person records is shown")
     rejects.add_argument("--purpose", help="the purpose, e.g. investigation")
     rejects.add_argument("--reason", help="why you look")
-    rejects.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="of resubmit: something the source asks for")
-    rejects.add_argument("--zone", help="of resubmit: time zone of the records' wall clocks, where it is not the source's own")
+    rejects.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                         help="of resubmit: something the source asks for (default: as it was said before)")
+    rejects.add_argument("--zone", help="of resubmit: time zone of the records' wall clocks (default: as loaded before)")
     rejects.add_argument("--json", action="store_true", help="print JSON objects")
 
 
@@ -103,10 +104,11 @@ def _list(city: Workbench, args: argparse.Namespace) -> None:
         return
     if frame.is_empty():
         print("No reject is open." if held.height else "There are no rejects.")
+    ledger = {row["batch_id"]: row for row in city.batches().iter_rows(named=True)}
     for (batch_id,), part in frame.group_by("batch_id", maintain_order=True):
         first = part.row(0, named=True)
         loaded = f"{first['loaded']:%Y-%m-%d %H:%M} UTC" if first["loaded"] else "live"
-        print(f"{batch_id}  {loaded}  {first['source']}  {first['file']}: {part['open'].sum():,} open")
+        print(f"{batch_id}  {loaded}  {first['source']}  {first['file']}{rejects.told(ledger.get(batch_id, {}))}: {part['open'].sum():,} open")
         for row in part.iter_rows(named=True):
             rest = "".join(f", {row[k]:,} {k}" for k in ("mended", "dismissed") if args.all and row[k])
             print(f"  {row['open']:>7,}  {row['reason']}{rest}")
@@ -160,9 +162,11 @@ def _resubmit(city: Workbench, args: argparse.Namespace) -> int:
     if held.is_empty():
         raise NotFound(f"This workspace has no batch {claimed.batch_id} with rejects.")
     source = rejects.reading(workspace.source(city.path, held["source"][0]))
-    said = dict(pair(p, "--set", "case_number=2026-0142") for p in args.set)
+    zone, told = rejects.loaded_with(city.lake.batches(), claimed.batch_id, source)
+    said = {**told, **dict(pair(p, "--set", "case_number=2026-0142") for p in args.set)}
     with city.deed("resubmit rejects", claimed.batch_id, file=claimed.file.name, changed=claimed.changed) as outcome:
-        report = workspace.load(city.path, source, claimed.file, user=city.user, progress=None if args.json else bar(), zone=args.zone, said=said)
+        report = workspace.load(city.path, source, claimed.file, user=city.user, progress=None if args.json else bar(), zone=args.zone or zone,
+                                said=said)
         settled = rejects.settle(city.lake, claimed, report, city.user)
         outcome.update(mended=settled.mended, still=settled.still, batch_id=report.batch_id)
     if args.json:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import polars as pl
 
@@ -180,6 +181,26 @@ def claims(file: Path) -> Claims:
 def reading(source: Source) -> Source:
     """The source as it reads a mended file: NDJSON too, and in whatever encoding an editor has saved it."""
     return replace(widened(source), encoding="")
+
+
+def loaded_with(batches: pl.DataFrame, batch_id: str, source: Source) -> tuple[str | None, dict[str, str]]:
+    """The zone of a batch and what was said with it, as the ledger has them; what the source does not ask for any more is left out.
+
+    Args:
+        batches: the ledger; one of before these columns were kept gives None and nothing.
+        batch_id: the load that rejected the records.
+        source: that reads them now.
+    """
+    rows = batches.filter(pl.col("batch_id") == batch_id).select("zone", "said").rows()
+    zone, said = rows[0] if rows else (None, None)
+    known = {*source.asks, *source.takes}
+    return zone, {n: v for n, v in json.loads(said or "{}").items() if n in known}
+
+
+def told(batch: Mapping[str, Any]) -> str:
+    """What was said with a batch of the ledger, in brackets behind a blank; "" where that is nothing."""
+    said = ", ".join(f"{n}={v}" for n, v in json.loads(batch.get("said") or "{}").items())
+    return f" ({said})" if said else ""
 
 
 def settle(lake: Lake, claimed: Claims, report: LoadReport, user: str) -> Settled:

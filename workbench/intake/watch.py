@@ -8,6 +8,7 @@ is there once, and the next start goes on from where the journal says.
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 import threading
@@ -81,7 +82,8 @@ class Watch:
 
     def _feed(self, name: str, source: Source, zone: str, said: Mapping[str, str]) -> Feed:
         mapper = Mapper(source, self.root, beside=self.workspace / watch_config.FILE, zone=zone or None, said=said)
-        return Feed(name, mapper, Stream(source.name, mapper.mapping_version, source.tables, self.user))
+        told = json.dumps(mapper.said, ensure_ascii=False)
+        return Feed(name, mapper, Stream(source.name, mapper.mapping_version, source.tables, self.user, mapper.zone, told))
 
     def _doors(self, sources: Mapping[str, Source]) -> dict[str, Any]:
         import os

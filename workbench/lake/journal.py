@@ -188,13 +188,13 @@ def lines_sql(table: str, files: list[str], where: str) -> str:
 def _batches(read: str) -> str:
     """The ledger's rows as they will be, but that every new edition counts as added until the fold compares it with the tables."""
     shape = tables.SHAPES["batches"]
-    told = json.dumps({"mapping_version": "VARCHAR", "tables": ["VARCHAR"], "user": "VARCHAR"})
+    told = json.dumps({"mapping_version": "VARCHAR", "tables": ["VARCHAR"], "user": "VARCHAR", "zone": "VARCHAR", "said": "VARCHAR"})
     given = {
         "batch_id": "b", "source": "s", "mapping_version": "any_value(x.mapping_version)", "file": "'journal ' || min(p) || '-' || max(p)",
         "sha256": "''", "bytes": "sum(strlen(coalesce(body, '')))", "read": f"count(*) filter (t <> '{BATCH}')",
         "added": f"count(*) filter (t not in ('{BATCH}', '{REJECT}', '{DUPLICATE}'))", "updated": "0",
         "duplicate": f"count(*) filter (t = '{DUPLICATE}')", "rejected": f"count(*) filter (t = '{REJECT}')", "tables": "any_value(x.tables)",
-        "user": "any_value(x.user)", "recorded_at": f"max({_WHEN})", "seconds": "0",
+        "user": "any_value(x.user)", "zone": "any_value(x.zone)", "said": "any_value(x.said)", "recorded_at": f"max({_WHEN})", "seconds": "0",
     }
     picked = ", ".join(f"cast({given.get(n, 'null')} as {c.type}) as {name(n)}" for n, c in shape.items())
     sorted_out = f"select *, case when t = '{BATCH}' then from_json(body, {literal(told)}) end as x from ({read}) where s is not null and t <> '{END}'"

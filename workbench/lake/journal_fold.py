@@ -165,6 +165,7 @@ class _Fold:
                 **{k: str(n) for k, n in self.counts.items()}, "tables": f"[{', '.join(map(literal, filled or self.batch['tables']))}]",
                 "user": literal(self.batch["user"]), "recorded_at": literal(self._moment(con, versions).isoformat()),
                 "seconds": str(round(time.monotonic() - self.began, 3)),
+                **{k: literal(self.batch[k]) for k in ("zone", "said") if self.batch.get(k)},
             }
             picked = ", ".join(f'cast({row.get(n, "null")} as {c.type}) as "{n}"' for n, c in tables.SHAPES["batches"].items())
             rows, earlier = f"select {picked}", self.view.files("batches", versions)

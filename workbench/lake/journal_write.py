@@ -62,6 +62,8 @@ class Stream:
     mapping_version: str
     tables: tuple[str, ...]
     user: str
+    zone: str = ""
+    said: str = "{}"
 
 
 @dataclass
@@ -209,7 +211,7 @@ class Writer:
         return f"{time.strftime('%Y%m%dT%H%M%S', begun)}-{sha256(about.encode()).hexdigest()[:8]}"
 
     def _declare(self, batch: str, stream: Stream) -> str:
-        about = {"mapping_version": stream.mapping_version, "tables": list(stream.tables), "user": stream.user}
+        about = {"mapping_version": stream.mapping_version, "tables": list(stream.tables), "user": stream.user, "zone": stream.zone, "said": stream.said}
         self._known.batches[batch] = _fresh(batch, stream.source, about)
         return json.dumps(about)
 

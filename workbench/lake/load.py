@@ -7,6 +7,7 @@ the row in ``batches`` that makes them visible. Nothing is left to see when it s
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -200,7 +201,7 @@ class Load:
                 "added": str(counts["added"]), "updated": str(counts["updated"]), "duplicate": str(counts["duplicate"]),
                 "rejected": str(sum(self.rejected.values())), "tables": f"[{', '.join(literal(t) for t in filled)}]",
                 "user": literal(self.user), "recorded_at": literal(moment.isoformat()), "seconds": str(seconds),
-                "header": rejects.header(ready),
+                "zone": literal(self.zone), "said": literal(json.dumps(dict(self.said), ensure_ascii=False)), "header": rejects.header(ready),
             }
             picked = ", ".join(f'cast({row[n]} as {c.type}) as "{n}"' for n, c in tables.SHAPES["batches"].items())
             path = work / f"{self.batch_id}-rec-0.parquet"

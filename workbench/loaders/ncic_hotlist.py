@@ -74,6 +74,6 @@ SOURCE = Source(
         "An expiry that is a day alone counts to the end of that day.",
         "Where no reason stands in the file, the remarks or the wording of the message key do; an entry with none of these is rejected.",
         "The delimiter (comma, pipe, tab, semicolon) is told from the header.",
-        "Say with the load when the list was drawn up (listed_at) if the file does not: without it nobody can tell whether the list is stale.",
+        "Say with the load when the list was drawn up (listed_at) if the file does not: without it whether the list is stale is not known.",
     ),
 )

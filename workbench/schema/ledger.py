@@ -20,6 +20,8 @@ BATCHES = Table("batches", "one file taken in by one load", ("batch_id",), {
     "user": Column("VARCHAR", "who loaded", True),
     "recorded_at": Column("TIMESTAMPTZ", "when the batch became visible", True),
     "seconds": Column("DOUBLE", "how long it took", True),
+    "zone": Column("VARCHAR", "time zone in which its wall clocks were read"),
+    "said": Column("VARCHAR", "what was said with the load (--set NAME=VALUE), as a JSON object"),
     "header": Column("VARCHAR", "the header of a CSV file, by which its rejects can be written out again"),
 })
 REJECTS = Table("rejects", "one record that could not be used, as it stood in the file", ("batch_id", "line"), {

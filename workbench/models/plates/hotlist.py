@@ -29,11 +29,11 @@ def stale(hotlist: pl.DataFrame, asof: Moment, *, oldest: Span = "24h", zone: st
         oldest: the age from which a list is stale.
         zone: zone of the times in the sentences.
 
-    Returns: a Ranking. ``table``: list_name, source, listed_at (of its newest edition), hours (age), stale (null = nobody said when it was drawn up),
+    Returns: a Ranking. ``table``: list_name, source, listed_at (of its newest edition), hours (age), stale (null = the list does not say when it was drawn up),
     entries (in force), left (entries in force that the newest edition no longer has), sentence.
 
     Raises:
-        CannotTell: the hotlist is empty, or of no list anybody said when it was drawn up.
+        CannotTell: the hotlist is empty, or no list says when it was drawn up.
         BadInput: columns are missing, or ``oldest`` is no length of time.
 
     Cost: one pass over the entries.
@@ -49,8 +49,9 @@ def stale(hotlist: pl.DataFrame, asof: Moment, *, oldest: Span = "24h", zone: st
     table = _table(frame, at, limit.total_seconds() / 3600, zone)
     known = table.filter(pl.col("stale").is_not_null())
     if known.is_empty():
-        raise CannotTell(f"Nobody said when {'the hotlist was' if len(table) == 1 else 'these hotlists were'} drawn up, so nobody can tell whether "
-                         "it is stale; load it with --set listed_at=... or with a column that says so.")
+        lists = "The hotlist does not say when it was drawn up" if len(table) == 1 else f"None of the {len(table):,} hotlists says when it was drawn up"
+        raise CannotTell(f"{lists}, so whether {'it is' if len(table) == 1 else 'they are'} stale is not known. Confirm every hit at the source, and load "
+                         "the list again with --set listed_at=... or with a column that gives the time.")
     basis = Basis.of(hotlist, method="age of each list's newest edition", time="listed_at", used=frame.height, asof=at,
                      parameters={"oldest": said(limit), "zone": zone},
                      notes=("A copy of a list says nothing of what happened at the source since: confirm a hit there before acting on it.",))
@@ -75,17 +76,17 @@ def _table(frame: pl.DataFrame, at: datetime, limit: float, zone: str) -> pl.Dat
 def _sentence(row: dict[str, Any], limit: float, zone: str) -> str:
     name, entries = f"Hotlist {row['list_name']!r}", several(row["entries"], "entry", "entries")
     if row["hours"] is None:
-        return f"{name} ({entries} in force): nobody said when it was drawn up, so nobody can tell whether it is stale."
+        return f"{name} ({entries} in force) does not say when it was drawn up, so whether it is stale is not known."
     drawn = f"was drawn up on {local(row['listed_at'], zone)}, {_age(row['hours'])} ago"
     left = f"; {several(row['left'], 'entry is', 'entries are')} no longer in its newest edition" if row["left"] else ""
     if row["stale"]:
-        return f"{name} ({entries} in force) is stale: it {drawn}, and {_age(limit)} is the limit{left}."
+        return f"{name} ({entries} in force) is stale: it {drawn} (the limit is {_age(limit)}){left}."
     return f"{name} ({entries} in force) {drawn}{left}."
 
 
 def _headline(table: pl.DataFrame, limit: float) -> str:
     bad, unknown = int(table["stale"].sum()), table["stale"].null_count()
-    untold = f" Of {several(unknown, 'list')} nobody said when it was drawn up." if unknown else ""
+    untold = f" {several(unknown, 'list does', 'lists do')} not say when {'it was' if unknown == 1 else 'they were'} drawn up." if unknown else ""
     if not bad:
         return f"{several(len(table) - unknown, 'hotlist')}, none older than {_age(limit)}.{untold}"
     worst = table.filter(pl.col("stale")).row(0, named=True)
