@@ -16,7 +16,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from workbench import loaders
+import workbench as wb
+from workbench import loaders, workspace
 from workbench.errors import BadInput, NotFound
 from workbench.lake import Lake, files
 from workbench.loaders.kit import expressions, functions, nibrs, times
@@ -26,6 +27,7 @@ from workbench.loaders.new_york_incidents import SOURCE as NEW_YORK
 from workbench.loaders.st_louis_incidents import SOURCE as ST_LOUIS
 from workbench.loaders.uk_street_crimes import SOURCE as UK
 from workbench.loaders.washington_incidents import SOURCE as WASHINGTON
+from workbench.results import Basis
 
 
 def at(*parts: int) -> datetime:
@@ -207,6 +209,57 @@ def test_all_48_months_of_st_louis_load_and_count_founded_less_unfounded(st_loui
     assert_frame_equal(ours, theirs, check_dtypes=False)
     assert held["unfounded"].sum() == raw.filter(pl.col("count") < 0).height
     assert held["report_number"].n_unique() == raw["complaint"].n_unique() < held.height
+
+
+def city_over(lake: Path, folder: Path) -> wb.Workbench:
+    """A workbench over a lake that is there already."""
+    path = workspace.create(folder, name="Test", zone="America/Chicago").path
+    (path / "lake").rmdir()
+    (path / "lake").symlink_to(lake)
+    return wb.open_workbench(path)
+
+
+def test_a_row_that_un_founds_another_leaves_out_both_and_one_without_a_partner_is_said(tmp_path: Path) -> None:
+    rows = [complaint(), complaint(DateOccur="3/2/2015 0:30"), complaint(Crime="142320"), complaint(Complaint="15-2"),
+            complaint(CodedMonth="2015-04", DateOccur="3/2/2015 0:30", Count="-1"), complaint(Complaint="14-9", DateOccur="3/9/2015 10:00", Count="-1"),
+            complaint(Complaint="15-2", Crime="31111", Count="-1")]
+    lake = Lake(tmp_path / "lake")
+    lake.load(ST_LOUIS, write(tmp_path / "march.csv", HEAD_ST_LOUIS, *rows))
+    city = city_over(tmp_path / "lake", tmp_path / "city")
+    net = city.incidents()
+    left = {"15-000001/021000/2015-03", "15-000001/142320/2015-03", "15-2/021000/2015-03"}
+    assert set(net["incident_id"]) == left, "of two alike the one of the same time goes"
+    said = "2 rows take back an incident that the lake does not hold, so nothing was left out for them: the agency's own net count is lower by 2."
+    assert Basis.of(net, method="m", notes=("own",)).notes == ("own", said) and Basis.of(net.filter(pl.col("lon") < 0), method="m").notes == (said,)
+    day = city.incidents("2015-03-09", "2015-03-10")
+    assert day.is_empty() and Basis.of(day, method="m").notes == (said.replace("2 rows take", "1 row takes").replace("them", "it").replace("by 2", "by 1"),)
+    assert Basis.of(city.incidents("2015-03-20", "2015-03-21"), method="m").notes == ()
+    assert Basis.of(city.incidents(area=(-90.3, 38.5, -90.1, 38.8)), method="m").notes == (said,)
+    assert Basis.of(city.incidents(area=(-80.3, 38.5, -80.1, 38.8)), method="m").notes == ()
+    every = city.incidents(unfounded=True)
+    assert every.height == 7 and every["withdraws"].sum() == 3 and Basis.of(every, method="m").notes == ()
+
+
+def test_a_founded_row_loaded_after_the_one_that_takes_it_back_is_left_out_too(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    lake.load(ST_LOUIS, write(tmp_path / "april.csv", HEAD_ST_LOUIS, complaint(CodedMonth="2015-04", Count="-1"), complaint(Complaint="15-7")))
+    city = city_over(tmp_path / "lake", tmp_path / "city")
+    assert city.incidents().height == 1 and "1 row takes back" in Basis.of(city.incidents(), method="m").notes[0]
+    lake.load(ST_LOUIS, write(tmp_path / "march.csv", HEAD_ST_LOUIS, complaint()))
+    assert city.incidents().height == 1 and city.refresh().incidents()["report_number"].to_list() == ["15-7"]
+    assert Basis.of(city.incidents(), method="m").notes == ()
+
+
+def test_the_plain_count_of_st_louis_is_the_departments_net_count_but_for_what_is_said(st_louis_path: Path, real_data: Path, tmp_path: Path) -> None:
+    raw = raw_st_louis(real_data / "stlouis" / "raw")
+    by = raw.group_by("complaint", "code").agg(plus=(pl.col("count") > 0).sum(), minus=(pl.col("count") < 0).sum())
+    lone = by.select((pl.col("minus").cast(pl.Int64) - pl.col("plus").cast(pl.Int64)).clip(0)).sum().item()
+    net = city_over(st_louis_path, tmp_path / "city").incidents()
+    assert net.height - lone == raw["count"].sum() and 0 < lone < 0.001 * net.height, "un-founded rows of before the first month find no partner"
+    assert Basis.of(net, method="m").notes[0].startswith(f"{lone:,} rows take back an incident that the lake does not hold")
+    ours = net.group_by(complaint="report_number", code="offence_code").len("count").sort("complaint", "code")
+    theirs = by.select("complaint", "code", count=pl.col("plus").cast(pl.Int64) - pl.col("minus").cast(pl.Int64)).filter(pl.col("count") > 0)
+    assert_frame_equal(ours, theirs.sort("complaint", "code"), check_dtypes=False)
 
 
 def test_st_louis_lies_in_the_city_and_its_codes_are_known(st_louis_path: Path) -> None:

@@ -38,11 +38,12 @@ def code_version() -> str:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a frame came from: the workspace, the pinned table versions, and its base map (streets, beats)."""
+    """Where a frame came from: the workspace, the pinned table versions, its base map (streets, beats), and ``notes`` on what limits it."""
 
     workspace: str = ""
     versions: dict[str, int] = field(default_factory=dict)
     base: Base | None = field(default=None, repr=False, compare=False)
+    notes: tuple[str, ...] = ()
 
 
 _by_frame: dict[int, tuple[weakref.ref[pl.DataFrame], Origin]] = {}
@@ -121,8 +122,9 @@ class Basis:
 
     @classmethod
     def of(cls, *frames: pl.DataFrame, method: str, used: int | None = None, time: str = "", **rest: Any) -> Basis:
-        """Fill in what the frames themselves tell: rows, span of column ``time``, versions, fingerprint, code version."""
+        """Fill in what the frames themselves tell: rows, span of column ``time``, versions, notes on them, fingerprint, code version."""
         origin = origin_of(*frames)
+        rest["notes"] = tuple(dict.fromkeys((*rest.get("notes", ()), *origin.notes)))
         rows = sum(f.height for f in frames)
         span = None
         if time and frames and frames[0].height and time in frames[0].columns:

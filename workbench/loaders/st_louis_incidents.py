@@ -52,12 +52,14 @@ SOURCE = Source(
             "district": f"nullif({text(column('District'))}, '0')",
             "status": f"(case when {_UNFOUNDED} then 'un-founded' when {text(column('FlagAdministrative'))} = 'Y' then 'administrative' end)",
             "unfounded": _UNFOUNDED,
+            "withdraws": _UNFOUNDED,
         }, reject=((f"{_COUNT} is null or abs({_COUNT}) <> 1", "Count is neither 1 nor -1"),)),
     ),
     notes=(
         "Bytes are Windows-1252 in some months, with or without a UTF-8 BOM; the 26-column month spells its names with blanks and dashes.",
         "Coordinates are survey feet (ESRI:102696); 0 is none, the incident is kept without a place.",
-        "A row of Count -1 un-founds an earlier complaint: it is kept as a row of its own, marked unfounded; founded less unfounded rows is the sum of Count.",
+        "A row of Count -1 un-founds an earlier complaint: it is kept as a row of its own, marked unfounded, and takes back one row of its complaint "
+        "and code (withdraws).",
         "One complaint has a row for each offence and victim; complaint, code, month and a running number name it, so none is lost.",
         "00:01 stands for an unknown time: the window is the whole day, precision \"day\". The year 1900 stands for an unknown day: precision \"unknown\", "
         "the window ends with the coded month. Other old dates are as recorded.",

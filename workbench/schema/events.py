@@ -29,6 +29,7 @@ EVENTS = (
         "domestic": Column("BOOLEAN", "domestic circumstances"),
         "status": Column("VARCHAR", "state of the investigation or clearance, as recorded"),
         "unfounded": Column("BOOLEAN", "the agency withdrew it: kept and marked, left out of counts of offences"),
+        "withdraws": Column("BOOLEAN", "the row is no incident itself: it takes back one founded row of its report_number and offence_code"),
         "narrative": Column("VARCHAR", "what the report tells"),
         **_REVISED,
     }, time="started_at"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import polars as pl
 from workbench import gate, plates
 from workbench.errors import BadInput, WorkbenchError
 from workbench.gate import Place, When
+from workbench.lake import withdrawn
 from workbench.models.links import case as links_case
 from workbench.results import remember
 from workbench.schema import TABLES, table
@@ -32,14 +34,13 @@ class Facts(Opened):
             offence: one of the agency's offence groups.
             beat: as recorded.
             area: beat or district by name (their polygons), a Polygon, or (west, south, east, north); rows without a position are then left out.
-            unfounded: also those that the agency withdrew (column ``unfounded``).
+            unfounded: also those that the agency withdrew (column ``unfounded``), and those that a row of their own took back (``withdraws``). Without
+                them the count is net; rows that take back one that the lake does not hold are counted in the basis of every result.
 
         Raises:
             NotFound: unknown offence group, beat or area. BadInput: the period is empty or unreadable.
         """
         where, params = gate.between(self.agency, "started_at", start, end)
-        if not unfounded:
-            where.append("unfounded is distinct from true")
         if offence is not None:
             clause, values = gate.offence_clause(self.agency.group(offence))
             where.append(clause)
@@ -48,7 +49,24 @@ class Facts(Opened):
             self._known("incidents", "beat", beat)
             where.append("beat = ?")
             params.append(beat)
-        return self._frame("incidents", where, params, area, start=start, end=end, offence=offence, beat=beat, area=area).sort("started_at", "incident_id")
+        gone = None if unfounded else withdrawn.find(self.lake, self.versions)
+        standing = [] if gone is None else ["unfounded is distinct from true", "incident_id not in (select unnest(?::varchar[]))"]
+        frame = self._frame("incidents", [*where, *standing], params if gone is None else [*params, gone.incidents], area,
+                            start=start, end=end, offence=offence, beat=beat, area=area).sort("started_at", "incident_id")
+        notes = () if gone is None else self._unpaired(gone.lone, where, params, area)
+        return remember(frame, replace(self._origin(), notes=notes))
+
+    def _unpaired(self, lone: pl.DataFrame, where: Sequence[str], params: Sequence[Any], area: Place | None) -> tuple[str, ...]:
+        """What to say of rows that take back an incident which is not held, of those that were asked for."""
+        if lone.is_empty():
+            return ()
+        asked = gate.only(lone, " and ".join(f"({c})" for c in where), params)
+        if area is not None:
+            inside = gate.polygon(self.agency, area).contains(asked["lon"].to_numpy(), asked["lat"].to_numpy())
+            asked = asked.filter(pl.Series(inside, dtype=pl.Boolean))
+        one = asked.height == 1
+        return (f"{asked.height:,} {'row takes' if one else 'rows take'} back an incident that the lake does not hold, so nothing was left out for "
+                f"{'it' if one else 'them'}: the agency's own net count is lower by {asked.height:,}.",) if asked.height else ()
 
     def calls(self, start: When | None = None, end: When | None = None, *, call_type: str | None = None, beat: str | None = None,
               area: Place | None = None) -> pl.DataFrame:
