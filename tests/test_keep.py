@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import random
 import shutil
@@ -409,3 +410,18 @@ def test_the_commands_look_after_a_workspaces_lake(tmp_path: Path, capsys: pytes
     assert said("vacuum", "--days", "0").startswith("0 files deleted")
     assert "taken away" in said("unpin", name) and said("vacuum", "--days", "0").startswith("3 files deleted")
     assert cli.main(["lake", "pin", "-w", str(folder)]) == 1 and "A pin says why" in capsys.readouterr().err
+
+
+def test_the_load_command_folds_small_files_by_itself(tmp_path: Path, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench import cli, workspace
+
+    monkeypatch.setattr(compact, "MANY", 4)
+    folder = workspace.create(tmp_path / "city", name="Test", zone="America/Chicago").path
+    head, *lines = gzip.decompress((samples / "sample_reads.csv.gz").read_bytes()).decode().splitlines()[:101]
+    for n in range(10):
+        (tmp_path / f"r{n}.csv").write_text("\n".join([head, *lines[10 * n:10 * n + 10]]) + "\n", encoding="utf-8")
+    files = [str(tmp_path / f"r{n}.csv") for n in range(10)]
+    assert cli.main(["load", "sample_reads", *files, "-w", str(folder), "--json"]) == 0
+    lake = Lake(folder / "lake")
+    status = lake.status().filter(pl.col("table") == "reads").row(0, named=True)
+    assert status["files"] <= 5 and status["rows"] == lake.frame("reads").height == 100 and status["spare"] > 0

@@ -758,6 +758,25 @@ def test_a_large_table_is_taken_in_chunks_and_not_read_whole_again(tmp_path: Pat
     con.close()
 
 
+def test_the_watcher_folds_small_files_of_the_lake_by_itself_and_the_ledger_keeps_its_zone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workbench.lake.compact.MANY", 4)
+    folder = workspace.create(tmp_path / "city", name="Live", zone="America/Chicago").path
+    (folder / "watch.toml").write_text('[[webhook]]\nsource = "sample_reads"\nzone = "America/Denver"\n', encoding="utf-8")
+    given = watch.Given(source=lambda name: workspace.source(folder, name), load=lambda drop, file: pytest.fail("no file was dropped"))
+    watcher = watch.Watch(folder, watch_config.read(folder), given, user="tester", say=lambda line: None)
+    feed = watcher.doors["sample_reads"].feed
+    for n in range(10):
+        one = feed.mapper.map([json.dumps(event(n)).encode()])[0]
+        watcher.writer.append([Line(one.table, feed.stream, one.body)])
+        watcher.fold()
+    watcher.writer.append([Line(one.table, feed.stream, one.body.replace('"read_id":"', '"read_id":"x'))])
+    lake = Lake(folder / "lake")
+    reads = lake.status().filter(pl.col("table") == "reads").row(0, named=True)
+    assert reads["files"] <= 5 and reads["rows"] == 10 and lake.frame("reads").height == 11
+    assert lake.batches().select("zone", "said").unique().rows() == [("America/Denver", "{}")], "folded or not"
+    watcher.writer.close()
+
+
 # --- files dropped in a folder ------------------------------------------------------------------------------------------------------
 
 
