@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
@@ -16,10 +17,11 @@ import workbench as wb
 from tests.conftest import CASE
 from workbench import cli, workspace
 from workbench.errors import BadInput, NotFound
-from workbench.intake import rejects
+from workbench.intake import rejects, watch, watch_config
+from workbench.intake.ingest import Delivery
 from workbench.lake import Lake, tables
 from workbench.loaders import Part, Source
-from workbench.loaders.kit.expressions import column, local_time, text
+from workbench.loaders.expressions import column, keyed_hash, local_time, text
 
 PLUGIN = """
 from workbench.loaders import Part, Source
@@ -222,6 +224,86 @@ def test_the_text_of_plates_and_persons_needs_a_case_even_when_a_whole_file_was_
     assert run(own_city, "export", report.batch_id, *bound) == 0
     entries = wb.open_workbench(own_city).audit.entries().filter(pl.col("action") == "export rejects")
     assert entries["phase"].to_list() == ["intent", "failed", "intent", "done"] and entries["case_number"].to_list()[-1] == CASE["case"]
+
+
+def everywhere(folder: Path) -> bytes:
+    """All that lies in a workspace, Parquet files unpacked."""
+    found = []
+    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+        found.append(file.read_bytes())
+        if found[-1][:4] == b"PAR1":
+            found.append(json.dumps(pl.read_parquet(file).to_dicts(), default=str, ensure_ascii=False).encode())
+    return b"\n".join(found)
+
+
+POSTS = {
+    "csv": """id,created_at,username,handle,display name,text,lat
+1,2026-06-05T20:00:00Z,larksong,,Lark Song,easy money,
+2,never,larksong,,Lark Song,"again, ""twice"" here",
+3,2026-06-05T21:00:00Z,,larksong2,Lark Song,no position,north
+4,2026-06-05T21:00:00Z,larksong,Lark Song
+5,2026-06-05T21:00:00Z,larksong,"Lark Song,open,
+""",
+    "ndjson": """{"id": "1", "created_at": "2026-06-05T20:00:00Z", "user": {"id": 421017, "screen_name": "larksong"}, "text": "easy money", "url": "larksong"}
+{"id": "2", "created_at": "never", "user": {"id": 421017, "screen_name": "larksong"}, "text": "again", "link": "x/larksong", "lat": 41.5}
+{"id": "3", "created_at": "nor now", "user": {"id": 421017}, "author": "larksong", "text": "more"}
+{"id": "4", "user": "larksong" and no JSON
+""",
+}
+
+
+@pytest.mark.parametrize("form", sorted(POSTS))
+def test_no_authors_name_lies_anywhere_in_the_workspace_even_where_posts_were_rejected(
+        tmp_path: Path, city: Path, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / f"posts.{form}"
+    file.write_text(POSTS[form], encoding="utf-8")
+    given = ["--set", "case_number=26-1", "--set", "legal_basis=order 26-118", "--set", "platform=townsquare"]
+    assert cli.main(["load", "posts_export", str(file), *given, "-w", str(city)]) == 0
+    refused = held(city).sort("line")
+    assert refused.height == len(POSTS[form].splitlines()) - (2 if form == "csv" else 1), refused
+    own = Lake(city / "lake").frame("posts")["author"][0]
+    assert f"hash:{own}" in refused["raw"][0] and "again" in refused["raw"][0] and refused["raw"][-1].startswith("(not kept")
+    bound = ["--case", "26-1", "--purpose", "investigation"]
+    assert run(city, "export", "last", *bound, "--file", str(city / "out" / "mend")) == 0
+    mended = city / "out" / f"mend.{form}"
+    mend(mended, ("never", "2026-06-06T20:00:00Z"))
+    run(city, "resubmit", str(mended), *bound)
+    posts = Lake(city / "lake").frame("posts").sort("post_id")
+    assert posts["author"].to_list() == [own, own] and posts["text"][1] in ("again", 'again, "twice" here'), "the mended post has the same author"
+    lying = everywhere(city).lower()
+    assert b"easy money" in lying
+    for name in (b"larksong", b"lark song", b"421017"):
+        assert name not in lying
+
+
+def test_a_dead_letter_of_posts_holds_no_authors_name(tmp_path: Path, city: Path) -> None:
+    (city / "watch.toml").write_text('[[webhook]]\nsource = "posts_export"\nset = {case_number = "26-1", legal_basis = "o", platform = "p"}\n')
+    given = watch.Given(source=lambda name: workspace.source(city, name), load=lambda drop, file: pytest.fail("no file was dropped"))
+    watcher = watch.Watch(city, watch_config.read(city), given, user="tester", say=lambda line: None)
+    watcher.ingest.start()
+    records = [line.encode() for line in POSTS["ndjson"].splitlines()]
+    counts = watcher.ingest.put(Delivery(watcher.doors["posts_export"].feed, records, [("larksong and no JSON", "not readable as JSON")])).result(timeout=30)
+    assert (counts.accepted, counts.rejected) == (1, 4)
+    own = Lake(city / "lake").frame("posts")["author"][0]
+    assert sum(f"hash:{own}" in raw for raw in held(city)["raw"]) == 2
+    assert b"larksong" not in everywhere(city)
+    watcher.ingest.stop()
+    watcher.fold()
+    assert held(city).height == 4 and b"larksong" not in everywhere(city) and b"421017" not in everywhere(city)
+    watcher.writer.close()
+
+
+def test_a_hash_of_an_agencys_own_mapping_is_hidden_too_and_other_sources_keep_their_text(tmp_path: Path, city: Path) -> None:
+    frame = pl.DataFrame({"id": ["1", "2"], "when": ["2026-05-01", "never"], "what": ["Ida Holm", "Ida Holm"], "more": ["Ida Holm"] * 2})
+    frame.write_parquet(tmp_path / "a.parquet")
+    load(city, tmp_path / "a.parquet")
+    assert "Ida Holm" in held(city)["raw"][0], "this source hashes nothing"
+    other = tmp_path / "other"
+    hashing = replace(workspace.source(city, "toy"), parts=(Part("incidents", {
+        "incident_id": text("id"), "started_at": local_time(column("when"), "%Y-%m-%d"), "offence": keyed_hash(text("what")), "nibrs": "'220'"}),))
+    Lake(other).load(hashing, tmp_path / "a.parquet")
+    (raw,) = Lake(other).rejects()["raw"]
+    assert json.loads(raw) == {"id": "2", "when": "never", "what": f"hash:{Lake(other).frame('incidents')['offence'][0]}"}
 
 
 SAYING = """

@@ -178,4 +178,6 @@ def _lines(group: list[Delivery]) -> list[tuple[Delivery, list[Line]]]:
 
 
 def _letter(feed: Feed, raw: str, reason: str) -> Line:
+    if feed.mapper.mask:
+        raw = feed.mapper.mask.record(raw)
     return Line(REJECT, feed.stream, json.dumps({"file": feed.name, "reason": reason, "raw": raw.replace("\0", "\\x00")}))

@@ -22,6 +22,7 @@ from workbench.errors import BadInput, NotFound, did_you_mean
 from workbench.intake.batch import widened
 from workbench.lake import Lake, LoadReport
 from workbench.lake.forms import opened
+from workbench.lake.masking import NOT_KEPT
 from workbench.lake.records import Csv, Ndjson
 from workbench.lake.texts import Blocks
 from workbench.loaders import Source
@@ -128,7 +129,7 @@ def write(rejects: pl.DataFrame, header: str | None, source: Source | None, to: 
         raise BadInput("There is no open reject to write.")
     if rejects["raw"].null_count():
         raise BadInput("These records are about plates or persons: a case and a purpose are needed, e.g. --case 2026-0142 --purpose investigation")
-    as_json = header is None and all(raw.lstrip().startswith("{") for raw in rejects["raw"].to_list())
+    as_json = header is None and all(raw.lstrip().startswith(("{", NOT_KEPT)) for raw in rejects["raw"].to_list())
     if header is None and not as_json:
         header = _header(rejects, source)
     ordered = rejects.with_columns(pl.col("reason").str.starts_with(_OPENED).alias("last")).sort("last", "line")

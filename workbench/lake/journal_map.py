@@ -19,6 +19,7 @@ from workbench import schema
 from workbench.engines.duckdb import connect, literal, name
 from workbench.lake import mapping
 from workbench.lake.filling import Filling
+from workbench.lake.masking import Mask
 from workbench.lake.records import NUMBER
 from workbench.loaders import Source
 from workbench.loaders.kit import functions
@@ -53,6 +54,7 @@ class Mapper:
         self.source = source
         self.zone, self.said = zone or source.zone, source.saying(said or {})
         self._fill = Filling(source, beside, self.zone, self.said, root)
+        self.mask = Mask(source, self._fill)
         self._wanted = (*source.columns, *source.optional)
         self._con = connect(memory="512MB")
         functions.register(self._con)

@@ -23,7 +23,7 @@ import duckdb
 
 from workbench.engines.duckdb import connect, literal
 from workbench.errors import BadInput, WorkbenchError
-from workbench.lake import compare, files, mapping, rejects, sweep, tables, texts
+from workbench.lake import compare, files, mapping, masking, rejects, sweep, tables, texts
 from workbench.lake.filling import Filling
 from workbench.lake.report import LoadReport
 from workbench.lake.stage import stage_file
@@ -160,7 +160,7 @@ class Load:
         self.rejected = rejects.by_reason(con, ready)
         self._balance(ready, counts)
         self.progress("writing", 0.0)
-        refused = rejects.write(con, ready, work, self.batch_id, settled.moment.isoformat())
+        refused = rejects.write(con, ready, work, self.batch_id, settled.moment.isoformat(), masking.Mask(ready.source, self.fill))
         for table, moved in settled.moves.items():
             if moved:
                 compare.place(self.root, table, self.batch_id, work)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from workbench.engines.duckdb import literal
-from workbench.lake import files, mapping, tables
+from workbench.lake import files, mapping, masking, tables
 from workbench.lake.filling import Filling
 from workbench.loaders import Source
 
@@ -59,11 +59,17 @@ def by_reason(con: duckdb.DuckDBPyConnection, ready: files.Ready) -> dict[str, i
     return dict(con.execute(f"select reason, count(*) from ({every}) group by all order by all").fetchall())
 
 
-def write(con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path, batch_id: str, recorded_at: str) -> tables.DataFile | None:
-    """Write the rejects of a load, in order of line; None when there are none."""
-    parts = [f"select line, reason, raw from {_spooled(ready.broken_file)}"] if ready.broken_file else []
+def write(con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path, batch_id: str, recorded_at: str,
+          mask: masking.Mask) -> tables.DataFile | None:
+    """Write the rejects of a load, in order of line, what the source only keeps as a hash hidden; None when there are none."""
+    raw = mask.lost_sql() if mask else "raw"
+    parts = [f"select line, reason, {raw} as raw from {_spooled(ready.broken_file)}"] if ready.broken_file else []
     if con.execute("select count(*) from refused").fetchone() != (0,):
-        parts.append(_parquet_rows(ready) if ready.form == "parquet" else f"select line, reason, raw from {_spooled(_text_rows(con, ready, work))}")
+        rows = _parquet_rows(ready) if ready.form == "parquet" else ""
+        if rows and not mask:
+            parts.append(rows)
+        else:
+            parts.append(f"select line, reason, raw from {_spooled(_masked_rows(con, rows, mask, work) if rows else _text_rows(con, ready, work, mask))}")
     if not parts:
         return None
     path = work / f"{batch_id}-rec-0r.parquet"
@@ -73,7 +79,7 @@ def write(con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path, batch_
     return tables.DataFile(path, int(written[0]) if written else 0)
 
 
-def _text_rows(con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path) -> Path:
+def _text_rows(con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path, mask: masking.Mask) -> Path:
     """A second pass over the file that picks out the refused records as they stand."""
     path, reasons = work / "refused.ndjson", {}
     result = con.execute("select record, reason from refused order by record")
@@ -86,7 +92,19 @@ def _text_rows(con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path) -
 
     with path.open("w", encoding="utf-8") as out:
         for record, line, raw in files.raw_texts(ready, wanted()):
+            if mask:
+                raw = mask.row(raw, ready.header, ready.delimiter) if ready.form == "csv" else mask.record(raw)
             out.write(json.dumps({"record": record, "line": line, "reason": reasons.pop(record), "raw": raw}) + "\n")
+    return path
+
+
+def _masked_rows(con: duckdb.DuckDBPyConnection, rows: str, mask: masking.Mask, work: Path) -> Path:
+    """The refused rows of a Parquet file with what is to be hidden in them."""
+    path = work / "refused.ndjson"
+    result = con.execute(rows)
+    with path.open("w", encoding="utf-8") as out:
+        while found := result.fetchmany(10_000):
+            out.writelines(json.dumps({"line": line, "reason": reason, "raw": mask.record(raw)}) + "\n" for line, reason, raw in found)
     return path
 
 

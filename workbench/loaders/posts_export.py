@@ -48,6 +48,7 @@ SOURCE = Source(
         "Only files that were exported are read; nothing is ever fetched from a platform.",
         "The case number and the legal basis must be said with the load; without them nothing is loaded.",
         "The author's id (else name) becomes a hash with this lake's own key: the same author is the same hash here and says nothing elsewhere.",
+        "The raw text of rejected posts has that hash too, and none of the columns that are not taken.",
         "The text is kept as posted; names that people write in it stay in it.",
         "A post collected for two cases is two rows, each with its own basis.",
     ),

@@ -20,6 +20,8 @@ from workbench.errors import BadInput
 ZONE = "{zone}"
 #: Stands for the lake's own secret, so that hashes of one lake say nothing in another.
 SALT = "{salt}"
+#: Stands before a hash in the raw text of a reject.
+HASHED = "hash:"
 #: Texts that mean "nothing here".
 BLANKS = ("", "NA", "N/A", "NULL", "null")
 
@@ -200,8 +202,14 @@ def listed(name: str, key: str, value: str, expr: str) -> str:
 
 
 def keyed_hash(expr: str) -> str:
-    """32 hex digits of a text and this lake's own secret: the same text is the same hash in this lake, and nobody can try out texts elsewhere."""
-    return f"(case when {expr} is not null then left(sha256({quoted(SALT)} || chr(31) || {expr}), 32) end)"
+    """32 hex digits of a text and this lake's own secret: the same text is the same hash in this lake, and nobody can try out texts elsewhere.
+
+    A text that is such a hash already, as the rejects have it ("hash:" before it), stands for itself. The raw columns that ``expr`` looks at are
+    hidden in the rejects (``lake.masking``).
+    """
+    open_ = f"regexp_full_match({expr}, '{HASHED}[0-9a-f]{{32}}')"
+    return (f"(case when {expr} is null then null when {open_} then right({expr}, 32) "
+            f"else left(sha256({quoted(SALT)} || chr(31) || {expr}), 32) end)")
 
 
 def split(expr: str, separator: str = ";") -> str:
