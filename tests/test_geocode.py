@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -304,6 +305,58 @@ def test_geocoding_a_table_appends_new_editions_and_keeps_the_old_ones(tmp_path:
     assert {r["phase"] for r in deeds} == {"intent", "done", "failed"}
     assert any("'hundred block': 1" in str(r) or '"hundred block": 1' in str(r) for r in deeds), "how many were placed, and how, is written down"
     assert not [p for p in folder.iterdir() if p.name.startswith(".geocoded")]
+
+
+def test_positions_that_an_update_came_without_are_counted_and_set_again_without_a_look_up(
+        tmp_path: Path, samples: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "ws"
+    workspace.create(folder, name="Fairwater", zone="America/Chicago")
+    head, first, *rest = INCIDENTS.splitlines()
+    more = [first.replace("1,R1", f"{n},R{n}") for n in (5, 6)]
+
+    def load(name: str, *rows: str) -> str:
+        (tmp_path / name).write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+        assert cli.main(["load", "sample_incidents", str(tmp_path / name), "-w", str(folder)]) == 0
+        return capsys.readouterr().out
+
+    def placed() -> list[str]:
+        return Lake(folder / "lake").frame("incidents", where="place_basis is not null").sort("incident_id")["incident_id"].to_list()
+
+    def geocode(*words: str) -> dict[str, Any]:
+        assert cli.main(["geocode", "incidents", "-w", str(folder), "--json", *words]) == 0
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    workspace.load(folder, find("sample_streets"), samples / "sample_streets.geojson.gz")
+    assert "came without" not in load("a.csv", first, *more, *rest)
+    before = geocode()
+    assert (before["placed"], before["again"]) == (3, 0) and placed() == ["1", "5", "6"]
+    assert "came without" not in load("b.csv", *rest), "nothing that was geocoded was updated"
+    position = Lake(folder / "lake").frame("incidents", where="incident_id = '1'").select("lon", "lat", "place_basis", "place_error_m").row(0)
+    said = load("c.csv", first.replace("TRESPASS", "BURGLARY"), more[0], more[1].replace("400 BLOCK E", "500 BLOCK E"))
+    assert "2 updated rows of incidents came without the position that was geocoded for the address; set them again with: workbench geocode" in said
+    assert placed() == []
+
+    with monkeypatch.context() as patch:
+        patch.setattr(geocoding, "geocoder", lambda *a, **b: pytest.fail("an address was looked up"))
+        again = geocode("--again")
+    assert (again["tried"], again["again"]) == (0, 2) and placed() == ["1", "5"]
+    row = Lake(folder / "lake").frame("incidents", where="incident_id = '1'")
+    assert row.select("lon", "lat", "place_basis", "place_error_m").row(0) == position and row["offence"].item() == "BURGLARY", "of the row as it is now"
+    assert geocode("--dry-run")["again"] == 0
+    load("d.csv", first, *more)
+    capsys.readouterr()
+    assert cli.main(["geocode", "incidents", "-w", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "3 positions that an update had dropped were set again. Of 1 rows" in said and placed() == ["1", "5", "6"], "the same positions a second time too"
+
+    load("e.csv", first.replace("TRESPASS", "ROBBERY"))
+    changed = json.loads(gzip.decompress((samples / "sample_streets.geojson.gz").read_bytes()))
+    changed["features"][0]["properties"]["name"] = "SOMETHING NEW LN"
+    (tmp_path / "other.geojson").write_text(json.dumps(changed))
+    workspace.load(folder, find("sample_streets"), tmp_path / "other.geojson")
+    anew = geocode()
+    assert anew["again"] == 0 and anew["placed"] == 1, "streets were loaded since: it is looked up anew"
 
 
 def test_lists_and_times_survive_geocoding_to_the_last_digit(tmp_path: Path, samples: Path) -> None:

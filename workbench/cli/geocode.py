@@ -13,7 +13,9 @@ def commands(add: Add) -> None:
     geocode = add("geocode", _geocode, "give rows without a position one, looked up in the workspace's own streets")
     geocode.add_argument("table", metavar="TABLE", nargs="?", default="incidents", help="the table (default: incidents)")
     geocode.add_argument("--dry-run", action="store_true", help="only say how many would be placed, and how")
-    geocode.add_argument("--exact", action="store_true", help="do not bend the spelling of street names")
+    how = geocode.add_mutually_exclusive_group()
+    how.add_argument("--exact", action="store_true", help="do not bend the spelling of street names")
+    how.add_argument("--again", action="store_true", help="only set positions again that an update came without; look nothing up")
     geocode.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -26,10 +28,10 @@ def _geocode(args: argparse.Namespace) -> None:
     folder = find_workspace(args.workspace)
     lake, person = Lake(folder / "lake"), Person(current_user())
     with Audit(folder / "audit.db").deed(person, "geocode", args.table, dry_run=args.dry_run, exact=args.exact) as outcome:
-        asker = geocoding.geocoder(lake, spelling=not args.exact)
-        report, batch = geocoding.run(lake, args.table, asker=asker, user=person.user, dry=args.dry_run, progress=None if args.json else bar())
-        outcome.update(tried=report.tried, placed=report.placed, by_basis=report.by_basis, error_m=report.error_m, not_placed=report.by_reason,
-                       spelling_bent=report.bent, batch_id=batch.batch_id if batch else None)
+        report, batch = geocoding.run(lake, args.table, user=person.user, dry=args.dry_run, only_again=args.again, spelling=not args.exact,
+                                      progress=None if args.json else bar())
+        outcome.update(tried=report.tried, placed=report.placed, again=report.again, by_basis=report.by_basis, error_m=report.error_m,
+                       not_placed=report.by_reason, spelling_bent=report.bent, batch_id=batch.batch_id if batch else None)
         figures = dict(outcome)
     if args.json:
         print(json.dumps({"table": args.table, **figures}))

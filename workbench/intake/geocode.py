@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -46,7 +46,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Report:
-    """What geocoding a frame came to."""
+    """What geocoding a frame came to; ``again`` positions were not looked up but taken from an earlier edition of the row."""
 
     rows: int
     placed_before: int
@@ -54,11 +54,12 @@ class Report:
     by_reason: dict[str, int]
     bent: int
     error_m: dict[str, float] = field(default_factory=dict)
+    again: int = 0
 
     @property
     def tried(self) -> int:
-        """Rows that had no position."""
-        return self.rows - self.placed_before
+        """Rows that were looked up: they had no position, and none to be set again."""
+        return self.rows - self.placed_before - self.again
 
     @property
     def placed(self) -> int:
@@ -72,6 +73,9 @@ class Report:
 
     def sentence(self) -> str:
         """The counts in words."""
+        if self.again:
+            set_ = f"{self.again:,} position{'' if self.again == 1 else 's'} that an update had dropped {'was' if self.again == 1 else 'were'} set again."
+            return f"{set_} {replace(self, rows=self.rows - self.again, again=0).sentence()}" if self.tried else set_
         if not self.tried:
             return f"All {self.rows:,} rows have a position already."
         how = ", ".join(f"{n:,} by {b} (within {self.error_m[b]:,.0f} m)" for b, n in self.by_basis.items() if n)

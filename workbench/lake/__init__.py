@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from workbench import schema
 from workbench.engines.duckdb import MEMORY, connect, name
 from workbench.errors import BadInput, NotFound, did_you_mean
 from workbench.lake import compact as compaction
-from workbench.lake import journal, layout, resolutions
+from workbench.lake import journal, keys, layout, positions, resolutions
 from workbench.lake import vacuum as vacuuming
 from workbench.lake.load import Load, Progress
 from workbench.lake.report import LoadReport
@@ -82,6 +83,7 @@ class Lake:
         self.path.mkdir(parents=True, exist_ok=True)
         report = Load(self.path, self._view, source, Path(file), zone or source.zone, user, memory, progress or _quiet, said or {}).run()
         if not report.already:
+            report = replace(report, dropped=positions.dropped(self, source, report))
             compaction.after_load(self.path, self._view, (*source.tables, "rejects"))
         return report
 
@@ -175,6 +177,12 @@ class Lake:
         with self._cursor() as con:
             return (con.sql(sql, params=list(params)) if params else con.sql(sql)).pl()
 
+    def editions(self, table: str, versions: Mapping[str, int], *, where: str) -> pl.DataFrame:
+        """Rows of every edition that fulfil an SQL condition, as ``frame`` gives the current ones."""
+        columns = ", ".join(name(c) for c in SHAPES[_known(table)])
+        with self._cursor() as con:
+            return con.sql(f"select {columns} from {self.relation_sql(table, versions, history=True)} where {where}").pl()
+
     def lookup(self, table: str, column: str, values: Sequence[str], versions: Mapping[str, int] | None = None) -> pl.DataFrame:
         """The current rows of a table with one of some values in a column; as ``frame`` gives them.
 
@@ -200,6 +208,26 @@ class Lake:
                 if rows.filter(pl.col(column).is_in(list(values))).height or rows.join(found, on=list(about.key), how="semi").height:
                     return self.frame(table, pinned, where=f"{name(column)} in ({marks})", params=list(values))
             return found
+
+    def superseded_by(self, table: str, batch_id: str, versions: Mapping[str, int], where: str) -> pl.DataFrame:
+        """The rows that a batch superseded and that fulfil an SQL condition; before any of its files is folded.
+
+        Cost: some columns of the files in which those rows are.
+        """
+        listing = keys.gone_file(self.path, _known(table), batch_id)
+        if not listing.exists():
+            return self.frame(table, versions, where="false")
+        gone = pl.read_parquet(listing)
+        names = set(gone["file"].to_list())
+        files = [f for f in self._view.files(table, versions) if f.name in names]
+        if not files:
+            return self.frame(table, versions, where="false")
+        columns = ", ".join(name(c) for c in SHAPES[table])
+        with self._cursor() as con:
+            rows = con.sql(f"select {columns}, parse_filename(filename) as \"#file\", file_row_number as \"#row\" "
+                           f"from {self._view.placed(table, versions, files)} where {where}").pl()
+        return rows.join(gone.select(pl.col("file").alias("#file"), pl.col("row").cast(rows.schema["#row"]).alias("#row")), on=["#file", "#row"],
+                         how="semi").drop("#file", "#row")
 
     def hourly(self, table: str, column: str, start: datetime, end: datetime, versions: Mapping[str, int] | None = None) -> pl.DataFrame:
         """How many current rows of a table there are in [start, end) for each value of a column and hour: the column, hour (its start, UTC), rows.

@@ -24,6 +24,7 @@ class LoadReport:
         already: the same bytes had been loaded before, so nothing was added.
         rejects_by_reason: reason -> records.
         first_loaded: when that was, UTC, where ``already``.
+        dropped: table -> geocoded positions that this load's editions came without; ``workbench geocode`` sets them again.
     """
 
     source: str
@@ -38,6 +39,7 @@ class LoadReport:
     already: bool = False
     rejects_by_reason: dict[str, int] = field(default_factory=dict)
     first_loaded: str = ""
+    dropped: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """source, file, read, added, updated, duplicate, rejected, seconds."""
@@ -54,4 +56,7 @@ class LoadReport:
         if self.rejects_by_reason:
             worst = sorted(self.rejects_by_reason.items(), key=lambda pair: (-pair[1], pair[0]))[:3]
             text += " Rejected: " + "; ".join(f"{count:,} {reason}" for reason, count in worst) + "."
+        for table, count in self.dropped.items():
+            text += (f" {count:,} updated row{'' if count == 1 else 's'} of {table} came without the position that was geocoded for the address; set "
+                     f"{'it' if count == 1 else 'them'} again with: workbench geocode {table} --again")
         return text
