@@ -16,6 +16,7 @@ import pytest
 from workbench.errors import BadInput
 from workbench.geo import Plane, Polygon, geometry, locate
 from workbench.lake import Lake
+from workbench.lake.forms import nested
 from workbench.loaders import find
 from workbench.loaders.osm_streets import speed
 
@@ -382,19 +383,54 @@ def test_alerts_keep_their_area_their_language_and_what_became_of_them(lake: Lak
     parts = [first, ALERT.format(id="t-1", sent="2026-05-02T10:00:00-05:00", status="Test", kind="Alert", more=english),
              ALERT.format(id="k-1", sent="2026-05-02T10:00:00-05:00", status="Actual", kind="Ack", more=""),
              ALERT.format(id="b-1", sent="2026-05-02T10:00:00-05:00", status="Actual", kind="Alert", more=broken)]
-    report = take(lake, "cap_alerts", written(tmp_path / "alerts.xml", f"<feed>{''.join(parts)}</feed>"))
-    assert (report.added, report.rejected) == (2, 2) and report.rejects_by_reason["geometry not readable"] == 1
-    row = lake.frame("events", where="event_id = 'a-1'").row(0, named=True)
-    assert (row["kind"], row["title"], row["severity"], row["status"], row["address"]) == ("Flood", "Flood!", "Severe", "active", "North; Around")
-    shape = Polygon.from_geojson(json.loads(row["geometry"]))
-    assert len(shape.rings) == 2 and locate([shape], [-90.81, -90.5, -90.7], [41.61, 41.505, 41.61]).tolist() == [0, 0, -1]
-    assert geometry.area_km2(json.loads(row["geometry"])) == pytest.approx(46.2 + 7.0, rel=0.02)
-    assert lake.frame("events", where="event_id = 't-1'")["status"].item() == "test"
+    file = written(tmp_path / "alerts.xml", f"<feed>{''.join(parts)}</feed>")
+    report = take(lake, "cap_alerts", file, language="en")
+    assert report.read == 7 and (report.added, report.rejected) == (4, 3) and report.rejects_by_reason == {
+        "geometry not readable": 1, "no kind": 1, "an info block in another language, not taken": 1}
+    north, around_ = (lake.frame("events", where=f"event_id = '{i}'").row(0, named=True) for i in ("a-1", "a-1/2"))
+    for row in (north, around_):
+        assert (row["alert_id"], row["kind"], row["title"], row["severity"], row["status"]) == ("a-1", "Flood", "Flood!", "Severe", "active")
+    assert (north["address"], around_["address"]) == ("North", "Around")
+    shapes = [Polygon.from_geojson(json.loads(r["geometry"])) for r in (north, around_)]
+    assert locate(shapes, [-90.81, -90.5, -90.7], [41.61, 41.505, 41.61]).tolist() == [0, 1, -1]
+    assert [geometry.area_km2(json.loads(r["geometry"])) for r in (north, around_)] == pytest.approx([46.2, 7.0], rel=0.02)
+    assert lake.frame("events", where="alert_id = 't-1'")["status"].to_list() == ["test"] * 2
 
     over = ALERT.format(id="a-2", sent="2026-05-01T15:00:00-05:00", status="Actual", kind="Cancel", more=told + english)
-    assert take(lake, "cap_alerts", written(tmp_path / "cancel.xml", over)).updated == 1
-    row = lake.frame("events", where="event_id = 'a-1'").row(0, named=True)
-    assert row["status"] == "cancelled" and row["revised_at"] == datetime(2026, 5, 1, 20, tzinfo=UTC)
+    assert take(lake, "cap_alerts", written(tmp_path / "cancel.xml", over)).updated == 2
+    rows = lake.frame("events", where="alert_id = 'a-1'")
+    assert rows["status"].to_list() == ["cancelled"] * 2 and rows["revised_at"].to_list() == [datetime(2026, 5, 1, 20, tzinfo=UTC)] * 2
+
+
+def test_of_an_alert_in_several_languages_one_is_taken_and_the_others_are_counted(tmp_path: Path) -> None:
+    area = "<area><areaDesc>{}</areaDesc></area>"
+
+    def said(language: str, event: str, *areas: str) -> str:
+        one = INFO.format(language=language, event=event, severity="Severe", area="".join(map(area.format, areas)))
+        return one if language else one.replace("<language></language>", "")
+
+    def kinds(more: str, **words: str) -> tuple[dict[str, tuple[str, str]], int]:
+        lake = Lake(tmp_path / f"lake{len(list(tmp_path.glob('lake*')))}")
+        report = take(lake, "cap_alerts", written(tmp_path / "a.xml", ALERT.format(id="k", sent="2026-05-01T10:00:00Z", status="Actual", kind="Alert",
+                                                                                  more=more)), **words)
+        assert report.read == report.added + report.rejected
+        return {r["event_id"]: (r["kind"], r["address"]) for r in lake.frame("events").iter_rows(named=True)}, report.rejected
+
+    both = said("es-US", "Viento", "Norte") + said("en-US", "Wind", "North") + said("en-US", "Gust", "Hill", "Pier") + said("fr", "Vent", "Nord")
+    english = {"k": ("Wind", "North"), "k/2": ("Gust", "Hill"), "k/3": ("Gust", "Pier")}
+    assert kinds(both) == ({"k": ("Viento", "Norte")}, 3), "the language of the first block"
+    assert kinds(both, language="en") == (english, 2) == kinds(both, language="EN-us"), "all blocks of the language that was asked for"
+    assert kinds(both, language="de") == ({"k": ("Viento", "Norte")}, 3), "none is in it"
+    assert kinds(said("", "Wind", "North") + said("es", "Viento", "Norte"), language="en") == ({"k": ("Wind", "North")}, 1), "none said is en-US"
+    assert kinds(said("en", "Wind")) == ({"k": ("Wind", None)}, 0), "a block without an area is one row"
+    assert kinds("<references>x,k,2026-05-01T09:00:00Z</references>") == ({}, 1), "an alert without a block has no kind"
+
+
+def test_a_path_of_elements_that_is_none_is_refused() -> None:
+    for wrong in ("a/[b:=c]", "a[b:=c]/d", "a/b[c]"):
+        with pytest.raises(BadInput, match="is no path of elements"):
+            nested.path(wrong)
+    assert nested.path("") == ("", []) and nested.path("a/b[c:d=e/f]/g") == ("a", [nested.Step("b", "c", "d", "e/f"), nested.Step("g")])
 
 
 def test_the_made_up_citys_watch_is_one_event_that_was_cancelled_and_its_test_is_a_test(lake: Lake, samples: Path) -> None:

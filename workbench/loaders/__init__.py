@@ -12,6 +12,7 @@ import hashlib
 import importlib
 import json
 import pkgutil
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -80,8 +81,8 @@ class Source:
         formats: forms it comes in, keys of FORMATS; the file's suffix tells which. Each may be packed (gz, zip, zst).
         delimiter: of the CSV form; "" = told from the header.
         encoding: of the text forms; a record with bytes that are not in it is rejected. "" = UTF-8 where the whole file is that, else Windows-1252.
-        records: where the records lie: member path of a JSON document ("data.results"; "" = the list it is), tag of an XML element, sheet of an
-            Excel book ("" = the first).
+        records: where the records lie: member path of a JSON document ("data.results"; "" = the list it is), tag of an XML element
+            (or a path, "alert/info[language:en-US={language}]/area", see ``lake.forms.nested``), sheet of an Excel book ("" = the first).
         asks: what must be said with a load and is not in the file: name -> what it is (``expressions.said``).
         takes: the same, but may be left out; null then.
         beside: code lists that lie beside the file: name -> file name pattern (``expressions.listed``); without the file codes stay without a wording.
@@ -139,9 +140,10 @@ class Source:
         raise BadInput(f"{file.name} is not of a form that {self.name} reads; its files end in {shown}, plain or packed (.gz, .zip, .zst).")
 
     def told(self, said: Mapping[str, str]) -> Source:
-        """The same source where a name in ``also`` that stands in braces, "{name_field}", has become what was said under it."""
+        """The same source where a name in ``also`` that stands in braces, "{name_field}", has become what was said under it; in ``records`` too."""
         also = {c: tuple(said.get(n[1:-1], "") if n[:1] + n[-1:] == "{}" else n for n in names) for c, names in self.also.items()}
-        return replace(self, also={c: tuple(n for n in names if n) for c, names in also.items()})
+        records = re.sub(r"\{(\w+)\}", lambda hole: re.sub(r"[\[\]]", "", said.get(hole[1], "")), self.records)
+        return replace(self, records=records, also={c: tuple(n for n in names if n) for c, names in also.items()})
 
     def saying(self, said: Mapping[str, str]) -> dict[str, str]:
         """What was said with a load, checked.

@@ -126,6 +126,7 @@ EVENTS = (
     }, time="started_at"),
     Table("events", "anything else that happens at a time and place: alerts, gatherings, weather, alarms", ("event_id",), {
         "event_id": Column("VARCHAR", "id of the event in its feed", True),
+        "alert_id": Column("VARCHAR", "the alert of which the row is one area"),
         "happened_at": Column("TIMESTAMPTZ", "from when", True),
         "ended_at": Column("TIMESTAMPTZ", "until when"),
         "kind": Column("VARCHAR", "what kind, the feed's own word", True),

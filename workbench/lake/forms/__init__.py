@@ -22,7 +22,8 @@ def unfold(file: Path, form: str, records: str, to: Path, *, crs: str = "") -> N
         file: the container, plain or packed (.gz, .zip, .zst).
         form: one of ``UNFOLDED``.
         records: where the records lie: member path of a JSON document ("data.results", "" = the list or object that it is), tag of an XML element
-            ("" = the children of the outermost), sheet of an Excel book ("" = the first), of a street map what ``forms.osm`` says.
+            ("" = the children of the outermost; "alert/info/area" = one record for each inner one, see ``forms.nested``),
+            sheet of an Excel book ("" = the first), of a street map what ``forms.osm`` says.
         to: the file to write; part of it may be there after an error.
         crs: of geojson and shapefile, where the file itself does not say it, e.g. "ESRI:102696"; "" = it must be WGS84 degrees.
 
@@ -52,9 +53,11 @@ def _into(file: Path, form: str, records: str, to: Path, take: Callable[[str], N
             Document(stream, file.name).each(records, take)
     elif form == "xml":
         from workbench.lake.forms.markup import Markup
+        from workbench.lake.forms.nested import path, splitting
 
+        tag, steps = path(records)
         with opened(file, suffixes) as stream:
-            Markup(stream, file.name).each(records, take)
+            Markup(stream, file.name).each(tag, splitting(steps, take))
     elif form == "excel":
         from workbench.lake.forms.books import each_row
 

@@ -1,4 +1,4 @@
-"""An alert's nested blocks (CAP 1.2) made flat: one text of JSON with what the mapping takes. The function behind ``loaders.cap_alerts``."""
+"""One area of an alert (CAP 1.2) made flat: one text of JSON with what the mapping takes. The function behind ``loaders.cap_alerts``."""
 
 from __future__ import annotations
 
@@ -9,46 +9,37 @@ from typing import Any
 import duckdb
 import numpy as np
 
-#: Words of CAP from most to least; anything else comes last.
-_SEVERITY = ("Extreme", "Severe", "Moderate", "Minor", "Unknown")
-_TAKEN = ("event", "category", "headline", "description", "instruction", "urgency", "certainty", "effective", "onset", "expires")
+_TAKEN = ("event", "category", "headline", "description", "instruction", "severity", "urgency", "certainty", "effective", "onset", "expires")
 
 
 def register(con: duckdb.DuckDBPyConnection) -> None:
-    """Make ``cap_alert(info, references)`` known to a connection: JSON text, null where there is no info and no reference."""
-    con.create_function("cap_alert", _alerts, ["VARCHAR", "VARCHAR"], "VARCHAR", type="arrow", null_handling="special")  # type: ignore[call-overload]
+    """Make ``cap_alert(info, area, references)`` known to a connection: JSON texts in and out."""
+    con.create_function("cap_alert", _alerts, ["VARCHAR", "VARCHAR", "VARCHAR"], "VARCHAR", type="arrow", null_handling="special")  # type: ignore[call-overload]
 
 
-def _alerts(infos: Any, references: Any) -> Any:
+def _alerts(infos: Any, areas: Any, references: Any) -> Any:
     import pyarrow as pa
 
-    return pa.array([alert(i, r) for i, r in zip(infos.to_pylist(), references.to_pylist(), strict=True)], type=pa.string())
+    rows = zip(infos.to_pylist(), areas.to_pylist(), references.to_pylist(), strict=True)
+    return pa.array([alert(i, a, r) for i, a, r in rows], type=pa.string())
 
 
-def alert(info: str | None, references: str | None) -> str:
-    """The flat members of one alert.
+def alert(info: str | None, area: str | None, references: str | None) -> str:
+    """The flat members of one area of an alert.
 
-    Texts are of the block in English where blocks differ in language, else of the most severe; ``severity`` is the most severe of all; areas of all
-    blocks are put together: ``areas`` (their words) and ``geometry`` (GeoJSON text, circles as 32 corners). ``first`` is the alert sent first of
-    those referred to.
+    Texts are of the ``info`` block; of a text that is given several times the first. ``place`` is the area in words, ``geometry`` GeoJSON text
+    (circles as 32 corners). ``first`` is the alert sent first of those referred to.
     """
-    blocks = [b for b in _several(_json(info)) if isinstance(b, dict)]
-    english = [b for b in blocks if str(b.get("language") or "en").lower().startswith("en")] or blocks
-    english.sort(key=lambda b: _SEVERITY.index(b["severity"]) if b.get("severity") in _SEVERITY else len(_SEVERITY))
-    out: dict[str, Any] = {}
-    for name in _TAKEN:
-        out[name] = next((str(v) for b in english for v in _several(b.get(name)) if v not in (None, "")), None)
-    out["severity"] = next((b["severity"] for b in english if isinstance(b.get("severity"), str)), None)
-    areas = [a for b in blocks for a in _several(b.get("area")) if isinstance(a, dict)]
-    words = dict.fromkeys(str(a["areaDesc"]) for b in english for a in _several(b.get("area")) if isinstance(a, dict) and a.get("areaDesc"))
-    out["areas"] = "; ".join(words) or None
-    rings = [r for a in areas for r in (*map(_ring, _several(a.get("polygon"))), *map(_circle, _several(a.get("circle"))))]
-    given = any(a.get("polygon") or a.get("circle") for a in areas)
-    found = list({json.dumps(r): r for r in rings if r}.values())
-    if given:
-        bad = any(r is None for r in rings)
-        shape = {"type": "Polygon", "coordinates": [found[0]]} if len(found) == 1 else {"type": "MultiPolygon", "coordinates": [[r] for r in found]}
-        out["geometry"] = "unreadable" if bad else json.dumps(shape)
+    read, where = _json(info), _json(area)
+    block: dict[str, Any] = read if isinstance(read, dict) else {}
+    out: dict[str, Any] = {n: next((str(v) for v in _several(block.get(n)) if v not in (None, "")), None) for n in _TAKEN}
+    shape: dict[str, Any] = where if isinstance(where, dict) else {}
+    out["place"] = "; ".join(dict.fromkeys(str(v) for v in _several(shape.get("areaDesc")) if v)) or None
+    if shape.get("polygon") or shape.get("circle"):
+        rings = [*map(_ring, _several(shape.get("polygon"))), *map(_circle, _several(shape.get("circle")))]
+        found = list({json.dumps(r): r for r in rings if r}.values())
+        whole = {"type": "Polygon", "coordinates": [found[0]]} if len(found) == 1 else {"type": "MultiPolygon", "coordinates": [[r] for r in found]}
+        out["geometry"] = "unreadable" if any(r is None for r in rings) else json.dumps(whole)
     earlier = sorted((parts[2], parts[1]) for ref in (references or "").split() if len(parts := ref.split(",")) == 3)
     out["first"] = earlier[0][1] if earlier else None
     return json.dumps({k: v for k, v in out.items() if v is not None})
