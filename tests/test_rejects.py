@@ -21,7 +21,7 @@ from workbench.intake import rejects, watch, watch_config
 from workbench.intake.ingest import Delivery
 from workbench.lake import Lake, tables
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, keyed_hash, local_time, text
+from workbench.loaders.kit.expressions import column, keyed_hash, local_time, text
 
 PLUGIN = """
 from workbench.loaders import Part, Source
@@ -308,7 +308,7 @@ def test_a_hash_of_an_agencys_own_mapping_is_hidden_too_and_other_sources_keep_t
 
 SAYING = """
 from workbench.loaders import Part, Source
-from workbench.loaders.expressions import column, local_time, said, text
+from workbench.loaders.kit.expressions import column, local_time, said, text
 SOURCE = Source(name='saying', title='a toy that asks', columns=('id', 'when'), zone='UTC', asks={'about': 'the case'}, takes={'beat': 'the beat'}, parts=(
     Part('incidents', {'incident_id': text('id'), 'started_at': local_time(column('when'), 'iso'), 'offence': said('about'), 'nibrs': "'220'",
     'beat': said('beat')}),))

@@ -18,7 +18,7 @@ from typing import Any
 
 from workbench.lake.filling import Filling
 from workbench.loaders import Source
-from workbench.loaders.expressions import BLANKS, HASHED, SALT, column, quoted
+from workbench.loaders.kit.expressions import BLANKS, HASHED, SALT, column, quoted
 
 #: What the text that stands for a record that cannot be taken apart begins with; its hash follows, so that two of them can be told apart.
 NOT_KEPT = "(not kept, since it may hold a name that is only kept as a hash; see this line of the file; "
