@@ -18,6 +18,8 @@ _QUOTE, _RETURN = 34, 13
 _SPARSE = 1 << 14
 #: A field that begins this near to the end of a block is looked at singly: ``columns.views`` reads so many bytes at once.
 _MARGIN = 16
+#: The highest bit of each of eight bytes.
+_HIGH = np.uint64(0x8080808080808080)
 _held = threading.local()
 Places = npt.NDArray[np.int64]
 Octets = npt.NDArray[np.uint8]
@@ -60,7 +62,7 @@ class Shape:
 def bounds(block: bytes, end: bytes) -> tuple[Places, Places]:
     """Where each line begins and ends, without its line end and carriage returns before it. The block must end with a line end."""
     array = np.frombuffer(block, np.uint8)
-    return _bounds(array, np.flatnonzero(array == end[0]), end)
+    return _bounds(array, np.flatnonzero(array == end[0]), b"\r" in block and end != b"\r")
 
 
 def shape(block: bytes, end: bytes, delimiter: bytes, width: int) -> Shape:
@@ -73,22 +75,20 @@ def shape(block: bytes, end: bytes, delimiter: bytes, width: int) -> Shape:
         width: delimiters of a record.
     """
     array = np.frombuffer(block, np.uint8)
-    mask, quoting, other = _room(len(array))
-    np.equal(array, _QUOTE, out=quoting)
-    quotes = int(np.count_nonzero(quoting))
+    mask, other = _room(len(array))
+    lone = _lone(block, b'"')
     np.equal(array, end[0], out=mask)
-    for wanted in (delimiter[0], *([_QUOTE] if quotes > len(block) // _SPARSE else [])):
+    for wanted in (delimiter[0], *([_QUOTE] if lone is None else [])):
         np.equal(array, wanted, out=other)
         np.bitwise_or(mask.view(np.uint8), other.view(np.uint8), out=mask.view(np.uint8))
     marks = np.flatnonzero(mask)
     kinds = array[marks]
     at_end = np.flatnonzero(kinds == end[0])
-    starts, ends = _bounds(array, marks[at_end], end)
+    starts, ends = _bounds(array, marks[at_end], b"\r" in block and end != b"\r")
     odd = [_strange(block, array, starts, ends, end)]
-    if 0 < quotes <= len(block) // _SPARSE:
-        odd.append(_lines_of(np.flatnonzero(quoting), starts))
-        quotes = 0
-    elif quotes:
+    if lone is not None:
+        odd.append(_lines_of(lone, starts))
+    else:
         misquoted, parting = _quoted(array, marks, kinds, at_end, starts, ends, delimiter[0])
         odd.append(misquoted)
         marks, at_end = marks[parting], np.flatnonzero(kinds[parting] == end[0])
@@ -99,24 +99,35 @@ def shape(block: bytes, end: bytes, delimiter: bytes, width: int) -> Shape:
     odd.append(np.flatnonzero(ends[-_MARGIN:] > len(block) - _MARGIN) + max(len(ends) - _MARGIN, 0))
     strange = np.unique(np.concatenate(odd))
     good: Places | slice = np.delete(np.arange(len(starts)), strange) if len(strange) else slice(None)
-    stops = np.ascontiguousarray(_cells(marks, at_end, strange, width).T)
+    stops = _cells(marks, at_end, strange, width)
     stops[width] = ends[good]
-    return Shape(starts, ends, strange, starts[good], stops, quotes > 0)
+    return Shape(starts, ends, strange, starts[good], stops, lone is None)
 
 
 def _room(size: int) -> npt.NDArray[np.bool_]:
-    """Three rows of so many flags, the same ones at each call of a thread: making them anew would cost more than filling them."""
+    """Two rows of so many flags, the same ones at each call of a thread: making them anew would cost more than filling them."""
     held: npt.NDArray[np.bool_] | None = getattr(_held, "flags", None)
     if held is None or held.shape[1] < size:
-        held = _held.flags = np.empty((3, size + (size >> 2)), bool)
+        held = _held.flags = np.empty((2, size + (size >> 2)), bool)
     return held[:, :size]
 
 
-def _bounds(array: Octets, stops: Places, end: bytes) -> tuple[Places, Places]:
+def _lone(block: bytes, byte: bytes) -> Places | None:
+    """Where a byte is of which there are few; None where there are many."""
+    found, at = list[int](), block.find(byte)
+    while at >= 0:
+        found.append(at)
+        if len(found) > len(block) // _SPARSE:
+            return None
+        at = block.find(byte, at + 1)
+    return np.array(found, np.int64)
+
+
+def _bounds(array: Octets, stops: Places, returns_too: bool) -> tuple[Places, Places]:
     starts = np.empty_like(stops)
     starts[:1] = 0
     starts[1:] = stops[:-1] + 1
-    if end[0] == _RETURN:
+    if not returns_too:
         return starts, stops
     ends = stops
     while True:
@@ -127,16 +138,19 @@ def _bounds(array: Octets, stops: Places, end: bytes) -> tuple[Places, Places]:
 
 
 def _cells(marks: Places, at_end: Places, odd: Places, width: int) -> Places:
-    """The marks of the lines that are not odd, a row each."""
+    """The marks of the lines that are not odd: a row for each column."""
     if len(odd) > 1000:
         good = np.ones(len(at_end), bool)
         good[odd] = False
-        marks = marks[np.repeat(good, np.diff(at_end, prepend=-1))]
-    elif len(odd):
-        line_begins = np.concatenate([[0], at_end[:-1] + 1])
-        begins, stops = np.concatenate([[0], at_end[odd] + 1]), np.concatenate([line_begins[odd], [len(marks)]])
-        marks = np.concatenate([marks[a:b] for a, b in zip(begins.tolist(), stops.tolist(), strict=True)])
-    return marks.reshape(-1, width + 1)
+        return np.ascontiguousarray(marks[np.repeat(good, np.diff(at_end, prepend=-1))].reshape(-1, width + 1).T)
+    held, count = np.empty((width + 1, len(at_end) - len(odd)), np.int64), 0
+    line_begins = np.concatenate([[0], at_end[:-1] + 1])
+    begins, stops = np.concatenate([[0], at_end[odd] + 1]), np.concatenate([line_begins[odd], [len(marks)]])
+    for first, end in zip(begins.tolist(), stops.tolist(), strict=True):
+        lines = marks[first:end].reshape(-1, width + 1)
+        held[:, count: count + len(lines)] = lines.T
+        count += len(lines)
+    return held
 
 
 def _strange(block: bytes, array: Octets, starts: Places, ends: Places, end: bytes) -> Places:
@@ -148,11 +162,21 @@ def _strange(block: bytes, array: Octets, starts: Places, ends: Places, end: byt
         line = _lines_of(within, starts)
         found.append(line[within < ends[line]])
     if not block.isascii():
-        beyond = np.greater_equal(array, 128, out=_room(len(array))[2])
-        if np.count_nonzero(beyond) < len(block) // _SPARSE or not _readable(block):
-            lines = np.unique(_lines_of(np.flatnonzero(beyond), starts)).tolist()
+        beyond = _beyond(block, array)
+        if beyond is not None or not _readable(block):
+            lines = np.unique(_lines_of(np.flatnonzero(array >= 128) if beyond is None else beyond, starts)).tolist()
             found.append(np.array([i for i in lines if not _readable(block[starts[i]:ends[i]])], np.int64))
     return np.concatenate(found) if found else np.empty(0, np.int64)
+
+
+def _beyond(block: bytes, array: Octets) -> Places | None:
+    """Where the bytes are that are not ASCII, looked for eight at a time; None where there are many."""
+    whole = len(block) & ~7
+    words = np.flatnonzero((np.frombuffer(block, np.uint64, whole >> 3) & _HIGH) != 0)
+    if len(words) > len(block) // _SPARSE:
+        return None
+    row, column = np.nonzero(array[:whole].reshape(-1, 8)[words] >= 128)
+    return np.concatenate([words[row] * 8 + column, whole + np.flatnonzero(array[whole:] >= 128)])
 
 
 def _lines_of(places: Places, starts: Places) -> Places:
