@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,8 +151,9 @@ def _ranked(first: Array) -> Array:
 def hashes(table: str) -> dict[str, str]:
     """SQL of the hashes of a table's row, and of when it was revised in microseconds where the table has that."""
     about = schema.table(table)
-    parts = ", ".join(f"cast({name(k)} as varchar)" for k in about.key)
-    found = {"first": f"hash({', '.join(name(k) for k in about.key)})", "second": f"cast(hash('#' || concat_ws(chr(31), {parts})) >> 32 as uinteger)",
+    parts = [f"cast({name(k)} as varchar)" for k in about.key]
+    whole = parts[0] if len(parts) == 1 else f"concat_ws(chr(31), {', '.join(parts)})"
+    found = {"first": f"hash({', '.join(name(k) for k in about.key)})", "second": f"cast(hash('#' || {whole}) >> 32 as uinteger)",
              "body": f"hash({', '.join(name(c) for c in about.columns)})"}
     return {**found, "revised": f"coalesce(epoch_us(revised_at), {EARLIEST})"} if "revised_at" in about.columns else found
 
@@ -171,7 +174,8 @@ def read(con: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path], know
             if column in found:
                 values.append(np.asarray(found[column]))
         sizes.append((file.name, len(found["first"])))
-    joined = {n: np.concatenate(v) if v else np.empty(0, np.int64) for n, v in kept.items()}
+    with ThreadPoolExecutor(2) as both:
+        joined = dict(zip(kept, both.map(lambda values: np.concatenate(values) if values else np.empty(0, np.int64), kept.values()), strict=True))
     return Rows(sizes, joined["first"].astype(np.uint64, copy=False), joined["second"], joined["body"], joined["revised"], joined["recorded"], joined["line"])
 
 
@@ -194,12 +198,28 @@ def write(table: str, rows: Rows, to: Path) -> None:
         stream.write(b"%016d" % len(head) + head)
         for column, start in zip(kept, _starts(len(head), kept, len(rows)), strict=False):
             stream.seek(start)
-            values = columns[column]
-            for part in (order[first: first + _AT_ONCE] for first in range(0, len(order), _AT_ONCE)):
-                stream.write(np.ascontiguousarray(part if column == "row" else values[part], dtype=_ARRAYS[column]).data)
+            for part in _in_order(order, None if column == "row" else columns[column], _ARRAYS[column]):
+                stream.write(part.data)
         stream.truncate(_starts(len(head), kept, len(rows))[-1])
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _in_order(order: Array, values: Array | None, kind: str) -> Iterator[Array]:
+    """Values in an order (None = the order itself), some at a time; the next are gathered by two threads while those before are used."""
+
+    def gathered(first: int) -> Array:
+        part = order[first: first + _AT_ONCE]
+        return np.ascontiguousarray(part if values is None else values[part], dtype=kind)
+
+    with ThreadPoolExecutor(2) as both:
+        waiting: deque[Future[Array]] = deque()
+        for first in range(0, len(order), _AT_ONCE):
+            waiting.append(both.submit(gathered, first))
+            if len(waiting) > 2:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _form(table: str) -> str:

@@ -17,6 +17,7 @@ from workbench.engines.duckdb import literal
 from workbench.errors import BadInput
 from workbench.lake import files, mapping, rejects, tables
 from workbench.lake.assembled import Assembler
+from workbench.lake.columns import of_numbers
 from workbench.lake.filling import Filling
 from workbench.lake.records import NUMBER, Batch, Checker, Numbers, json_rows
 from workbench.loaders import Part, Source
@@ -119,12 +120,11 @@ class _Lost:
             return piece
         import polars as pl
 
-        frame = cast(pl.DataFrame, pl.from_arrow(piece.frame))
-        numbers = frame[NUMBER].to_numpy()
+        numbers = cast(pl.DataFrame, pl.from_arrow(piece.frame.select([NUMBER])))[NUMBER].to_numpy()
         lost = np.ones(len(numbers), bool)
         for sound in lines:
             lost[np.searchsorted(numbers, sound)] = False
-        frame = frame.filter(lost)
+        frame = cast(pl.DataFrame, pl.from_arrow(of_numbers(piece.frame, NUMBER, numbers[lost], piece.frame.column_names)))
         again = np.isin(piece.repeats[:, 1], numbers[lost])
         if again.any():
             pairs = pl.DataFrame(piece.repeats[again], schema=["#again", NUMBER], orient="row")

@@ -253,7 +253,7 @@ def _iso(expr: str) -> str:
 
 
 def _looks_iso(expr: str) -> str:
-    return f"(trim({expr}) like '____-__-%' and trim({expr}) between '0' and ':')"
+    return f"(trim({expr}) like '____-__-%' and trim({expr}) >= '0')"
 
 
 def _by_format(expr: str, form: str, besides_iso: bool) -> str:
