@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 
@@ -35,3 +36,15 @@ def measure(task: str, method: str, code: str, *arguments: str, repeats: int = 3
         cpu.append(used.ru_utime + used.ru_stime)
         peak = max(peak, used.ru_maxrss / 1024)
     return {"task": task, "method": method, "seconds": wall, "cpu_seconds": cpu, "memory_mb": peak, "note": note}
+
+
+def in_turn(rounds: int, *measured: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of several methods, each run once in every round, so that a machine that is faster at one time than at another is so for all."""
+    rows = [call() for call in measured]
+    for _ in range(rounds - 1):
+        for row, call in zip(rows, measured, strict=True):
+            again = call()
+            row["seconds"] += again["seconds"]
+            row["cpu_seconds"] += again["cpu_seconds"]
+            row["memory_mb"] = max(row["memory_mb"], again["memory_mb"])
+    return rows
