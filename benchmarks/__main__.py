@@ -1,4 +1,4 @@
-"""Run the benchmarks and write the one table: ``python -m benchmarks [NAME...]``, or ``make bench``."""
+"""Run the benchmarks and write their tables into RESULTS.md: ``python -m benchmarks [NAME...]``, or ``make bench`` (``ARGS="lake live"`` picks some)."""
 
 from __future__ import annotations
 
@@ -52,28 +52,37 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     return out
 
 
+def sections(text: str) -> dict[str, list[str]]:
+    """The sections of a table written before, by title."""
+    found: dict[str, list[str]] = {}
+    for part in text.split("\n## ")[1:]:
+        title, *lines = part.rstrip().split("\n")
+        found[title] = lines
+    return found
+
+
 def main(wanted: list[str]) -> int:
-    """Run the benchmarks named (all by default); RESULTS.md is written only when all were run."""
+    """Run the benchmarks named (all by default); each puts its section into RESULTS.md as soon as it is done."""
     names = sorted(m.name for m in pkgutil.iter_modules(benchmarks.__path__) if m.name not in NOT_BENCHMARKS and not m.name.startswith("_"))
     unknown = [n for n in wanted if n not in names]
     if unknown:
         print(f"There is no benchmark {unknown[0]!r}. Known: {', '.join(names)}.", file=sys.stderr)
         return 2
-    lines: list[str] = []
+    titles = [importlib.import_module(f"benchmarks.{name}").TITLE for name in names]
     for name in wanted or names:
         module = importlib.import_module(f"benchmarks.{name}")
         print(f"[{name}] {module.TITLE} ...", file=sys.stderr, flush=True)
         rows = module.run()
-        lines += ["", f"## {module.TITLE}"] + (table(rows) if rows else ["", "Not run: its data was not there."])
-    peers = ", ".join(f"{p} {version(p)}" for p in PEERS)
-    head = ["# Benchmarks", "",
-            "Made by `make bench`: all methods in one run on one machine, each row the median of its runs; a ratio above 1 is slower than the workbench.", "",
-            f"Machine: {machine()}. {date.today():%Y-%m-%d}.", "", f"Versions: {peers}."]
-    text = "\n".join([*head, *lines]) + "\n"
-    print(text)
-    if not wanted:
-        FILE.write_text(text, encoding="utf-8")
-        print(f"written: {FILE.relative_to(Path.cwd()) if FILE.is_relative_to(Path.cwd()) else FILE}", file=sys.stderr)
+        peers = ", ".join(f"{p} {version(p)}" for p in PEERS)
+        made = table(rows) if rows else ["", "Not run: its data was not there."]
+        print("\n".join(made), flush=True)
+        held = sections(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+        held[module.TITLE] = ["", f"{date.today():%Y-%m-%d}. Machine: {machine()}. Versions: {peers}.", *made]
+        head = ["# Benchmarks", "", "Made by `make bench`: all methods of a section in one run on one machine, each row the median of its runs; "
+                "a ratio above 1 is slower than the workbench."]
+        lines = [line for title in titles if title in held for line in ("", f"## {title}", *held[title])]
+        FILE.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
+    print(f"written: {FILE.relative_to(Path.cwd()) if FILE.is_relative_to(Path.cwd()) else FILE}", file=sys.stderr)
     return 0
 
 

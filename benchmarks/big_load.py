@@ -125,7 +125,7 @@ def run() -> list[dict[str, Any]]:
         rows = [
             first,
             raw,
-            measure(into, "polars.read_csv", _POLARS, big, repeats=1, note="raw columns into memory; utf8-lossy, quotes as ordinary characters: wrong rows there"),
+            measure(into, "polars.read_csv", _POLARS, big, repeats=1, note="raw columns into memory; utf8-lossy, quotes as ordinary characters: wrong rows"),
             measure(again, "workbench load", _AGAIN, big, lake, repeats=1, note=f"nothing to add; {median(first['seconds']):.1f} s the first time"),
             measure(small, "workbench load", _FRESH, few, other, str(SMALL), repeats=3, note="a process of its own, imports included"),
             measure(small, "duckdb read_csv", _DUCKDB, few, repeats=3, note=note),
