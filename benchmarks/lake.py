@@ -132,7 +132,5 @@ def _questions(lake: Lake, file: Path) -> list[dict[str, Any]]:
 
 
 def _by_beat(lake: Lake, versions: dict[str, int]) -> Any:
-    import polars as pl
-
-    beat = pl.when(pl.col("reader") < "R100").then("B" + pl.col("reader").str.tail(1)).otherwise("B1" + pl.col("reader").str.tail(1))
-    return lake.hourly("reads", "reader", *_MONTH, versions=versions).group_by(beat.alias("beat"), "hour").agg(pl.col("rows").sum())
+    beats = {f"R{n:03d}": f"B{n % 10}" if n < 100 else f"B1{n % 10}" for n in range(200)}
+    return lake.hourly("reads", "reader", *_MONTH, versions=versions, groups=beats)

@@ -380,8 +380,13 @@ def test_hours_are_counted_by_column_and_a_wrong_question_leaves_the_lake_usable
     start, end = datetime(2026, 1, 3, tzinfo=UTC), datetime(2026, 1, 9, 5, tzinfo=UTC)
     counted = lake.hourly("reads", "reader", start, end)
     inside = lake.frame("reads").filter(pl.col("read_at").is_between(start, end, closed="left"))
-    by_hand_ = inside.group_by("reader", pl.col("read_at").dt.truncate("1h").alias("hour")).len("rows").sort("reader", "hour")
+    by_hand_ = inside.group_by("reader", pl.col("read_at").dt.truncate("1h").alias("hour")).len("rows").sort("hour", "reader")
     assert_frame_equal(counted, by_hand_, check_dtypes=False)
+    beats = {reader: f"beat {n % 2}" for n, reader in enumerate(sorted(inside["reader"].unique().to_list())[1:])}
+    under = inside.with_columns(pl.col("reader").replace_strict(beats, default=None)).group_by("reader", pl.col("read_at").dt.truncate("1h").alias("hour"))
+    by_beat = lake.hourly("reads", "reader", start, end, groups=beats)
+    assert by_beat["reader"].null_count() > 0
+    assert_frame_equal(by_beat, under.len("rows").sort("hour", "reader", nulls_last=True), check_dtypes=False)
     with pytest.raises(duckdb.Error):
         lake.frame("reads", where="nothing = 1")
     with pytest.raises(duckdb.Error):

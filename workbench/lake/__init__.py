@@ -229,13 +229,15 @@ class Lake:
         return rows.join(gone.select(pl.col("file").alias("#file"), pl.col("row").cast(rows.schema["#row"]).alias("#row")), on=["#file", "#row"],
                          how="semi").drop("#file", "#row")
 
-    def hourly(self, table: str, column: str, start: datetime, end: datetime, versions: Mapping[str, int] | None = None) -> pl.DataFrame:
+    def hourly(self, table: str, column: str, start: datetime, end: datetime, versions: Mapping[str, int] | None = None, *,
+               groups: Mapping[str, str] | None = None) -> pl.DataFrame:
         """How many current rows of a table there are in [start, end) for each value of a column and hour: the column, hour (its start, UTC), rows.
 
         Args:
             table: one with a time.
             column: e.g. "beat" of calls, "reader" of reads.
             start, end: aware datetimes.
+            groups: what each value is counted under, e.g. the beat of each reader; values that are not among them are counted under null.
 
         Raises:
             BadInput: the table has no time or no such column.
@@ -248,9 +250,15 @@ class Lake:
         rows = self.relation_sql(table, self.versions() if versions is None else versions)
         counted = (f"select {name(column)}, epoch_us({name(about.time)}) // 3600000000 as hour, count(*) as rows from {rows} "
                    f"where {name(about.time)} >= ? and {name(about.time)} < ? group by all")
+        params: list[Any] = [start, end]
+        if groups is not None:
+            names = "(select unnest(?::varchar[]) as name, unnest(?::varchar[]) as under)"
+            counted = (f"select under as {name(column)}, hour, sum(rows)::bigint as rows from ({counted}) left join {names} "
+                       f"on cast({name(column)} as varchar) = name group by all")
+            params += [list(groups), list(groups.values())]
         with self._cursor() as con:
-            found = con.sql(f"select {name(column)}, make_timestamptz(hour * 3600000000) as hour, rows from ({counted}) order by all", params=[start, end]).pl()
-        return found
+            found = con.sql(counted, params=params).pl()
+        return found.with_columns((pl.col("hour") * 3_600_000_000).cast(pl.Datetime("us", "UTC"))).sort("hour", column, nulls_last=True)
 
     def history(self, table: str, key: Sequence[Any], versions: Mapping[str, int] | None = None) -> pl.DataFrame:
         """Every edition of one key, oldest first: what a row said before it was changed, with ``recorded_at`` and ``batch_id`` of each.
@@ -321,10 +329,9 @@ class Lake:
         with self._guard:
             if self._warm is None:
                 self._warm = self.connect()
-                self._warm.execute("set parquet_metadata_cache = true")
             if not hasattr(self._own, "cursor"):
                 self._own.cursor = self._warm.cursor()
-                self._own.cursor.execute("set TimeZone = 'UTC'")
+                self._own.cursor.execute("set TimeZone = 'UTC'; set parquet_metadata_cache = true")  # a cursor has settings of its own
         yield self._own.cursor
 
     def batches(self, versions: Mapping[str, int] | None = None) -> pl.DataFrame:

@@ -26,10 +26,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import polars as pl
-import pyarrow.parquet as pq
 from deltalake.exceptions import DeltaError
 
 from workbench import schema
@@ -37,6 +37,9 @@ from workbench.engines.duckdb import connect, literal, name
 from workbench.lake import compare, keys, tables, vacuum
 from workbench.lake.sweep import folder, sweep, working
 from workbench.lake.view import View
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 #: Files of a table above which a load folds some, and rows that it folds at most.
 MANY, BRIEF = 32, 1_000_000
@@ -125,6 +128,8 @@ def _step(root: Path, view: View, table: str, *, brief: bool) -> Compacted | Non
 
 
 def _files(view: View, table: str, versions: Mapping[str, int]) -> list[_File]:
+    import pyarrow.parquet as pq
+
     gone: dict[str, int] = {}
     for listing in view.sidecars(table, versions):
         for file, count in pl.read_parquet(listing, columns=["file"]).group_by("file").len().iter_rows():

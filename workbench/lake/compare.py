@@ -12,17 +12,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from workbench.engines.duckdb import literal
 from workbench.lake import journal, keys, tables
 from workbench.lake.keys import Array, Hits, Index, Rows
 from workbench.lake.view import View
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass
@@ -142,6 +144,8 @@ def sidecars(judged: Judged, settled: Sequence[tables.DataFile], again: Mapping[
         settled: those of the staged files, as they were or written again under the same name and in the same order without the dropped rows.
         again: the names of those written again, with their new time of recording in microseconds.
     """
+    import pyarrow.parquet as pq
+
     rows, lasting = judged.rows, np.ones(len(judged.rows), bool)
     kept = {f.path.name: f.rows for f in settled}
     start, sizes = 0, []
@@ -195,6 +199,8 @@ def tend(con: duckdb.DuckDBPyConnection, view: View, table: str, versions: Mappi
 
     The caller holds the table's lock. Cost: a look at each batch's index, or 0.5 s for each million rows of a batch that has none.
     """
+    import pyarrow.parquet as pq
+
     indexes: list[Index] = []
     home = keys.folder(view.root, table)
     for stray in home.glob("*.part"):

@@ -16,20 +16,20 @@ import shutil
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.ipc as ipc
-import pyarrow.parquet as pq
 
 from workbench import schema
 from workbench.engines.duckdb import literal, name
 from workbench.lake import compare, tables
 from workbench.lake.view import View
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.ipc as ipc
 
 FOLDER = "_layout"
 #: The columns by which rows are looked up.
@@ -45,6 +45,8 @@ def home(root: Path, table: str, owner: str) -> Path:
 
 def make(con: duckdb.DuckDBPyConnection, view: View, table: str, versions: Mapping[str, int]) -> int:
     """Make the copies that are lacking; gives how many rows were copied. About 2 s of CPU for a million rows, 0.5 GB of memory."""
+    import pyarrow.parquet as pq
+
     done = 0
     for owner, files in lacking(view, table, versions).items():
         part = view.root / FOLDER / table / f"{owner}.{os.getpid()}.part"
@@ -79,6 +81,8 @@ def look_up(con: duckdb.DuckDBPyConnection, view: View, table: str, values: Sequ
 
     About 1 ms for each million rows and value.
     """
+    import pyarrow as pa
+
     column = BY[table]
     hashes = [int(con.execute("select hash(?::varchar)", [v]).fetchall()[0][0]) for v in values]
     parts: list[pa.Table] = []
@@ -122,6 +126,9 @@ def forget(root: Path, table: str, owner: str) -> None:
 
 def _slab(con: duckdb.DuckDBPyConnection, table: str, file: Path, number: int, start: int, to: Path) -> list[int]:
     """Write one sorted copy; gives the first hash of each block."""
+    import pyarrow as pa
+    from pyarrow import ipc
+
     sql = (f"select *, hash({name(BY[table])}) as \"#hash\", {number}::smallint as \"#file\", file_row_number::integer as \"#row\" "
            f"from read_parquet({literal(str(file))}, file_row_number = true) where file_row_number between {start} and {start + _SLAB - 1}")
     frame = con.sql(sql).pl().drop("file_row_number")
@@ -152,12 +159,18 @@ def _about(root: Path, table: str, owner: str, files: tuple[str, ...]) -> dict[s
 
 @lru_cache(maxsize=256)
 def _opened(path: Path, changed: int) -> ipc.RecordBatchFileReader:
+    import pyarrow as pa
+    from pyarrow import ipc
+
     return ipc.open_file(pa.memory_map(str(path)))
 
 
 def _blocks(path: Path, firsts: np.ndarray[Any, np.dtype[Any]], hashes: Sequence[int], column: str, values: Sequence[str],
             files: Sequence[str]) -> list[pa.Table]:
     """The rows of a sorted copy with one of some values, with filename and file_row_number."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     numbers = set()
     for number in hashes:
         low = max(int(np.searchsorted(firsts, np.uint64(number), "left")) - 1, 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from workbench.lake import tables
 from workbench.lake.view import View
@@ -13,6 +12,8 @@ from workbench.lake.view import View
 
 def status(root: Path, view: View) -> pl.DataFrame:
     """See ``Lake.status``. Reads the footers of the files, no row."""
+    import pyarrow.parquet as pq
+
     versions = view.settled()
     rows = []
     for table, version in versions.items():
