@@ -279,6 +279,25 @@ def test_a_large_file_out_of_order_or_worn_is_written_again(lake: Lake, tmp_path
     assert lake.frame("calls").height == 3000 and everything(lake, "calls")[1].height == 3200
 
 
+def test_an_index_serves_on_when_another_compaction_has_taken_over_some_of_its_files(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compact, "LARGE", 1000)
+    monkeypatch.setattr(compact, "GROUP", 2048)
+    lake.load(CALLS, calls(tmp_path / "a.csv", [(i, f"2026-01-01T{i % 24:02d}:00:00", "open") for i in range(3000)]))
+    for n, count in enumerate((200, 300)):
+        lake.load(CALLS, calls(tmp_path / f"{n}.csv", [(i, f"2026-01-01T{i % 24:02d}:00:00", f"turn {n}") for i in range(count)]))
+        lake.compact("calls")
+    home = lake.path / keys.FOLDER / "calls"
+    left = {owner: {f.name for f in files} for owner, files in compare.owners(lake._view, "calls", lake.versions()).items()}
+    shorter = [o for o in left if (index := keys.opened(lake.path, "calls", o, left[o])) is not None and index.moved]
+    assert shorter, left
+    written = {f: f.stat().st_mtime_ns for f in home.glob("*.keys")}
+    report = lake.load(CALLS, calls(tmp_path / "x.csv", [(i, f"2026-01-01T{i % 24:02d}:00:00", "turn 1" if i < 300 else "last") for i in range(400)]))
+    assert (report.added, report.updated, report.duplicate) == (0, 100, 300)
+    assert {f: f.stat().st_mtime_ns for f in written} == written, "an index was made again"
+    current, history = everything(lake, "calls")
+    assert_frame_equal(current, by_hand(history, "calls"))
+
+
 def test_a_batch_that_is_not_visible_is_never_folded_in(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from workbench.lake import load
 

@@ -238,18 +238,22 @@ def _starts(head: int, columns: Sequence[str], rows: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Index:
-    """A key index on disk."""
+    """A key index on disk. Rows of its ``moved`` files are in another's by now: a compaction folded those files into its own."""
 
     files: list[tuple[str, int]]
     arrays: Mapping[str, Array]
     recorded: int
+    moved: frozenset[str] = frozenset()
 
     def match(self, first: Array) -> Array:
         """The places in the index whose first hash is among ``first`` (sorted, distinct). O(the smaller times the logarithm of the larger)."""
         return spots(self.arrays["first"], first)
 
     def hits(self, spots: Array) -> Hits:
-        """Some of the entries."""
+        """Some of the entries, without those of files that were moved."""
+        if self.moved:
+            file, _ = _in_files(np.asarray(self.arrays["row"][spots], np.int64), self.files)
+            spots = spots[~np.array([f in self.moved for f, _ in self.files])[file]]
         revised = self.arrays["revised"][spots] if "revised" in self.arrays else np.full(len(spots), EARLIEST)
         recorded = self.arrays["recorded"][spots] if "recorded" in self.arrays else np.full(len(spots), self.recorded)
         file, row = _in_files(np.asarray(self.arrays["row"][spots], np.int64), self.files)
@@ -296,7 +300,7 @@ def within(values: Array, ranked: Array) -> Array:
 
 
 def opened(root: Path, table: str, owner: str, files: Iterable[str]) -> Index | None:
-    """The key index of a batch with these data files; None when it is missing or not of them."""
+    """The key index of a batch or compaction that has these data files left; None when it is missing or does not know them."""
     path = keys_file(root, table, owner)
     try:
         with path.open("rb") as stream:
@@ -305,11 +309,12 @@ def opened(root: Path, table: str, owner: str, files: Iterable[str]) -> Index | 
             size = os.fstat(stream.fileno()).st_size
     except (FileNotFoundError, ValueError):
         return None
-    if head.get("form") != _form(table) or sorted(f for f, _ in head["files"]) != sorted(files):
+    moved = {f for f, _ in head.get("files", ())} - (left := set(files))
+    if head.get("form") != _form(table) or len(moved) + len(left) != len(head["files"]):
         return None
     rows, starts = head["rows"], _starts(length, head["arrays"], head["rows"])
     if size != starts[-1]:
         return None
     arrays = {n: np.memmap(path, _ARRAYS[n], "r", start, (rows,)) if rows else np.empty(0, _ARRAYS[n])
               for n, start in zip(head["arrays"], starts, strict=False)}
-    return Index([(f, n) for f, n in head["files"]], arrays, head["recorded"])
+    return Index([(f, n) for f, n in head["files"]], arrays, head["recorded"], frozenset(moved))
