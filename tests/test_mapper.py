@@ -786,8 +786,13 @@ def test_workbench_map_shows_writes_and_the_source_loads_by_its_name(own_city: P
     assert cli.main(["map", str(file), "--to", "calls", "--name", "strange_calls", "-w", str(own_city)]) == 0
     shown = capsys.readouterr().out
     assert "Doubts" in shown and "workbench load strange_calls" in shown and "received_at" in shown
+    written = own_city / "plugins" / "loaders" / "strange_calls.toml"
+    asked = written.read_text()
+    assert cli.main(["map", str(file), "--to", "calls", "--name", "strange_calls", "-w", str(own_city)]) == 0 and written.read_text() == asked
+    written.write_text(asked + "# edited by hand\n")
+    capsys.readouterr()
     assert cli.main(["map", str(file), "--to", "calls", "--name", "strange_calls", "-w", str(own_city)]) == 1
-    assert "--force" in capsys.readouterr().err
+    assert "--force" in capsys.readouterr().err and written.read_text().endswith("# edited by hand\n")
     assert cli.main(["map", str(file), "--name", "strange_calls", "-w", str(own_city), "--force", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["table"] == "calls" and said["table_reason"] and said["preview"]["rejected"] == {}

@@ -100,7 +100,9 @@ def of_numbers(table: Any, number: str, wanted: Places, columns: Sequence[str]) 
     import pyarrow as pa
 
     held = cast(pl.DataFrame, pl.from_arrow(table.select([number])))[number].to_numpy()
-    at = np.searchsorted(held, wanted)
+    place = np.empty(int(held[-1] - held[0]) + 1, np.int64)
+    place[held - held[0]] = np.arange(len(held))
+    at = place[wanted - held[0]]
     breaks = np.flatnonzero(np.diff(at) != 1) + 1
     if len(breaks) > 200:
         stays = np.zeros(len(held), bool)

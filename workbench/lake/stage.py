@@ -15,7 +15,7 @@ import numpy as np
 
 from workbench.engines.duckdb import literal
 from workbench.errors import BadInput
-from workbench.lake import files, mapping, rejects, tables
+from workbench.lake import compact, files, mapping, rejects, tables
 from workbench.lake.assembled import Assembler
 from workbench.lake.columns import of_numbers
 from workbench.lake.filling import Filling
@@ -50,7 +50,7 @@ def stage_file(con: duckdb.DuckDBPyConnection, ready: files.Ready, work: Path, f
                     path = work / f"{provenance.batch_id}-new-{number}p{place}.parquet"
                     if piece.frame is None:
                         sql = mapping.sound_rows(source, part, piece.raw, fill, provenance, piece.bare, piece.full)
-                        rows = _copied(con, ready, sql, path)
+                        rows = _copied(con, ready, sql, path, piece.records)
                     else:
                         rows = _assembled(con, ready, assembler, part, piece, path, writing, lines)
                     if rows:
@@ -121,17 +121,18 @@ class _Lost:
         import polars as pl
 
         numbers = cast(pl.DataFrame, pl.from_arrow(piece.frame.select([NUMBER])))[NUMBER].to_numpy()
-        lost = np.ones(len(numbers), bool)
+        there = np.zeros(int(numbers[-1] - numbers[0]) + 1, bool)
         for sound in lines:
-            lost[np.searchsorted(numbers, sound)] = False
-        frame = cast(pl.DataFrame, pl.from_arrow(of_numbers(piece.frame, NUMBER, numbers[lost], piece.frame.column_names)))
+            there[sound - numbers[0]] = True
+        lost = ~there[numbers - numbers[0]]
+        frame = _apart(of_numbers(piece.frame, NUMBER, numbers[lost], piece.frame.column_names))
         again = np.isin(piece.repeats[:, 1], numbers[lost])
         if again.any():
             pairs = pl.DataFrame(piece.repeats[again], schema=["#again", NUMBER], orient="row")
             repeated = frame.join(pairs, on=NUMBER).select(pl.col("#again").alias(NUMBER), *frame.columns[1:])
             frame = pl.concat([frame, repeated]).sort(NUMBER)
         files.note(self._ready, piece, frame[NUMBER].to_list())
-        self._held.setdefault(piece.raw, []).append(_apart(frame))
+        self._held.setdefault(piece.raw, []).append(frame)
         self._count += frame.height
         if self._count > _MANY:
             self.refuse()
@@ -160,11 +161,13 @@ def _registered(con: duckdb.DuckDBPyConnection, frame: Any) -> Iterator[None]:
         con.unregister(files.FRAME)
 
 
-def _apart(frame: pl.DataFrame) -> pl.DataFrame:
+def _apart(rows: pa.Table) -> pl.DataFrame:
     """The same rows with texts of their own, so that they do not keep the blocks that they came from."""
     import polars as pl
 
-    return cast(pl.DataFrame, pl.from_arrow(frame.to_arrow(compat_level=pl.CompatLevel.oldest())))
+    if rows.num_rows < 10_000:  # a few rows out of many blocks: their values are fewer than their buffers
+        return pl.DataFrame(rows.to_pydict(), schema={c: pl.Int64 if c == NUMBER else pl.String for c in rows.column_names})
+    return cast(pl.DataFrame, pl.from_arrow(cast(pl.DataFrame, pl.from_arrow(rows)).to_arrow(compat_level=pl.CompatLevel.oldest())))
 
 
 class _Writing:
@@ -231,10 +234,11 @@ def _assembled(con: duckdb.DuckDBPyConnection, ready: files.Ready, assembler: As
     return int(rows.table.num_rows)
 
 
-def _copied(con: duckdb.DuckDBPyConnection, ready: files.Ready, sql: str, path: Path) -> int:
-    """Ask for rows that may be too many for the memory, and write them; gives how many."""
+def _copied(con: duckdb.DuckDBPyConnection, ready: files.Ready, sql: str, path: Path, records: int) -> int:
+    """Ask for rows that may be too many for the memory, and write them; gives how many. Few are written quickly: a compaction packs them."""
+    packed = "zstd" if records > compact.BRIEF else "snappy"
     with _layered(con), _named(ready):
-        written = con.execute(f"copy ({sql}) to {literal(str(path))} (format parquet, compression zstd, dictionary_size_limit 8000)").fetchone()
+        written = con.execute(f"copy ({sql}) to {literal(str(path))} (format parquet, compression {packed}, dictionary_size_limit 8000)").fetchone()
     return int(written[0]) if written else 0
 
 
