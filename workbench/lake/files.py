@@ -379,17 +379,17 @@ def _one_piece(ready: Ready, made: Iterator[Piece], work: Path) -> Iterator[Piec
 
 def _parquet(ready: Ready) -> Piece:
     """A Parquet file: records are its rows, shown as JSON text where they are rejected."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     file, source, path = ready.file, ready.source, literal(str(ready.file))
-    con = duckdb.connect()
     try:
-        shape: list[tuple[Any, ...]] = con.execute(f"select column_name from (describe select * from read_parquet({path}))").fetchall()
-        found = con.execute(f"select sum(num_rows)::bigint from parquet_file_metadata({path})").fetchone()
-    except duckdb.Error as error:
+        about = pq.read_metadata(file)
+        held = about.schema.to_arrow_schema().names
+    except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{file.name} is cut off, damaged or no Parquet file ({str(error).splitlines()[0]}); nothing was loaded.") from error
-    finally:
-        con.close()
-    ready.read = int(found[0]) if found and found[0] else 0
-    _columns(ready, [row[0] for row in shape])
+    ready.read = about.num_rows
+    _columns(ready, held)
     wanted = zip((*source.columns, *source.optional), ready.columns, strict=True)
     columns = [f"cast({name(spelt)} as varchar) as {name(c)}" if spelt else f"cast(null as varchar) as {name(c)}" for c, spelt in wanted]
     raw = f"select file_row_number + 1 as {name(NUMBER)}, {', '.join(columns)} from read_parquet({path}, file_row_number = true)"
