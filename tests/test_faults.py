@@ -208,13 +208,13 @@ def test_a_load_killed_at_random_moments_is_never_half_visible_and_the_next_comp
         scene: tuple[Path, Path, tuple[pl.DataFrame, pl.DataFrame], float, int], server: Server, tmp_path: Path, kills: int, seed: int) -> None:
     base, later, whole, seconds, _ = scene
     chance = random.Random(seed)
-    early = kills * 9 // 20
-    moments = [chance.uniform(0.0, seconds) for _ in range(early)] + [chance.uniform(0.6 * seconds, 1.05 * seconds) for _ in range(kills - early)]
-    there = []
-    for n, moment in enumerate(moments):
+    near, moments, there = seconds, [], []  # ``near``: where the commit is believed to be; it follows a machine that turns quicker or slower
+    for n in range(kills):
+        moments.append(chance.uniform(0.0, near) if n % 2 else near * chance.uniform(0.8, 1.1))
         path = Path(shutil.copytree(base, tmp_path / str(n)))
-        server.load(path, later, after=moment)
+        server.load(path, later, after=moments[-1])
         there.append(reopened(path, later, 1, whole))
+        near = max(min(near, moments[-1]) * 0.95, 0.02) if there[-1] else max(near, moments[-1]) * 1.03
         shutil.rmtree(path)
     print(f"\nkilled at {', '.join(f'{m:.2f}' for m in sorted(moments))} of {seconds:.2f} s; whole {there.count(True)}, absent {there.count(False)}")
     assert there.count(False) >= 3, "the kills came too late to mean anything"

@@ -18,7 +18,7 @@ from workbench.geo import Plane, Polygon, geometry, locate
 from workbench.lake import Lake
 from workbench.lake.forms import nested
 from workbench.loaders import find
-from workbench.loaders.osm_streets import speed
+from workbench.loaders.kit.where import speed
 
 
 @pytest.fixture

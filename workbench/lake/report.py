@@ -54,8 +54,11 @@ class LoadReport:
         text = (f"{name}: {self.read:,} records read in {self.seconds:.1f} s: {self.added:,} new, {self.updated:,} updated, "
                 f"{self.duplicate:,} held already, {self.rejected:,} rejected.")
         if self.rejects_by_reason:
-            worst = sorted(self.rejects_by_reason.items(), key=lambda pair: (-pair[1], pair[0]))[:3]
-            text += " Rejected: " + "; ".join(f"{count:,} {reason}" for reason, count in worst) + "."
+            ranked = sorted(self.rejects_by_reason.items(), key=lambda pair: (-pair[1], pair[0]))
+            told = [f"{count:,} × {reason}" for reason, count in ranked[:3]]
+            if len(ranked) > 3:
+                told.append(f"{sum(count for _, count in ranked[3:]):,} for other reasons")
+            text += f" Rejected: {'; '.join(told)}."
         for table, count in self.dropped.items():
             text += (f" {count:,} updated row{'' if count == 1 else 's'} of {table} came without the position that was geocoded for the address; set "
                      f"{'it' if count == 1 else 'them'} again with: workbench geocode {table} --again")

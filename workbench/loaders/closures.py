@@ -2,9 +2,10 @@
 
 from workbench.geo.geometry import AREAS, LINES
 from workbench.loaders import Part, Source
-from workbench.loaders.kit.expressions import Reading, column, member, place, stable_id, text, yes_no
+from workbench.loaders.kit.expressions import Reading, column, member, stable_id, text, yes_no
 from workbench.loaders.kit.geometry import Geometry
 from workbench.loaders.kit.moments import any_time, until
+from workbench.loaders.kit.where import place_or_middle
 
 _SHAPE = Geometry(column("geometry"), (*AREAS, *LINES, "Point", "MultiPoint"))
 _CORE = column("core_details")
@@ -13,18 +14,6 @@ _IMPACT = f"lower({text(column('vehicle_impact'))})"
 _GIVEN = yes_no(column("full"))
 _ALL = "('all-lanes-closed', 'full', 'closed', 'road closed', 'full closure')"
 _FULL = f"coalesce({_GIVEN}, case when {_IMPACT} in {_ALL} then true when {_IMPACT} is not null then false end)"
-_PLACE = place(column("lon"), column("lat"))
-
-
-def _either(name: str, middle: str, quick: str) -> Reading:
-    own = _PLACE[name]
-    if not isinstance(own, Reading):
-        raise TypeError(name)
-    steps = (*own.steps, *_SHAPE.measure().steps)
-    return Reading.of(f"coalesce({own}, {middle})", own.given, steps, f"coalesce({own.quick}, {quick})", own.probe)
-
-
-_LON, _LAT = _SHAPE.middle()
 
 SOURCE = Source(
     name="closures",
@@ -56,8 +45,7 @@ SOURCE = Source(
             "direction": f"nullif(coalesce({text(column('direction'))}, {member(_CORE, '$.direction')}), 'unknown')",
             "geometry": _SHAPE.shape(),
             "address": f"coalesce({text(column('address'))}, {member(_CORE, '$.description')})",
-            "lon": _either("lon", _LON, _LON.quick),
-            "lat": _either("lat", _LAT, _LAT.quick),
+            **place_or_middle(column("lon"), column("lat"), _SHAPE),
             "revised_at": any_time(f"coalesce({column('updated')}, {member(_CORE, '$.update_date')})"),
         }, reject=(('"@ended_at" < "@started_at"', "it ends before it starts"),)),
     ),

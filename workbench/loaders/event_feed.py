@@ -2,10 +2,10 @@
 
 from workbench.geo.geometry import AREAS, LINES
 from workbench.loaders import Part, Source
-from workbench.loaders.closures import _LAT, _LON, _either
 from workbench.loaders.kit.expressions import column, stable_id, text
 from workbench.loaders.kit.geometry import Geometry
 from workbench.loaders.kit.moments import any_time, until
+from workbench.loaders.kit.where import place_or_middle
 
 _SHAPE = Geometry(column("geometry"), (*AREAS, *LINES, "Point", "MultiPoint"))
 _OWN = tuple(text(column(n)) for n in ("time", "kind", "title", "text", "address", "lon", "lat"))
@@ -43,8 +43,7 @@ SOURCE = Source(
             "status": f"lower({text(column('status'))})",
             "geometry": _SHAPE.shape(),
             "address": text(column("address")),
-            "lon": _either("lon", _LON, _LON.quick),
-            "lat": _either("lat", _LAT, _LAT.quick),
+            **place_or_middle(column("lon"), column("lat"), _SHAPE),
             "revised_at": any_time(column("updated")),
         }),
     ),

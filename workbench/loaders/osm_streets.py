@@ -2,20 +2,12 @@
 
 from workbench.geo.geometry import LINES
 from workbench.loaders import Part, Source
-from workbench.loaders.kit.expressions import column, json_list, quoted, text, whole
+from workbench.loaders.kit.expressions import column, json_list, text, whole
 from workbench.loaders.kit.geometry import Geometry
+from workbench.loaders.kit.where import speed
 
 _LINE = Geometry(column("geometry"), LINES[:1])
 _NUMBERS = ("left_from", "left_to", "right_from", "right_to")
-
-
-def speed(expr: str, unit: str = "km/h") -> str:
-    """Metres a second out of "35 mph", "50" (in ``unit``) or "50 km/h"; null for any other text ("signals", "none", several)."""
-    given = f"lower(trim({expr}))"
-    figure = f"try_cast(regexp_extract({given}, '^([0-9]+(\\.[0-9]+)?)\\s*(mph|km/?h|kph|kmh|knots)?$', 1) as double)"
-    unit_of = f"coalesce(nullif(regexp_extract({given}, '[a-z][a-z/]*$'), ''), {quoted(unit)})"
-    return f"round({figure} * case {unit_of} when 'mph' then 0.44704 when 'knots' then 0.514444 else 1 / 3.6 end, 3)"
-
 
 SOURCE = Source(
     name="osm_streets",

@@ -5,7 +5,7 @@ from workbench.loaders import Part, Source
 from workbench.loaders.kit.expressions import Reading, column, said, stable_id, text
 from workbench.loaders.kit.geometry import Geometry
 from workbench.loaders.kit.lists import parted
-from workbench.loaders.osm_streets import speed
+from workbench.loaders.kit.where import speed
 
 _LINE = Geometry(column("geometry"), LINES[:1])
 _FIRST, _LAST = _LINE.ends()
