@@ -20,6 +20,8 @@ from workbench.geo import Polygon
 
 FILE = "agency.toml"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+#: Sections that are kept as they stand and checked by the room that they are for.
+SETTINGS = ("access", "accounts", "audit", "server")
 _SECTIONS = {
     "agency": {"name", "zone", "crs", "week_start", "day_start", "about", "demo_case"},
     "study_area": {"geojson", "bounds"},
@@ -28,6 +30,7 @@ _SECTIONS = {
     "shifts": None,
     "retention": None,
     "roles": None,
+    **dict.fromkeys(SETTINGS),
 }
 
 #: Offence groups by NIBRS code, used where an agency names none.
@@ -67,7 +70,8 @@ class Role:
 class Agency:
     """One agency as its ``agency.toml`` describes it. Paths are relative to ``folder``.
 
-    ``offence_groups`` maps a group to NIBRS codes ("220") or local wordings ("offence:BURGLARY"); ``retention`` maps a table to days.
+    ``offence_groups`` maps a group to NIBRS codes ("220") or local wordings ("offence:BURGLARY"); ``retention`` maps a table to days;
+    ``settings`` are the sections of SETTINGS as they stand.
     """
 
     name: str
@@ -85,6 +89,7 @@ class Agency:
     shifts: tuple[Shift, ...] = ()
     retention: dict[str, int] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @cached_property
     def tz(self) -> ZoneInfo:
@@ -245,6 +250,7 @@ def read(folder: Path) -> Agency:
         shifts=tuple(_shift(k, v) for k, v in data.get("shifts", {}).items()),
         retention={k: _days(k, v) for k, v in data.get("retention", {}).items()},
         roles={k: _role(k, v) for k, v in data.get("roles", {}).items()},
+        settings={k: dict(data[k]) for k in SETTINGS if isinstance(data.get(k), dict)},
     )
 
 

@@ -22,6 +22,14 @@ class AccessRefused(WorkbenchError, PermissionError):
     """The gate said no: a case, purpose, reason or role is missing. The message shows a call that would pass."""
 
 
+class SignInRefused(AccessRefused):
+    """Who is asking could not be made sure of: wrong name, password or token, locked, or too many tries. The message does not say which."""
+
+
+class DataPurged(NotFound):
+    """The rows an answer rested on were deleted under the retention policy or an order; the message names the certificate."""
+
+
 class CannotTell(WorkbenchError):
     """The data do not allow an answer; the message says what is missing and what would do."""
 

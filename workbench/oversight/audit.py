@@ -36,12 +36,14 @@ create table if not exists entries(
 
 @dataclass(frozen=True)
 class Person:
-    """Who is asking and for what, as bound when a workbench is opened."""
+    """Who is asking and for what, as bound when a workbench is opened; ``emergency`` is a break-glass access, reviewed afterwards."""
 
     user: str
     case_number: str | None = None
     purpose: str | None = None
     reason: str | None = None
+    role: str = ""
+    emergency: bool = False
 
 
 def current_user() -> str:
