@@ -10,7 +10,6 @@ from pathlib import Path
 
 from workbench import agency as agencies
 from workbench import bundle
-from workbench.casebook import Casebook
 from workbench.errors import BadInput
 from workbench.lake import Lake, LoadReport
 from workbench.loaders import Source, find
@@ -65,6 +64,8 @@ def create(folder: str | Path, *, sample: bool = False, name: str | None = None,
             _copy(beats, path / "map" / "beats.geojson")
         text = agencies.template(name or "My agency", zone or "UTC", bounds=bounds, beats="map/beats.geojson" if beats else None)
         _write(path / agencies.FILE, text)
+    from workbench.casebook import Casebook  # a load needs none, and SQLAlchemy takes a third of a second
+
     agencies.read(path)
     Casebook(path / "casebook.db")
     Audit(path / "audit.db").write(Person(current_user()), "init", path.name, sample=sample, new=new)
@@ -72,6 +73,8 @@ def create(folder: str | Path, *, sample: bool = False, name: str | None = None,
 
 
 def _sample(path: Path) -> None:
+    from workbench.casebook import Casebook
+
     samples = bundle.folder("samples")
     for kind in _SAMPLE_MAPS:
         if (samples / f"{kind}.geojson").is_file():
