@@ -10,7 +10,7 @@ from typing import Any
 LEFT_OUT = "(left out)"
 _NAMES = re.compile(r"(?i)(^|[_\-. ])(password|passwd|pwd|passphrase|pass|token|secret|api_?key|private_?key|authorization|credentials?|cookie|key)s?$")
 _TEXTS = (
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.\-]*://[^\s:/@]*):\S*@"), r"\1:" + LEFT_OUT + "@"),
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.\-]*:/{1,3}[^\s:/@]*):\S*@"), r"\1:" + LEFT_OUT + "@"),
     (re.compile(r"(?i)\b(password|passwd|pwd|passphrase|token|secret|api_?key|access_key|private_key)(\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s&;,\"']+)"),
      r"\1\2" + LEFT_OUT),
     (re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/\-]{8,}=*"), r"\1 " + LEFT_OUT),
