@@ -1,4 +1,4 @@
-"""The commands everybody begins with: make a workspace, load, look, brief, serve, lab, audit, demo."""
+"""The commands everybody begins with: make a workspace, load, look, brief, serve, lab, demo."""
 
 from __future__ import annotations
 
@@ -49,10 +49,6 @@ def commands(add: Add) -> None:
 
     lab = add("lab", _lab, "open JupyterLab in the workspace")
     lab.add_argument("rest", nargs="*", metavar="ARG", help="further arguments for jupyter lab, behind --")
-
-    audit = add("audit", _audit, "show the last audit entries, or verify the chain")
-    audit.add_argument("action", nargs="?", choices=("show", "verify"), default="show", help="default: show")
-    audit.add_argument("--last", type=int, default=20, metavar="N", help="how many entries to show")
 
     demo = add("demo", _demo, "made-up city from nothing to a served hub: workspace, load, models, briefing, apps", workspace=False)
     demo.add_argument("folder", nargs="?", default=None, metavar="DIR", help="where (default: workbench-demo here)")
@@ -191,21 +187,6 @@ def _lab(args: argparse.Namespace) -> None:
     os.environ.setdefault("IPYTHONDIR", str(home / "ipython"))
     quiet = ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly"]
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", "--ip=127.0.0.1", *quiet, *args.rest])
-
-
-def _audit(args: argparse.Namespace) -> int:
-    from workbench.oversight.audit import Audit
-    from workbench.session import find_workspace
-
-    audit = Audit(find_workspace(args.workspace) / "audit.db")
-    if args.action == "verify":
-        good, sentence = audit.verify()
-        print(sentence)
-        return 0 if good else 1
-    for row in audit.entries(args.last).iter_rows(named=True):
-        bound = f"case {row['case_number']}, {row['purpose']}" if row["case_number"] else "no case"
-        print(f"{row['seq']:6} {row['at'][:19]} {row['user']:10} {row['phase']:7} {row['action']} {row['object']} ({bound})")
-    return 0
 
 
 def _demo(args: argparse.Namespace) -> None:

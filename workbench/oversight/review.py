@@ -1,0 +1,170 @@
+"""The review queue: flags and random samples of people's accesses, decided by somebody else; what is undecided stays.
+
+Items lie in a table of the audit's own file; decisions are entries of the audit, so they are chained and signed like everything else.
+Samples are drawn for finished UTC days, by user, from the hash of that day's last entry: nobody can foretell them, and anybody can draw them again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from workbench.errors import AccessRefused, BadInput, NotFound, did_you_mean
+from workbench.oversight import settings, store, watch
+
+if TYPE_CHECKING:
+    from workbench.agency import Agency
+    from workbench.oversight.audit import Audit, Person
+
+DECISIONS = ("justified", "not justified", "follow up")
+_ITEMS = ("create table if not exists review_items(item text primary key, kind text not null, user text not null, what text not null, count integer not null, "
+          "first_seq integer not null, last_seq integer not null, made_at text not null, sentence text not null) strict")
+COLUMNS = {"item": pl.String, "kind": pl.String, "user": pl.String, "what": pl.String, "count": pl.Int64, "first_seq": pl.Int64, "last_seq": pl.Int64,
+           "made_at": pl.String, "sentence": pl.String, "status": pl.String, "decided_by": pl.String, "decided_at": pl.String, "note": pl.String}
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What a filling of the queue added."""
+
+    flags: int
+    samples: int
+
+
+def flags_of(audit: Audit, agency: Agency, cases: Mapping[str, tuple[str, str]] | None = None) -> pl.DataFrame:
+    """What stands out among the accesses of a workspace (``watch.flags`` with the agency's own settings)."""
+    said = settings.of(agency.settings.get("audit", {}), agency.folder)
+    return watch.flags(audit.entries(), zone=agency.zone, shifts=[(s.name, s.start, s.end) for s in agency.shifts], own=said.own, cases=cases,
+                       repeats=said.repeats, is_vague=lambda reason, purpose: watch.vague(reason, purpose, said.vague))
+
+
+def fill(audit: Audit, agency: Agency, cases: Mapping[str, tuple[str, str]] | None = None, *, today: date | None = None) -> Filled:
+    """Bring flags and due samples into the queue; running it twice adds nothing twice. Break-glass accesses always come in. O(entries).
+
+    An item that was decided comes back as a new one when more of the same was done after it. ``today`` (UTC) is the first day that is not finished.
+    """
+    share = settings.of(agency.settings.get("audit", {}), agency.folder).sample
+    today = today or datetime.now(UTC).date()
+    found = flags_of(audit, agency, cases).filter(~((pl.col("kind") == "off hours") & (pl.col("count") == 0)))
+    drawn = samples(audit.entries(), share=share, today=today)
+    flagged = sampled = 0
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    with audit.opened() as db:
+        store.begin(db)
+        db.execute(_ITEMS)
+        decided = _decisions(db)
+        for f in found.iter_rows(named=True):
+            flagged += _flag(db, f, decided, now)
+        known = {seq for (seq,) in db.execute("select first_seq from review_items where kind = 'sample'")}
+        for seq, user, what in drawn:
+            if seq not in known:
+                said = f"Drawn at random: entry {seq} of {user}, {what}."
+                db.execute("insert into review_items values (?, 'sample', ?, ?, 1, ?, ?, ?, ?)", (os.urandom(4).hex(), user, what, seq, seq, now, said))
+                sampled += 1
+        db.execute("commit")
+    return Filled(flagged, sampled)
+
+
+def _flag(db: sqlite3.Connection, f: Mapping[str, Any], decided: Mapping[str, Any], now: str) -> int:
+    held = db.execute("select item, last_seq from review_items where kind = ? and user = ? and what = ? order by last_seq", (f["kind"], f["user"], f["what"])).fetchall()
+    open_items = [item for item, _ in held if decided.get(item, {}).get("decision") in (None, "follow up")]
+    if open_items:
+        db.execute("update review_items set count = ?, first_seq = min(first_seq, ?), last_seq = ?, sentence = ? where item = ?",
+                   (f["count"], f["first_seq"], f["last_seq"], f["sentence"], open_items[-1]))
+        return 0
+    if held and held[-1][1] >= f["last_seq"]:
+        return 0
+    db.execute("insert into review_items values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+               (os.urandom(4).hex(), f["kind"], f["user"], f["what"], f["count"], f["first_seq"], f["last_seq"], now, f["sentence"]))
+    return 1
+
+
+def samples(entries: pl.DataFrame, *, share: float, today: date) -> list[tuple[int, str, str]]:
+    """The accesses drawn for review: (number, user, action and object), from all finished UTC days before ``today``.
+
+    By user and day a share of the accesses, and from each finished week (Monday to Sunday) at least one of each user. The same entries give the same draw.
+    """
+    asked: dict[date, dict[str, list[tuple[int, str]]]] = {}
+    last: dict[date, str] = {}
+    for seq, at, phase, user, action, what, own in entries.select("seq", "at", "phase", "user", "action", "object", "hash").iter_rows():
+        day = date.fromisoformat(at[:10])
+        last[day] = own
+        if phase in ("intent", "note") and watch.is_asking(action):
+            asked.setdefault(day, {}).setdefault(user, []).append((seq, f"{action} {what}"))
+    out: list[tuple[int, str, str]] = []
+    weeks: dict[tuple[date, str], list[tuple[int, str]]] = {}
+    had: set[tuple[date, str]] = set()
+    ends: dict[date, str] = {}
+    for day in sorted(asked):
+        if day >= today:
+            continue
+        monday = day - timedelta(days=day.weekday())
+        ends[monday] = last[day]
+        for user, accesses in sorted(asked[day].items()):
+            rng = random.Random(f"{last[day]} {day} {user}")
+            exact = share * len(accesses)
+            number = int(exact) + (rng.random() < exact - int(exact))
+            out += [(seq, user, what) for seq, what in sorted(rng.sample(accesses, number))]
+            weeks.setdefault((monday, user), []).extend(accesses)
+            if number:
+                had.add((monday, user))
+    for (monday, user), accesses in sorted(weeks.items()):
+        if (monday, user) not in had and monday + timedelta(days=7) <= today:
+            seq, what = random.Random(f"{ends[monday]} {monday} {user}").choice(accesses)
+            out.append((seq, user, what))
+    return sorted(out)
+
+
+def queue(audit: Audit, *, every: bool = False) -> pl.DataFrame:
+    """What waits for a decision (or ``every`` item with what was decided), oldest first; columns as ``COLUMNS``. Items to follow up are still in it."""
+    with audit.opened() as db:
+        there = db.execute("select 1 from sqlite_master where name = 'review_items'").fetchone()
+        rows = db.execute("select * from review_items order by last_seq, item").fetchall() if there else []
+        decided = _decisions(db)
+    out = []
+    for row in rows:
+        d = decided.get(row[0], {})
+        out.append((*row, d.get("decision", "undecided"), d.get("by"), d.get("at"), d.get("note")))
+    frame = pl.DataFrame(out, schema=COLUMNS, orient="row")
+    return frame if every else frame.filter(pl.col("status").is_in(["undecided", "follow up"]))
+
+
+def _decisions(db: sqlite3.Connection) -> dict[str, dict[str, Any]]:
+    """Item -> its latest decision, read from the chained entries."""
+    out: dict[str, dict[str, Any]] = {}
+    for item, user, at, detail in db.execute("select object, user, at, detail from entries where action = 'review' and phase = 'done' order by seq"):
+        try:
+            out[item] = {**json.loads(detail), "by": user, "at": at}
+        except ValueError:
+            continue
+    return out
+
+
+def decide(audit: Audit, item: str, person: Person, decision: str, note: str) -> None:
+    """Write a decision about an item into the audit.
+
+    Raises:
+        NotFound: no such item. BadInput: another decision than ``DECISIONS``, or no note. AccessRefused: the reviewer is the person reviewed;
+        the attempt is written down.
+    """
+    every = queue(audit, every=True)
+    found = every.filter(pl.col("item") == item).to_dicts()
+    if not found:
+        raise NotFound(f"There is no item {item!r} in the review queue.{did_you_mean(item, every['item'].to_list())}")
+    if decision not in DECISIONS:
+        raise BadInput(f"{decision!r} is no decision.{did_you_mean(decision, DECISIONS)}")
+    if len(note.strip()) < 5:
+        raise BadInput("A decision needs a note that says why, e.g. --note \"call 2026-118 named the plate; supervisor asked\"")
+    if found[0]["user"] == person.user:
+        audit.write(person, "review", item, phase="refused", decision=decision)
+        raise AccessRefused(f"Item {item} is about {person.user}; somebody else has to review it.")
+    audit.write(person, "review", item, phase="done", decision=decision, note=note.strip(), about=found[0]["user"], kind=found[0]["kind"],
+                entries=[found[0]["first_seq"], found[0]["last_seq"]])
