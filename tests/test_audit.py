@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -86,3 +90,76 @@ def test_without_a_writable_audit_there_is_no_access(tmp_path: Path) -> None:
     with pytest.raises(WorkbenchError, match="nothing is shown"), audit.deed(ANN, "query", "reads"):
         reached = True
     assert not reached
+
+
+def _child(file: str, said: object) -> None:
+    audit = Audit(Path(file))
+    for i in range(5):
+        audit.write(Person("child"), "query", "calls", i=i)
+    said.put(audit.verify()[0])  # type: ignore[attr-defined]
+
+
+def test_a_forked_child_and_several_threads_write_beside_their_parent(tmp_path: Path) -> None:
+    audit = _filled(tmp_path, 5)
+    fork = multiprocessing.get_context("fork")
+    said = fork.Queue()
+    children = [fork.Process(target=_child, args=(str(audit.file), said)) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: [audit.write(ANN, "query", "reads") for _ in range(10)]) for _ in range(4)]
+    for one in [*children, *threads]:
+        one.start()
+    assert [said.get(timeout=60) for _ in children] == [True] * 3
+    for one in [*children, *threads]:
+        one.join(60)
+    audit.write(ANN, "query", "reads")
+    good, sentence = audit.verify()
+    assert good and "All 61 entries" in sentence
+
+
+def test_a_store_put_in_the_place_of_another_or_taken_away_is_noticed(tmp_path: Path) -> None:
+    audit = _filled(tmp_path, 3)
+    for file in tmp_path.glob("audit.db*"):
+        file.unlink()
+    audit.write(ANN, "query", "reads")
+    assert audit.entries().height == 1
+    other = _filled(tmp_path / "other" if (tmp_path / "other").mkdir() is None else tmp_path, 7)
+    for file in tmp_path.glob("audit.db*"):
+        file.unlink()
+    for file in other.file.parent.glob("audit.db*"):
+        shutil.copy(file, tmp_path / file.name)
+    assert audit.entries().height == 7 and audit.verify()[0]
+
+
+def test_many_stores_in_one_process_do_not_keep_many_files_open(tmp_path: Path) -> None:
+    for n in range(40):
+        (tmp_path / str(n)).mkdir()
+        _filled(tmp_path / str(n), 1)
+    fds = [p for p in Path("/proc/self/fd").iterdir() if "audit.db" in str(p.resolve())] if Path("/proc/self/fd").exists() else []
+    assert len(fds) <= 13 * 3
+
+
+def test_a_writer_that_holds_the_store_makes_the_others_wait_and_not_fail(tmp_path: Path) -> None:
+    audit = _filled(tmp_path, 1)
+    held = sqlite3.connect(audit.file, isolation_level=None, check_same_thread=False)
+    held.execute("begin immediate")
+    threading.Timer(0.4, lambda: held.execute("rollback")).start()
+    start = time.perf_counter()
+    audit.write(ANN, "query", "reads")
+    assert time.perf_counter() - start > 0.3 and audit.verify()[0]
+    held.close()
+
+
+def test_an_entry_is_on_the_disk_when_the_writer_is_killed_right_after(tmp_path: Path) -> None:
+    code = ("import os, signal, sys; from pathlib import Path; from workbench.oversight.audit import Audit, Person\n"
+            "a = Audit(Path(sys.argv[1]))\n"
+            "for i in range(20): a.write(Person('p'), 'query', 'calls', i=i)\n"
+            "os.kill(os.getpid(), signal.SIGKILL)")
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "audit.db")], check=False).returncode == -9
+    good, sentence = Audit(tmp_path / "audit.db").verify()
+    assert good and "All 20 entries" in sentence
+
+
+def test_role_and_break_glass_are_kept_and_odd_texts_too(tmp_path: Path) -> None:
+    audit = Audit(tmp_path / "audit.db")
+    audit.write(Person("ann", reason="\x1f \x00 \ud800 é", role="detective", emergency=True), "query", "reads")
+    row = audit.entries().row(0, named=True)
+    assert (row["role"], row["emergency"], row["case_number"]) == ("detective", True, None) and "é" in row["reason"] and audit.check(deep=True)[0] == []

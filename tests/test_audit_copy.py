@@ -156,7 +156,8 @@ def test_what_is_left_of_an_entry_after_forgetting_cannot_be_changed_unseen(tmp_
     store.close_all()
     for n, statement in enumerate((
             "update entries set detail = '{\"plate\": \"another\"}' where seq = 5", "update entries set user = 'eve' where seq = 5",
-            "update entries set opened = replace(opened, 'detail', 'detail ') where seq = 5", "delete from forgotten", "update entries set opened = null where seq = 5",
+            "update entries set opened = replace(opened, 'detail', 'detail ') where seq = 5", "delete from forgotten",
+                "update entries set opened = null where seq = 5",
             "update forgotten set residue = zeroblob(32)")):
         folder = Path(shutil.copytree(tmp_path, tmp_path.parent / f"{tmp_path.name}_{n}"))
         with sqlite3.connect(folder / "audit.db") as db:

@@ -83,7 +83,7 @@ def _verify(audit: Audit, args: argparse.Namespace) -> int:
     if len(complaints) > 100:
         print(f"And {len(complaints) - 100:,} further findings.")
     if not complaints:
-        agree = f" All {len(copied)} roots of {args.roots.name} agree." if copied else ""
+        agree = f" The roots of {args.roots.name} agree." if copied else ""
         print(sentence + agree)
     return 1 if complaints else 0
 

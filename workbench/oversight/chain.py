@@ -185,7 +185,8 @@ def findings(db: sqlite3.Connection, seen: dict[str, Any]) -> list[Finding]:
         if "h" in kinds:
             true, shift = _moved(db, seq, shift, suspects)
             when = _when(db, seq)
-            out.append(Finding(seq, seq, "moved", f"Entry {seq}{when} was moved here: it was written as entry {true}; entries were reordered, removed or added.")
+            out.append(Finding(seq, seq, "moved",
+                f"Entry {seq}{when} was moved here: it was written as entry {true}; entries were reordered, removed or added.")
                        if true else Finding(seq, seq, "changed", f"Entry {seq}{when} was changed after it was written, or added."))
         elif "t" in kinds:
             out.append(Finding(seq, seq, "changed", f"Entry {seq}{_when(db, seq)} was changed after it was written."))

@@ -123,12 +123,12 @@ def signed(db: sqlite3.Connection, seen: Mapping[str, Any], copied: Collection[M
         if before is not None and root.get("key") != before.get("key"):
             out.append(_other_key(root, before))
         before = root
-    for root in copied:
-        mine = held.get(root["root"])
-        if mine is None or roots.digest(mine) != roots.digest(root):
+    for noted in copied:
+        mine = held.get(noted["root"])
+        if mine is None or roots.digest(mine) != roots.digest(noted):
             what = "is not in the audit any more" if mine is None else "is another than the one in the audit"
-            out.append(Finding(root["first_seq"], root["last_seq"], "root", f"Root {root['root']} of the copy {what}."))
-            out += _one(db, root, f"Root {root['root']} of the copy")
+            out.append(Finding(noted["first_seq"], noted["last_seq"], "root", f"Root {noted['root']} of the copy {what}."))
+            out += _one(db, noted, f"Root {noted['root']} of the copy")
     return out + _key_file(db, before)
 
 
@@ -144,7 +144,8 @@ def _key_file(db: sqlite3.Connection, last: Mapping[str, Any] | None) -> list[Fi
     key = roots.public_key(file.parent)
     if key is None or key == last.get("key"):
         return []
-    return [Finding(last["first_seq"], last["last_seq"], "key", "The public key in the workspace is not the one that the last root was signed with; the key was changed.")]
+    return [Finding(last["first_seq"], last["last_seq"], "key",
+        "The public key in the workspace is not the one that the last root was signed with; the key was changed.")]
 
 
 def _one(db: sqlite3.Connection, root: Mapping[str, Any], name: str) -> list[Finding]:
@@ -175,7 +176,8 @@ def every_field(db: sqlite3.Connection, known: Collection[int]) -> list[Finding]
         if row[0] in known:
             continue
         if chain.together(chain.commitment(s, f, v) for s, f, v in zip(chain.salts(row[1]), chain.FIELDS, row[3:], strict=True)) != row[2]:
-            out.append(Finding(row[0], row[0], "commitment", f"The commitments of entry {row[0]} are not those of its fields; it was not written by the workbench."))
+            out.append(Finding(row[0], row[0], "commitment",
+                f"The commitments of entry {row[0]} are not those of its fields; it was not written by the workbench."))
     for (body,) in db.execute("select body from roots order by root"):
         root = json.loads(body)
         hashes = [h for (h,) in db.execute("select hash from entries where seq between ? and ? order by seq", (root["first_seq"], root["last_seq"]))]

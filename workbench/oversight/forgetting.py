@@ -114,7 +114,8 @@ def _forget(db: sqlite3.Connection, wanted: _Values, deed: str, mark: str, perso
         gone = [f for f, a, b in zip(chain.FIELDS, before, after, strict=True) if a != b]
         if not gone:
             continue
-        said = json.loads(opened) if opened else {"salts": {f: s.hex() for f, s in zip(chain.FIELDS, chain.salts(key), strict=True)}, "gone": {}}
+        said: dict[str, Any] = json.loads(opened) if opened else {"salts": {f: s.hex() for f, s in zip(chain.FIELDS, chain.salts(key), strict=True)},
+            "gone": {}}
         for f in gone:
             if f in said["salts"]:
                 value = before[chain.FIELDS.index(f)]

@@ -110,7 +110,7 @@ def _entry(row: tuple[Any, ...], left: frozenset[str]) -> dict[str, Any]:
     """One entry as it stands in a copy: what is shown with its salt, what is left out or forgotten as its commitment."""
     values = dict(zip(chain.FIELDS, row[1:-5], strict=True))
     key, sealed, previous, own, opened = row[-5:]
-    said = json.loads(opened) if opened else {"salts": {f: s.hex() for f, s in zip(chain.FIELDS, chain.salts(key), strict=True)}, "gone": {}}
+    said: dict[str, Any] = json.loads(opened) if opened else {"salts": {f: s.hex() for f, s in zip(chain.FIELDS, chain.salts(key), strict=True)}, "gone": {}}
     gone = {f: c for f, (c, _) in said["gone"].items()}
     hidden = {f: chain.commitment(bytes.fromhex(said["salts"][f]), f, values[f]).hex() for f in left if f not in gone}
     out = {"seq": row[0], "previous": previous.hex(), "sealed": sealed.hex(), "hash": own.hex(), "left_out": hidden | gone,

@@ -74,7 +74,8 @@ def fill(audit: Audit, agency: Agency, cases: Mapping[str, tuple[str, str]] | No
 
 
 def _flag(db: sqlite3.Connection, f: Mapping[str, Any], decided: Mapping[str, Any], now: str) -> int:
-    held = db.execute("select item, last_seq from review_items where kind = ? and user = ? and what = ? order by last_seq", (f["kind"], f["user"], f["what"])).fetchall()
+    held = db.execute("select item, last_seq from review_items where kind = ? and user = ? and what = ? order by last_seq", (f["kind"], f["user"],
+        f["what"])).fetchall()
     open_items = [item for item, _ in held if decided.get(item, {}).get("decision") in (None, "follow up")]
     if open_items:
         db.execute("update review_items set count = ?, first_seq = min(first_seq, ?), last_seq = ?, sentence = ? where item = ?",

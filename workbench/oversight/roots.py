@@ -95,8 +95,8 @@ def make(audit: Audit, person: Person, *, upto: int | None = None) -> dict[str, 
 def _over(db: sqlite3.Connection, before: Mapping[str, Any] | None, upto: int | None) -> dict[str, Any] | None:
     """The unsigned root over the entries from the last root on."""
     first = before["last_seq"] + 1 if before else 1
-    rows = db.execute("select seq, hash, at from entries where seq between ? and ? order by seq", (first, 2**62 if upto is None else upto)).fetchall()
-    if not rows:
+    rows = db.execute("select seq, hash, at, action from entries where seq between ? and ? order by seq", (first, 2**62 if upto is None else upto)).fetchall()
+    if all(r[3] == "root" for r in rows):
         return None
     step = max(1, len(rows) // _MARKS)
     return {"root": before["root"] + 1 if before else 1, "first_seq": first, "last_seq": rows[-1][0], "count": len(rows), "from": rows[0][2],
@@ -157,7 +157,8 @@ def copy_out(roots: list[dict[str, Any]], file: Path) -> int:
                 os.fsync(out.fileno())
         return len(lines)
     except OSError as e:
-        raise BadInput(f"The roots cannot be copied to {file}: {e}. They are kept in the audit; workbench audit root copies them once it can be written.") from None
+        raise BadInput(f"The roots cannot be copied to {file}: {e}. They are kept in the audit; "
+                       "workbench audit root copies them once it can be written.") from None
 
 
 def genuine(root: Mapping[str, Any]) -> bool:

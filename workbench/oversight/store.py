@@ -30,7 +30,8 @@ TABLES = {
     "entries": ENTRIES,
     "head": "create table head(one integer primary key check (one = 1), seq integer not null, hash blob not null, at text not null) strict",
     "roots": "create table roots(root integer primary key, last_seq integer not null, entry integer not null, body text not null) strict",
-    "forgotten": "create table forgotten(entry integer not null, deed text not null, seq integer not null, residue blob not null, primary key (entry, seq)) strict",
+    "forgotten": ("create table forgotten(entry integer not null, deed text not null, seq integer not null, residue blob not null, "
+                  "primary key (entry, seq)) strict"),
 }
 INSERT = f"insert into entries values ({','.join('?' * (len(chain.FIELDS) + 7))})"
 _OLD = ("seq", "at", "deed", "phase", "user", "host", "action", "object", "case_number", "purpose", "reason", "detail")

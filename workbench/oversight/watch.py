@@ -29,10 +29,13 @@ KINDS = {
     "other's case": "searches under a case that is closed, unknown or not opened by this person",
 }
 _TARGETS = ("plate", "plates", "person", "people", "name", "names", "address", "addresses", "phone", "phones", "person_id", "value", "text", "subject", "vin")
-_PERSONAL = frozenset({"reads", "hotlist", "people", "vehicles", "phones", "addresses", "involvements", "associations", "arrests", "interviews", "warrants", "posts"})
+_PERSONAL = frozenset({"reads", "hotlist", "people", "vehicles", "phones", "addresses", "involvements", "associations", "arrests", "interviews", "warrants",
+    "posts"})
 _ASKING = frozenset({"query", "sql", "search", "lookup", "history", "view", "export", "brief"})
-_VAGUE = frozenset({"test", "testing", "tests", "asdf", "asdfg", "qwerty", "investigation", "investigating", "police", "work", "check", "checking", "case", "stuff", "na", "n/a",
-                    "none", "query", "search", "lookup", "look up", "reason", "because", "official", "official business", "law enforcement", "le", "info", "todo", "xxx", "abc"})
+_VAGUE = frozenset({"test", "testing", "tests", "asdf", "asdfg", "qwerty", "investigation", "investigating", "police", "work", "check", "checking", "case",
+    "stuff", "na", "n/a",
+                    "none", "query", "search", "lookup", "look up", "reason", "because", "official", "official business", "law enforcement", "le", "info",
+                        "todo", "xxx", "abc"})
 #: Days of asking, and accesses, before a person's own hours say anything.
 ENOUGH_DAYS, ENOUGH_ACCESSES = 15, 60
 ENOUGH_USERS = 5
@@ -171,13 +174,15 @@ def _own(asked: list[_Access], own: Mapping[str, Collection[str]]) -> list[_Flag
         for t in a.targets:
             if t in whose:
                 out.setdefault((a.user, t), []).append(a)
-    return [_Flag("own", user, target, len(accesses), tuple(a.seq for a in accesses), f"{user} asked {len(accesses)} times for {target}, which the settings name as "
+    return [_Flag("own", user, target, len(accesses), tuple(a.seq for a in accesses),
+        f"{user} asked {len(accesses)} times for {target}, which the settings name as "
                   f"{'their own' if whose[target] == user else f'that of {whose[target]}'}.") for (user, target), accesses in out.items()]
 
 
 def _off_hours(asked: list[_Access], zone: ZoneInfo, shifts: tuple[tuple[str, time, time], ...]) -> list[_Flag]:
     """By each person's own pattern: an access whose distance in hours from their middle hour lies more than 3.5 MAD off, or in a watch they never work."""
-    out, scores = [], {}
+    out: list[_Flag] = []
+    scores: dict[str, int] = {}
     for user, accesses in _by_user(a for a in asked if a.asking).items():
         local = [a.at.astimezone(zone) for a in accesses]
         newest = max(local).date()
@@ -185,7 +190,8 @@ def _off_hours(asked: list[_Access], zone: ZoneInfo, shifts: tuple[tuple[str, ti
         before = [t for t in local if newest - t.date() > timedelta(days=7)]
         if len({t.date() for t in before}) < ENOUGH_DAYS or len(before) < ENOUGH_ACCESSES:
             if len(accesses) >= ENOUGH_ACCESSES // 2:
-                out.append(_Flag("off hours", user, "cannot tell", 0, (accesses[-1].seq,), f"I cannot tell whether {user} asks at unusual hours: before the last 7 days there are "
+                out.append(_Flag("off hours", user, "cannot tell", 0, (accesses[-1].seq,),
+                    f"I cannot tell whether {user} asks at unusual hours: before the last 7 days there are "
                                  f"{len(before)} accesses on {len({t.date() for t in before})} days; {ENOUGH_ACCESSES} on {ENOUGH_DAYS} are needed."))
             continue
         middle = _middle_hour([t.hour + t.minute / 60 for t in before])
@@ -223,7 +229,8 @@ def _watch(at: time, shifts: tuple[tuple[str, time, time], ...]) -> str:
 
 
 def _vague_reasons(asked: list[_Access], is_vague: Callable[[str | None, str | None], bool]) -> list[_Flag]:
-    out, scores = [], {}
+    out: list[_Flag] = []
+    scores: dict[str, int] = {}
     for user, accesses in _by_user(a for a in asked if a.asking and a.reason).items():
         bad = [a for a in accesses if is_vague(a.reason, a.purpose)]
         cases: dict[str, set[str]] = {}
@@ -236,7 +243,8 @@ def _vague_reasons(asked: list[_Access], is_vague: Callable[[str | None, str | N
         if bad:
             texts = sorted({str(a.reason) for a in bad})
             shown = ", ".join(repr(t) for t in texts[:3])
-            out.append(_Flag("vague reason", user, texts[0], len(bad), tuple(sorted(a.seq for a in bad)), f"{user} gave a reason that says nothing, or the same one for five "
+            out.append(_Flag("vague reason", user, texts[0], len(bad), tuple(sorted(a.seq for a in bad)),
+                f"{user} gave a reason that says nothing, or the same one for five "
                              f"cases and more, {len(bad)} of {len(accesses)} times: {shown}.", scores))
     return out
 
@@ -244,7 +252,8 @@ def _vague_reasons(asked: list[_Access], is_vague: Callable[[str | None, str | N
 def _no_case(asked: list[_Access]) -> list[_Flag]:
     mine = _by_user(a for a in asked if a.asking and not a.case and (a.object in _PERSONAL or a.targets))
     scores = {u: len(v) for u, v in mine.items()}
-    return [_Flag("no case", u, v[-1].object, len(v), tuple(a.seq for a in v), f"{u} asked for plates or persons {len(v)} times without a case.", scores) for u, v in mine.items()]
+    return [_Flag("no case", u, v[-1].object, len(v), tuple(a.seq for a in v), f"{u} asked for plates or persons {len(v)} times without a case.", scores)
+        for u, v in mine.items()]
 
 
 def _refused(asked: list[_Access]) -> list[_Flag]:
@@ -281,11 +290,14 @@ def _cases(asked: list[_Access], cases: Mapping[str, tuple[str, str]] | None) ->
     for a in asked:
         if a.asking and a.case:
             found.setdefault((a.user, a.case), []).append(a)
-    out, scores = [], {}
+    out: list[_Flag] = []
+    scores: dict[str, int] = {}
     for (user, case), accesses in found.items():
         status, opener = cases.get(case, ("unknown", ""))
-        why = "is not in the casebook" if status == "unknown" else "is closed" if status != "open" else "" if opener in ("", user) else f"was opened by {opener}"
+        why = "is not in the casebook" if status == "unknown" else "is closed" if status != "open" else "" if opener in ("",
+            user) else f"was opened by {opener}"
         if why:
             scores[user] = max(scores.get(user, 0), len(accesses))
-            out.append(_Flag("other's case", user, case, len(accesses), tuple(a.seq for a in accesses), f"{user} asked {len(accesses)} times under case {case}, which {why}.", scores))
+            out.append(_Flag("other's case", user, case, len(accesses), tuple(a.seq for a in accesses),
+                f"{user} asked {len(accesses)} times under case {case}, which {why}.", scores))
     return out
