@@ -205,7 +205,8 @@ def _off_hours(asked: list[_Access], zone: ZoneInfo, shifts: tuple[tuple[str, ti
         if odd:
             when = ", ".join(f"{t:%a %H:%M}" for _, t in odd[:3])
             out.append(_Flag("off hours", user, _watch(odd[-1][1].time(), shifts), len(odd), tuple(a.seq for a, _ in odd),
-                             f"{user} asked {len(odd)} times in the last 7 days at hours unusual for them ({when}); mostly they ask around {int(middle) % 24:02}:00.", scores))
+                             f"{user} asked {len(odd)} times in the last 7 days at hours unusual for them ({when}); mostly they ask around "
+                             f"{int(middle) % 24:02}:00.", scores))
     return out
 
 
