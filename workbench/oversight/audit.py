@@ -156,10 +156,10 @@ class Audit:
             with contextlib.closing(chain.read_only(self.file)) as db:
                 db.execute("begin")
                 seen = self._seen(db, processes)
-                found = [*examine.shape(db), *chain.findings(db, seen), *examine.ends(db, seen), *examine.forgotten(db, seen["opened"]),
-                         *examine.carried(db), *examine.signed(db, seen, copied)]
+                found = [*examine.shape(db), *chain.findings(db, seen), *examine.ends(db, seen), *examine.forgotten(db, seen),
+                         *examine.carried(db, seen), *examine.signed(db, seen, copied)]
                 if deep:
-                    found += examine.every_field(db, known={f.first for f in found})
+                    found += examine.every_field(db, seen, known={f.first for f in found})
                 said = examine.roots_sentence(db, seen)
         except (sqlite3.Error, WorkbenchError) as e:
             return [chain.Finding(0, 0, "file", f"The audit {self.file} cannot be read as a whole: {e}.")], ""

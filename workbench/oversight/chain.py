@@ -34,6 +34,9 @@ SEPARATOR = b"\x1f"
 _COLUMNS = ", ".join(f"ifnull('='||{f},'-')" if f in NULLABLE else f for f in FIELDS)
 ROWS = f"select seq, previous, hash, sealed, fields, key, opened is not null, {_COLUMNS} from entries"
 _INSIDE = len(FIELDS) - 1
+#: Actions by which the audit tells of itself; a scan notes where they are.
+OWN = frozenset({b"root", b"forget", b"carried over"})
+_ACTION = 7 + FIELDS.index("action")
 
 
 @dataclass(frozen=True)
@@ -115,10 +118,12 @@ def scan(db: sqlite3.Connection, first: int, last: int) -> dict[str, Any]:
     """Look at the entries numbered ``first`` to ``last``: what fits with itself and with the one before.
 
     Returns a dict (plain values, so that it passes between processes): ``rows``, ``begin`` and ``end`` (number, and the hash before the
-    first, or of the last, as hex), ``odd`` (number, kinds) for each that does not fit, ``opened`` (numbers with forgotten fields).
+    first, or of the last, as hex), ``odd`` (number, kinds) for each that does not fit, ``opened`` (numbers with forgotten fields), ``told``
+    (numbers of entries by which the audit tells of itself).
     """
     odd: list[tuple[int, str]] = []
     opened: list[int] = []
+    told: list[int] = []
     rows, begin = 0, None
     before: Any = None
     expected = 0
@@ -128,6 +133,8 @@ def scan(db: sqlite3.Connection, first: int, last: int) -> dict[str, Any]:
         kinds = ""
         try:
             text = SEPARATOR.join(row[7:])
+            if row[_ACTION] in OWN:
+                told.append(seq)
             if forgotten:
                 opened.append(seq)
             elif sha256(key + text).digest() != seal or text.count(SEPARATOR) != _INSIDE:
@@ -148,7 +155,7 @@ def scan(db: sqlite3.Connection, first: int, last: int) -> dict[str, Any]:
         before, expected, rows = own, seq + 1, rows + 1
     db.text_factory = str
     end = (expected - 1, before.hex() if isinstance(before, bytes) else "") if rows else None
-    return {"rows": rows, "begin": begin, "end": end, "odd": odd, "opened": opened}
+    return {"rows": rows, "begin": begin, "end": end, "odd": odd, "opened": opened, "told": told}
 
 
 def read_scan(said: bytes) -> dict[str, Any]:
@@ -160,10 +167,12 @@ def join(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The scans of neighbouring ranges as one, the joints between them looked at too."""
     odd: dict[int, str] = {}
     opened: list[int] = []
+    told: list[int] = []
     rows, last = 0, (0, START.hex())
     for part in parts:
         odd.update({s: k for s, k in part["odd"]})
         opened += part["opened"]
+        told += part["told"]
         if part["rows"]:
             seq, previous = part["begin"]
             more = "g" if seq != last[0] + 1 else "j" if previous != last[1] else ""
@@ -171,7 +180,7 @@ def join(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
                 odd[seq] = odd.get(seq, "") + more
             last = tuple(part["end"])
             rows += part["rows"]
-    return {"rows": rows, "end": last, "odd": sorted(odd.items()), "opened": opened}
+    return {"rows": rows, "end": last, "odd": sorted(odd.items()), "opened": opened, "told": told}
 
 
 def findings(db: sqlite3.Connection, seen: dict[str, Any]) -> list[Finding]:

@@ -46,18 +46,19 @@ def ends(db: sqlite3.Connection, seen: Mapping[str, Any]) -> list[Finding]:
     return []
 
 
-def _told(db: sqlite3.Connection, action: str) -> list[tuple[int, str, dict[str, Any]]]:
+def _told(db: sqlite3.Connection, seen: Mapping[str, Any], action: str) -> list[tuple[int, str, dict[str, Any]]]:
     """The entries (number, deed, detail) that tell of a deed of the audit's own."""
     out = []
-    for seq, deed, detail in db.execute("select seq, deed, detail from entries where action = ? and phase in ('done', 'note') order by seq", (action,)):
+    one = "select deed, detail from entries where seq = ? and action = ? and phase in ('done', 'note')"
+    for seq in seen["told"]:
         try:
-            out.append((seq, deed, dict(json.loads(detail))))
+            out += [(seq, deed, dict(json.loads(detail))) for deed, detail in db.execute(one, (seq, action))]
         except (ValueError, TypeError):
             continue
     return out
 
 
-def forgotten(db: sqlite3.Connection, opened: Collection[int]) -> list[Finding]:
+def forgotten(db: sqlite3.Connection, seen: Mapping[str, Any]) -> list[Finding]:
     """Whether entries with forgotten fields are as the deed left them that forgot: what is left of them, and the commitments of what is gone."""
     out: list[Finding] = []
     latest: dict[int, bytes] = {}
@@ -65,11 +66,11 @@ def forgotten(db: sqlite3.Connection, opened: Collection[int]) -> list[Finding]:
     for entry, seq, residue in db.execute("select entry, seq, residue from forgotten order by entry, seq"):
         latest[seq] = residue
         sums.setdefault(entry, sha256()).update(seq.to_bytes(8, "big") + residue)
-    told = {seq: detail.get("residue") for seq, _, detail in _told(db, "forget")}
+    told = {seq: detail.get("residue") for seq, _, detail in _told(db, seen, "forget")}
     for entry in sorted(set(sums) | {s for s, v in told.items() if v}):
         if entry not in sums or told.get(entry) != sums[entry].hexdigest():
             out.append(Finding(entry, entry, "forgotten", f"What entry {entry} says was forgotten and what the store says do not agree."))
-    for seq in sorted(set(opened) | set(latest)):
+    for seq in sorted(set(seen["opened"]) | set(latest)):
         row = db.execute(f"select key, fields, opened, at, {_COLUMNS} from entries where seq = ?", (seq,)).fetchone()
         if row is None:
             continue
@@ -93,9 +94,9 @@ def remains(key: bytes, opened: str, values: Iterable[str | None]) -> bytes:
     return sha256(key + opened.encode() + chain.SEPARATOR + chain.record(list(values))).digest()
 
 
-def carried(db: sqlite3.Connection) -> list[Finding]:
+def carried(db: sqlite3.Connection, seen: Mapping[str, Any]) -> list[Finding]:
     """What was found when a store of the first form was carried over; that it did not fit is said for ever."""
-    return [Finding(1, int(d.get("entries") or 0) + 1, "carried", f"{d.get('found')} (said by entry {seq})") for seq, _, d in _told(db, "carried over")
+    return [Finding(1, int(d.get("entries") or 0) + 1, "carried", f"{d.get('found')} (said by entry {seq})") for seq, _, d in _told(db, seen, "carried over")
             if not d.get("fit")]
 
 
@@ -110,7 +111,7 @@ def signed(db: sqlite3.Connection, seen: Mapping[str, Any], copied: Collection[M
             out += _one(db, held[number], f"Root {number}")
         except (ValueError, KeyError, TypeError, AttributeError):
             out.append(Finding(0, 0, "root", f"Root {number} cannot be read; it was changed."))
-    told = {int(d.get("root", 0)): (seq, d.get("digest")) for seq, _, d in _told(db, "root")}
+    told = {int(d.get("root", 0)): (seq, d.get("digest")) for seq, _, d in _told(db, seen, "root")}
     for number in sorted(set(held) | set(told)):
         if number not in held:
             out.append(Finding(told[number][0], told[number][0], "root", f"Root {number}, which entry {told[number][0]} tells of, is missing."))
@@ -169,7 +170,7 @@ def _one(db: sqlite3.Connection, root: Mapping[str, Any], name: str) -> list[Fin
     return []
 
 
-def every_field(db: sqlite3.Connection, known: Collection[int]) -> list[Finding]:
+def every_field(db: sqlite3.Connection, seen: Mapping[str, Any], known: Collection[int]) -> list[Finding]:
     """The slow part of a deep check: each field's commitment, each root's tree, and the chain of a store that was carried over."""
     out: list[Finding] = []
     for row in db.execute(f"select seq, key, fields, {_COLUMNS} from entries where opened is null order by seq"):
@@ -184,7 +185,7 @@ def every_field(db: sqlite3.Connection, known: Collection[int]) -> list[Finding]
         if chain.tree(hashes).hex() != root["merkle"] or len(hashes) != root["count"]:
             out.append(Finding(root["first_seq"], root["last_seq"], "root", f"The tree of root {root['root']} is not that of the entries {root['first_seq']} "
                                f"to {root['last_seq']}."))
-    for seq, _, d in _told(db, "carried over"):
+    for seq, _, d in _told(db, seen, "carried over"):
         touched = db.execute("select 1 from entries where seq < ? and opened is not null limit 1", (seq,)).fetchone()
         if d.get("fit") and d.get("entries") and not d.get("respelt") and not touched:
             again = store.check_first_form(db, "entries", int(d["entries"]))
