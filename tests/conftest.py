@@ -18,7 +18,7 @@ import pytest
 
 pytest_plugins = ["tests.postgres"]
 ROOT = Path(__file__).resolve().parent.parent
-CASE = {"case": "2026-0142", "purpose": "investigation", "reason": "tests of the workbench"}
+CASE = {"case": "2026-0142", "purpose": "investigation", "reason": "who was near the scenes"}
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -84,7 +84,7 @@ def test_incidents_and_calls_need_no_case_and_a_case_without_purpose_is_not_enou
     for bound in ({"case": "2026-0142"}, {"purpose": "investigation"}):
         with pytest.raises(AccessRefused):
             wb.open_workbench(city_path, **bound).reads("2026-06-10", "2026-06-11")
-    assert closed.bind(case="2026-0142", purpose="investigation").reads("2026-06-10", "2026-06-11").height
+    assert closed.bind(case="2026-0142", purpose="investigation", reason="who was near the scenes").reads("2026-06-10", "2026-06-11").height
 
 
 @pytest.mark.parametrize("query", [
@@ -219,6 +219,6 @@ def test_nothing_is_written_outside_the_workspace_by_asking(own_city: Path, tmp_
     away = tmp_path / "away"
     away.mkdir()
     monkeypatch.chdir(away)
-    city = wb.open_workbench(own_city, case="2026-0142", purpose="investigation")
+    city = wb.open_workbench(own_city, case="2026-0142", purpose="investigation", reason="who was near the scenes")
     city.incidents(), city.facts(), city.sql("select * from incidents order by random()"), city.find("26"), city.grid(), city.base()
     assert list(away.iterdir()) == []

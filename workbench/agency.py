@@ -1,4 +1,4 @@
-"""agency.toml -> one frozen dataclass: an agency's places, time zone, offence groups, shifts, retention and roles.
+"""agency.toml -> one frozen dataclass: an agency's places, time zone, offence groups, shifts, retention, roles and access.
 
 The file is read by ``tomllib``; every key is checked, so a typing error is said at once and not found out in a briefing.
 """
@@ -21,7 +21,7 @@ from workbench.geo import Polygon
 FILE = "agency.toml"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 #: Sections that are kept as they stand and checked by the room that they are for.
-SETTINGS = ("access", "accounts", "audit", "server")
+SETTINGS = ("access", "accounts", "audit", "roles", "server")
 _SECTIONS = {
     "agency": {"name", "zone", "crs", "week_start", "day_start", "about", "demo_case"},
     "study_area": {"geojson", "bounds"},
@@ -29,7 +29,6 @@ _SECTIONS = {
     "offence_groups": None,
     "shifts": None,
     "retention": None,
-    "roles": None,
     **dict.fromkeys(SETTINGS),
 }
 
@@ -58,15 +57,6 @@ class Shift:
 
 
 @dataclass(frozen=True)
-class Role:
-    """What people of a role may see (enforced from the access rooms on; kept here so that the policy is one file)."""
-
-    name: str
-    tables: tuple[str, ...] = ()
-    about: str = ""
-
-
-@dataclass(frozen=True)
 class Agency:
     """One agency as its ``agency.toml`` describes it. Paths are relative to ``folder``.
 
@@ -88,7 +78,6 @@ class Agency:
     offence_groups: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(DEFAULT_GROUPS))
     shifts: tuple[Shift, ...] = ()
     retention: dict[str, int] = field(default_factory=dict)
-    roles: dict[str, Role] = field(default_factory=dict)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @cached_property
@@ -249,13 +238,12 @@ def read(folder: Path) -> Agency:
         maps={k: str(v) for k, v in data.get("map", {}).items()}, offence_groups=groups or dict(DEFAULT_GROUPS),
         shifts=tuple(_shift(k, v) for k, v in data.get("shifts", {}).items()),
         retention={k: _days(k, v) for k, v in data.get("retention", {}).items()},
-        roles={k: _role(k, v) for k, v in data.get("roles", {}).items()},
         settings={k: dict(data[k]) for k in SETTINGS if isinstance(data.get(k), dict)},
     )
 
 
-def template(name: str, zone: str, *, bounds: tuple[float, float, float, float] | None = None, beats: str | None = None) -> str:
-    """The text of a new agency.toml, commented, ready to be edited."""
+def template(name: str, zone: str, *, bounds: tuple[float, float, float, float] | None = None, beats: str | None = None, user: str = "") -> str:
+    """The text of a new agency.toml, commented, ready to be edited; ``user`` becomes its supervisor and administrator."""
     _zone(zone)
     q = json.dumps
     lines = [
@@ -271,6 +259,9 @@ def template(name: str, zone: str, *, bounds: tuple[float, float, float, float] 
         *(f"{q(k)} = {q(list(v))}" for k, v in DEFAULT_GROUPS.items()), "",
         "[shifts]", 'day = "07:00-15:00"', 'evening = "15:00-23:00"', 'night = "23:00-07:00"', "",
         "[retention]                         # days; the law of your state decides", "reads = 90", "",
+        "[access]                            # who may see what: workbench access; built-in roles can be changed under [roles]",
+        'default_role = "analyst"            # of everybody who is not named here: no plates, no persons',
+        f'{"" if user else "# "}people = {{ {q(user or "anna")} = ["supervisor", "administrator"] }}', "",
     ]
     return "\n".join(lines)
 
@@ -312,15 +303,6 @@ def _days(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise BadInput(f"{FILE} retention {name} = {value!r}; write whole days, e.g. {name} = 90.")
     return value
-
-
-def _role(name: str, value: Any) -> Role:
-    if not isinstance(value, dict):
-        raise BadInput(f"{FILE} role {name} = {value!r}; write {{ tables = [\"incidents\", \"calls\"], about = \"...\" }}.")
-    unknown = set(value) - {"tables", "about"}
-    if unknown:
-        raise BadInput(f"{FILE} role {name} has an unknown key {sorted(unknown)[0]!r}.{did_you_mean(sorted(unknown)[0], ('tables', 'about'))}")
-    return Role(name, tuple(str(t) for t in value.get("tables", ())), str(value.get("about", "")))
 
 
 def _features(file: Path) -> list[dict[str, Any]]:

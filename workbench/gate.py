@@ -18,7 +18,6 @@ from workbench.errors import BadInput
 from workbench.geo import Grid, Polygon
 from workbench.lake import Lake
 from workbench.layers import Areas, Layer, Lines
-from workbench.schema import TABLES
 
 When = str | date | datetime
 Place = str | Polygon | Sequence[float]
@@ -194,27 +193,36 @@ _SEARCHED = (
 )
 
 
-def find(lake: Lake, versions: dict[str, int], casebook: Casebook, text: str, *, personal: bool, most: int) -> pl.DataFrame:
-    """Entities matching a text as (kind, id, label), exact first, then beginning with it, then holding it."""
+#: Tables that ``find`` can look into.
+SEARCHED_TABLES = (*(name for name, *_ in _SEARCHED), "reads")
+
+
+def find(lake: Lake, versions: dict[str, int], casebook: Casebook | None, text: str, *, tables: Sequence[str], most: int) -> pl.DataFrame:
+    """Entities of some tables (and cases, where a casebook is given) that match a text: (kind, id, label), exact first, then beginning, then holding it."""
     low = text.lower()
     digits = "" if any(c.isalpha() for c in text) else "".join(c for c in text if c.isdigit())
     parts, params = [], []
     for name, kind, key, label, fields in _SEARCHED:
-        if TABLES[name].personal and not personal:
+        if name not in tables:
             continue
         wanted = {"vehicle": plates.normal(text).lower() or low, "phone": digits or low}.get(kind, low)
         rank = "least(" + ", ".join(f"case when lower({f}) = ? then 0 when starts_with(lower({f}), ?) then 1 when contains(lower({f}), ?) then 2 else 9 end"
                                     for f in fields) + ", 9)"
         params += [wanted] * 3 * len(fields)
         parts.append(f"select distinct '{kind}' kind, '{kind}:' || {key} id, {label} as label, {rank} as rank from {name}")
-    if personal:
+    if "reads" in tables:
+        known = " and plate not in (select plate from vehicles where plate is not null)" if "vehicles" in tables else ""
         parts.append("select distinct 'vehicle' kind, 'vehicle:' || plate id, plate || ' (read)' as label, if(lower(plate) = ?, 0, 1) as rank "
-                     "from reads where starts_with(lower(plate), ?) and plate not in (select plate from vehicles where plate is not null)")
+                     f"from reads where starts_with(lower(plate), ?){known}")
         params += [plates.normal(text).lower()] * 2
-    query = f"select kind, id, label, rank from ({' union all '.join(parts)}) where rank < 9 order by rank, kind, label, id limit {int(most)}"
-    found = lake.query(query, params, versions=versions)
-    known = casebook.cases()
-    hits = known.filter(pl.any_horizontal(pl.col("case_number", "title").str.to_lowercase().str.contains(low, literal=True)))
-    titled = pl.col("case_number") + ", " + pl.col("title")
-    cases = hits.select(kind=pl.lit("case"), id=pl.lit("case:") + pl.col("case_number"), label=titled, rank=pl.lit(0, dtype=pl.Int32))
-    return pl.concat([cases, found.with_columns(pl.col("rank").cast(pl.Int32))]).sort("rank", maintain_order=True).head(most).select("kind", "id", "label")
+    found = pl.DataFrame(schema={"kind": pl.String, "id": pl.String, "label": pl.String, "rank": pl.Int32})
+    if parts:
+        query = f"select kind, id, label, rank from ({' union all '.join(parts)}) where rank < 9 order by rank, kind, label, id limit {int(most)}"
+        found = lake.query(query, params, versions=versions, tables=tables).with_columns(pl.col("rank").cast(pl.Int32))
+    if casebook is not None:
+        known_cases = casebook.cases()
+        hits = known_cases.filter(pl.any_horizontal(pl.col("case_number", "title").str.to_lowercase().str.contains(low, literal=True)))
+        titled = pl.col("case_number") + ", " + pl.col("title")
+        cases = hits.select(kind=pl.lit("case"), id=pl.lit("case:") + pl.col("case_number"), label=titled, rank=pl.lit(0, dtype=pl.Int32))
+        found = pl.concat([cases, found])
+    return found.sort("rank", maintain_order=True).head(most).select("kind", "id", "label")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workbench import agency as agencies
@@ -13,6 +13,7 @@ from workbench import bundle
 from workbench.errors import BadInput
 from workbench.lake import Lake, LoadReport
 from workbench.loaders import Source, find
+from workbench.oversight.access import Policy, require
 from workbench.oversight.audit import Audit, Person, current_user
 
 FOLDERS = ("lake", "notebooks", "templates", "plugins/loaders", "plugins/models", "plugins/apps", "out", "map")
@@ -49,6 +50,9 @@ def create(folder: str | Path, *, sample: bool = False, name: str | None = None,
         raise BadInput(f"{folder} is not empty and is no workspace; choose a new folder, e.g. workbench init {path.parent / 'city'}")
     if sample and (name or zone or bounds or beats):
         raise BadInput("--sample brings its own agency; leave out name, zone, bounds and beats.")
+    if not new:
+        with Audit(path / "audit.db").deed(Person(current_user()), "init", path.name, sample=sample):
+            may(path, Person(current_user()), "settings")
     for part in FOLDERS:
         (path / part).mkdir(parents=True, exist_ok=True)
     for kind in ("notebooks", "templates"):
@@ -62,7 +66,8 @@ def create(folder: str | Path, *, sample: bool = False, name: str | None = None,
             if not beats.is_file():
                 raise BadInput(f"There is no file {beats}.")
             _copy(beats, path / "map" / "beats.geojson")
-        text = agencies.template(name or "My agency", zone or "UTC", bounds=bounds, beats="map/beats.geojson" if beats else None)
+        text = agencies.template(name or "My agency", zone or "UTC", bounds=bounds, beats="map/beats.geojson" if beats else None,
+                                 user=current_user())
         _write(path / agencies.FILE, text)
     from workbench.casebook import Casebook  # a load needs none, and SQLAlchemy takes a third of a second
 
@@ -83,6 +88,22 @@ def _sample(path: Path) -> None:
     Casebook(path / "casebook.db").fill(samples / "cases.json", user=current_user())
 
 
+def may(folder: Path, person: Person, deed: str) -> Person:
+    """Ask whether a person may do something in a workspace; gives the person in the role in which they do it.
+
+    That is the role asked for (``person.role``), or the first of theirs that may.
+
+    Raises:
+        AccessRefused: they may not.
+    """
+    agency = agencies.read(folder)
+    policy = Policy.of(agency)
+    fit = [r for r in policy.held(person.user) if policy.role(r).does(deed)]
+    acting = replace(person, role=policy.chosen(person.user, person.role or (fit[0] if fit else "")))
+    require(agency, acting, deed)
+    return acting
+
+
 def source(folder: Path, name: str) -> Source:
     """A source by name as this workspace has it: its own (plugins/loaders/NAME.py or NAME.toml) before a built-in one.
 
@@ -93,14 +114,15 @@ def source(folder: Path, name: str) -> Source:
 
 
 def load(folder: Path, source: Source, file: Path, *, user: str | None = None, progress: Callable[[str, float], None] | None = None,
-         zone: str | None = None, said: Mapping[str, str] | None = None) -> LoadReport:
-    """Load one file into a workspace's lake, written down in its audit; ``zone`` and ``said`` as for ``Lake.load``.
+         zone: str | None = None, said: Mapping[str, str] | None = None, role: str | None = None) -> LoadReport:
+    """Load one file into a workspace's lake, written down in its audit; ``zone`` and ``said`` as for ``Lake.load``, ``role`` as for ``open_workbench``.
 
     Raises:
-        BadInput: the file is missing, empty, or not one of this source.
+        BadInput: the file is missing, empty, or not one of this source. AccessRefused: the role may not load.
     """
-    person = Person(user or current_user())
+    person = Person(user or current_user(), role=role or "")
     with Audit(folder / "audit.db").deed(person, "load", source.name, file=file.name) as outcome:
+        may(folder, person, "load")
         report = Lake(folder / "lake").load(source, file, user=person.user, progress=progress, zone=zone, said=said)
         outcome.update(batch_id=report.batch_id, **{k: v for k, v in report.to_json().items() if k not in ("source", "file", "seconds")})
     return report

@@ -35,6 +35,15 @@ class Entry:
         """Import the module and give its ``app`` function."""
         return self._module().app
 
+    def page(self, workbench: Workbench) -> Any:
+        """The app's page for a workbench.
+
+        Raises:
+            AccessRefused: its role does not see a table that the app needs; it is written to the audit.
+        """
+        workbench.enter(self.name, self.needs)
+        return self.load()(workbench)
+
     def _module(self) -> ModuleType:
         if not self.plugin:
             return importlib.import_module(f"{__name__}.{self.name}")

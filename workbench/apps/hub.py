@@ -35,7 +35,7 @@ def home(workbench: Workbench, entries: Sequence[Entry]) -> Any:
     head = page.html_pane(f"<h1>{text(agency.name)}</h1><p class=lead>{text(about)}</p>", stylesheets=[_CSS], margin=(4, 2))
     main = page.column(
         head, cards,
-        page.card("Cases being worked", page.html_pane(_cases(workbench, entries), stylesheets=[_CSS])),
+        *([page.card("Cases being worked", page.html_pane(_cases(workbench, entries), stylesheets=[_CSS]))] if workbench.may("cases") else []),
         page.card("What the workbench holds", page.html_pane(_holdings_table(held, workbench), stylesheets=[_CSS])),
     )
     return page.shell(workbench, "Home", [main], width=1240)
@@ -68,6 +68,8 @@ def _listing(words: Sequence[str]) -> str:
 
 
 def _holdings_table(held: pl.DataFrame, workbench: Workbench) -> str:
+    if held.is_empty() and not any(workbench.policy.acting(workbench.person).sees(t) for t in TABLES):
+        return f"<p class=lead>The role {text(workbench.role)} sees no facts.</p>"
     if held.is_empty():
         return ("<p class=lead>Nothing has been loaded yet. Take in a file with <b>workbench load SOURCE FILE</b>; "
                 "<b>workbench sources</b> lists what can be read.</p>")

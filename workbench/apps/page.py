@@ -104,6 +104,8 @@ def heading(workbench: Workbench, here: str) -> str:
     entries = [("", "Home"), *((e.name, e.title) for e in listed(workbench.path / "plugins"))]
     links = "".join(f'<a href="./{text(name)}"{" aria-current=page" if name == here else ""}>{text(label)}</a>' for name, label in entries)
     bound = f"case <b>{text(workbench.case)}</b>" if workbench.case else "no case open"
+    if workbench.person.emergency and workbench.until is not None:
+        bound = f"<b class=emergency>emergency access until {local(workbench.until, workbench, '%H:%M')}</b>"
     whose = f"<span class=more>{text(workbench.agency.name)} &nbsp;·&nbsp; </span>{bound}"
     return f"<div class=bar><nav aria-label=Apps>{links}</nav><div class=who>{whose}</div></div>"
 

@@ -20,7 +20,7 @@ from tornado.websocket import WebSocketClosedError
 from workbench import apps
 from workbench.apps import hub, page
 from workbench.errors import BadInput, WorkbenchError
-from workbench.session import Workbench, open_workbench
+from workbench.session import Workbench
 
 log = logging.getLogger("workbench.apps")
 
@@ -150,11 +150,11 @@ def _page(workbench: Workbench, entries: list[apps.Entry], entry: apps.Entry | N
         here = entry.name if entry else ""
         try:
             own = fresh(workbench)
-            made = hub.home(own, entries) if entry is None else entry.load()(own)
+            made = hub.home(own, entries) if entry is None else entry.page(own)
         except Exception as error:
             message = page.Message()
             message.show(*page.sentence_of(error))
-            return page.shell(workbench, "Workbench", [message.pane], here=here)
+            return page.shell(workbench, entry.title if entry else "Workbench", [message.pane], here=here)
         return made if hasattr(made, "server_doc") and hasattr(made, "sidebar") else page.shell(own, entry.title if entry else "Home", [made], here=here)
 
     return made
@@ -162,7 +162,7 @@ def _page(workbench: Workbench, entries: list[apps.Entry], entry: apps.Entry | N
 
 def fresh(workbench: Workbench) -> Workbench:
     """The same workspace and person with the newest table versions: a session's own workbench."""
-    return open_workbench(workbench.path, case=workbench.case, purpose=workbench.purpose, reason=workbench.reason, user=workbench.user)
+    return workbench.again()
 
 
 def _port(port: int, address: str) -> int:

@@ -15,7 +15,7 @@ import polars as pl
 
 from workbench.briefings import blocks
 from workbench.briefings.blocks import Block
-from workbench.errors import CannotTell
+from workbench.errors import AccessRefused, CannotTell
 from workbench.geo import Grid, Polygon
 from workbench.layers import Lines, Points
 from workbench.models.links import case as links_case
@@ -248,22 +248,34 @@ def new_links(city: Workbench, until: datetime, *, days: int, case: str | None =
     Raises:
         NotFound: no such case.
     """
+    if not city.may("cases"):
+        return _none(f"Open cases are not looked into: the role {city.role} does not work on cases.")
     book = city.casebook
     wanted = pl.DataFrame([book.case(case)]) if case else book.cases("open")
-    answers = []
+    answers: list[Ranking] = []
+    refused: dict[str, list[str]] = {}
     for row in wanted.iter_rows(named=True):
         subjects = book.subjects(row["case_number"])["entity"].to_list()
         if not subjects:
             continue
         own = row["case_number"] == city.case
         purpose, reason = (city.purpose, city.reason) if own else (row["purpose"], row["reason"])
-        bound = city.bind(case=row["case_number"], purpose=purpose or "investigation", reason=reason)
-        facts = bound.facts(reads_since=until - timedelta(days=days + 28))
+        try:
+            bound = city.bind(case=row["case_number"], purpose=purpose or "investigation", reason=reason)
+            facts = bound.facts(reads_since=until - timedelta(days=days + 28))
+        except AccessRefused as no:  # one case that may not be looked into must not stop a briefing; the audit has the refusal, the page says it
+            refused.setdefault(str(no), []).append(row["case_number"])
+            continue
         answers.append(links_case.new_links(facts, {row["case_number"]: subjects}, until - timedelta(days=days), asof=until))
+    unseen = tuple(f"Not looked into: {', '.join(cases)}. {sentence}" for sentence, cases in refused.items())
     if not answers:
-        none = "There is no open case with a subject, so no new link was looked for."
-        return Result(headline=none, table=pl.DataFrame(), layers=(), basis=Basis(method="no open case"))
-    return _together(answers, days)
+        return _none(" ".join(unseen) or "There is no open case with a subject, so no new link was looked for.")
+    found = _together(answers, days)
+    return replace(found, headline=" ".join((found.headline, *unseen)), basis=replace(found.basis, notes=(*found.basis.notes, *unseen)))
+
+
+def _none(sentence: str) -> Result:
+    return Result(headline=sentence, table=pl.DataFrame(), layers=(), basis=Basis(method="no open case"))
 
 
 def _together(answers: list[Ranking], days: int) -> Result:

@@ -22,7 +22,7 @@ from typing import Any
 
 from workbench import bundle
 from workbench.briefings import declared, html, notebook, pdf
-from workbench.errors import BadInput, NotFound, WorkbenchError, did_you_mean
+from workbench.errors import AccessRefused, BadInput, NotFound, WorkbenchError, did_you_mean
 from workbench.session import Workbench
 
 Progress = Callable[[str, float], None]
@@ -86,6 +86,7 @@ def run(workbench: Workbench, template: str, given: Mapping[str, Any] | None = N
     values = declared.check(known, given or {}, f"The briefing {template!r}")
     made_at = datetime.now(UTC).replace(microsecond=0)
     with workbench.deed("brief", template, **{k: str(v) for k, v in values.items() if k != "reason"}) as outcome:
+        _allowed(workbench, values)
         values = _fill(workbench, {p.name: p for p in known}, values, made_at)
         stem = f"{template}_{_stamp(values.get('asof'), made_at)}"
         folder = Path(out).expanduser().resolve() if out is not None else workbench.path / "out"
@@ -103,6 +104,15 @@ def run(workbench: Workbench, template: str, given: Mapping[str, Any] | None = N
     return files
 
 
+def _allowed(workbench: Workbench, values: Mapping[str, Any]) -> None:
+    """Refuse before anything runs what the briefing's own opening of the workspace would be refused for."""
+    workbench.require("brief")
+    if workbench.person.emergency:
+        raise AccessRefused("A briefing is not run on an emergency access: its pages would outlast it. Open the workbench under a case.")
+    if values.get("case") not in (None, workbench.case):
+        workbench.bind(case=values["case"], purpose=values.get("purpose") or "", reason=values.get("reason"))
+
+
 def _fill(workbench: Workbench, known: Mapping[str, declared.Parameter], values: dict[str, Any], made_at: datetime) -> dict[str, Any]:
     """Every parameter with its value: those given, those the workbench knows, else the default."""
     here = str(workbench.path)
@@ -113,7 +123,7 @@ def _fill(workbench: Workbench, known: Mapping[str, declared.Parameter], values:
     run_id = f"{made_at:%Y%m%d%H%M%S}-{os.urandom(3).hex()}"
     local = workbench.asof.astimezone(workbench.agency.tz)
     whole = local.date() if local.time() == datetime.min.time() else local
-    offered = {**bound, "versions": dict(workbench.versions), "user": workbench.user, "run_id": run_id, "asof": whole}
+    offered = {**bound, "versions": dict(workbench.versions), "user": workbench.user, "role": workbench.role, "run_id": run_id, "asof": whole}
     out = {}
     for name, parameter in known.items():
         value = values.get(name)

@@ -8,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-from workbench.cli.asking import Add, bar, pair
-from workbench.errors import BadInput, WorkbenchError
+from workbench.cli.asking import Add, bar, bound, bound_arguments, pair, required, role_argument
+from workbench.errors import BadInput, WorkbenchError, did_you_mean
 
 
 def commands(add: Add) -> None:
@@ -29,25 +29,32 @@ def commands(add: Add) -> None:
     load.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="something the source asks for, e.g. case_number=2026-0142")
     load.add_argument("--zone", help="time zone of the file's wall clocks, where it is not the source's own")
     load.add_argument("--json", action="store_true", help="print one JSON object a file")
+    role_argument(load)
 
     sources = add("sources", _sources, "list the sources that can be loaded")
     sources.add_argument("--json", action="store_true", help="print one JSON object a source")
-    add("status", _status, "say what the workspace holds: tables, versions, last loads, audit")
+    bound_arguments(add("status", _status, "say what the workspace holds: tables, versions, last loads, audit"))
 
     case = add("case", _case, "list cases, or open one")
     case.add_argument("number", nargs="?", help="number of a new case")
     case.add_argument("--title", help="title of the new case")
+    case.add_argument("--purpose", help="what plates and persons are looked at for under it (default: investigation)")
+    case.add_argument("--reason", help="what is to be learnt; briefings look into open cases under this reason")
+    role_argument(case)
 
     brief = add("brief", _brief, "run a briefing: executed notebook, HTML and PDF")
     brief.add_argument("template", nargs="?", metavar="NAME", help="a briefing; without it the briefings and their parameters are listed")
     brief.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the briefing; may be given several times")
     brief.add_argument("--out", type=Path, metavar="DIR", help="folder inside the workspace for the files (default: out)")
+    bound_arguments(brief)
 
     serve = add("serve", _serve, "serve the hub and the apps on this machine")
     serve.add_argument("--port", type=int, default=5006, help="port on 127.0.0.1 (default 5006; the next free one if taken)")
     serve.add_argument("--open", action="store_true", help="open a browser")
+    role_argument(serve)
 
     lab = add("lab", _lab, "open JupyterLab in the workspace")
+    role_argument(lab)
     lab.add_argument("rest", nargs="*", metavar="ARG", help="further arguments for jupyter lab, behind --")
 
     demo = add("demo", _demo, "made-up city from nothing to a served hub: workspace, load, models, briefing, apps", workspace=False)
@@ -81,15 +88,15 @@ def _init(args: argparse.Namespace) -> None:
 def _load(args: argparse.Namespace) -> int:
     from workbench import workspace
     from workbench.intake import batch
-    from workbench.session import find_workspace
 
-    folder = find_workspace(args.workspace)
+    folder, person = required(args, "load", args.source)
     source = workspace.source(folder, args.source)
     said = dict(pair(p, "--set", "case_number=2026-0142") for p in args.set)
     files = batch.chosen(source, args.files)
     tally = batch.load_each(
         files,
-        lambda file: workspace.load(folder, batch.fitting(source, file), file, progress=None if args.json else bar(), zone=args.zone, said=said),
+        lambda file: workspace.load(folder, batch.fitting(source, file), file, progress=None if args.json else bar(), zone=args.zone, said=said,
+                                    role=person.role),
         lambda report: print(json.dumps(report.to_json()) if args.json else report.sentence(), flush=True))
     if len(files) > 1 and not args.json:
         print(tally.sentence())
@@ -119,9 +126,8 @@ def _sources(args: argparse.Namespace) -> None:
 
 def _status(args: argparse.Namespace) -> None:
     from workbench.intake import rejects
-    from workbench.session import open_workbench
 
-    city = open_workbench(args.workspace)
+    city = bound(args)
     print(f"{city.agency.name}  ({city.path})")
     for name, rows, version in city.holdings().select("table", "rows", "version").iter_rows():
         print(f"  {name:14} {rows:>12,} rows   version {version}")
@@ -135,23 +141,29 @@ def _status(args: argparse.Namespace) -> None:
 
 
 def _case(args: argparse.Namespace) -> None:
+    from workbench.oversight import reasons
     from workbench.session import open_workbench
 
-    city = open_workbench(args.workspace)
+    city = open_workbench(args.workspace, role=args.role)
+    book = city.casebook
     if args.number:
         if not args.title:
             raise BadInput(f"A case needs a title: workbench case {args.number} --title \"Garage burglaries, north side\"")
+        purposes = city.policy.settings.purposes
+        purpose = args.purpose or ("investigation" if "investigation" in purposes else purposes[0])
+        if purpose not in purposes:
+            raise BadInput(f"The purpose {purpose!r} is not on the agency's list.{did_you_mean(purpose, purposes)}")
+        reason = reasons.check(args.reason, case=args.number, purpose=purpose) if args.reason else ""
         with city.deed("open case", args.number):
-            city.casebook.open_case(args.number, args.title, user=city.user)
-    for row in city.casebook.cases().iter_rows(named=True):
+            book.open_case(args.number, args.title, user=city.user, purpose=purpose, reason=reason)
+    for row in book.cases().iter_rows(named=True):
         print(f"{row['case_number']:14} {row['status']:8} {row['title']}")
 
 
 def _brief(args: argparse.Namespace) -> None:
     from workbench import briefings
-    from workbench.session import open_workbench
 
-    city = open_workbench(args.workspace)
+    city = bound(args)
     if not args.template:
         for name in briefings.names(city.path):
             print(name)
@@ -171,13 +183,13 @@ def _serve(args: argparse.Namespace) -> None:
     from workbench import apps
     from workbench.session import open_workbench
 
-    apps.serve(open_workbench(args.workspace), port=args.port, show=args.open, started=lambda url: print(f"The hub is at {url}  (Ctrl-C stops it)", flush=True))
+    _, person = required(args, "serve", "hub")
+    city = open_workbench(args.workspace, role=args.role or person.role)
+    apps.serve(city, port=args.port, show=args.open, started=lambda url: print(f"The hub is at {url}  (Ctrl-C stops it)", flush=True))
 
 
 def _lab(args: argparse.Namespace) -> None:
-    from workbench.session import find_workspace
-
-    folder = find_workspace(args.workspace)
+    folder, _ = required(args, "serve", "notebook server")
     home = folder / "out" / ".jupyter"
     home.mkdir(parents=True, exist_ok=True)
     for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR"):

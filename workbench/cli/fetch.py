@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from workbench.cli.asking import Add, bar, pair
+from workbench.cli.asking import Add, bar, pair, required, role_argument
 from workbench.errors import BadInput
 
 
@@ -37,6 +37,7 @@ def commands(add: Add) -> None:
     fetch.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="something the source asks for")
     fetch.add_argument("--zone", help="time zone of the rows' wall clocks, where it is not the source's own")
     fetch.add_argument("--json", action="store_true", help="print JSON objects")
+    role_argument(fetch)
 
 
 def _fetch(args: argparse.Namespace) -> None:
@@ -44,7 +45,8 @@ def _fetch(args: argparse.Namespace) -> None:
     from workbench.intake import batch, highwater
     from workbench.session import open_workbench
 
-    city = open_workbench(args.workspace)
+    _, person = required(args, "load", "fetch")
+    city = open_workbench(args.workspace, role=person.role)
     source = workspace.source(city.path, args.to) if args.to else None
     folder = city.path / "in"
     web = args.url.startswith(("http://", "https://"))
@@ -67,7 +69,8 @@ def _fetch(args: argparse.Namespace) -> None:
                 print("There is nothing new.")
         return
     said = dict(pair(p, "--set", "case_number=2026-0142") for p in args.set)
-    report = workspace.load(city.path, batch.fitting(source, fetched.file), fetched.file, progress=None if args.json else bar(), zone=args.zone, said=said)
+    report = workspace.load(city.path, batch.fitting(source, fetched.file), fetched.file, progress=None if args.json else bar(), zone=args.zone, said=said,
+                            role=person.role)
     print(json.dumps(report.to_json()) if args.json else report.sentence(), flush=True)
     if args.since and fetched.mark is not None:
         highwater.move(folder, feed, fetched.mark)

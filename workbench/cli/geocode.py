@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from workbench.cli.asking import Add, bar
+from workbench.cli.asking import Add, bar, required, role_argument
 
 
 def commands(add: Add) -> None:
@@ -17,16 +17,16 @@ def commands(add: Add) -> None:
     how.add_argument("--exact", action="store_true", help="do not bend the spelling of street names")
     how.add_argument("--again", action="store_true", help="only set positions again that an update came without; look nothing up")
     geocode.add_argument("--json", action="store_true", help="print one JSON object")
+    role_argument(geocode)
 
 
 def _geocode(args: argparse.Namespace) -> None:
     from workbench.intake import geocoding
     from workbench.lake import Lake
-    from workbench.oversight.audit import Audit, Person, current_user
-    from workbench.session import find_workspace
+    from workbench.oversight.audit import Audit
 
-    folder = find_workspace(args.workspace)
-    lake, person = Lake(folder / "lake"), Person(current_user())
+    folder, person = required(args, "load", args.table)
+    lake = Lake(folder / "lake")
     with Audit(folder / "audit.db").deed(person, "geocode", args.table, dry_run=args.dry_run, exact=args.exact) as outcome:
         report, batch = geocoding.run(lake, args.table, user=person.user, dry=args.dry_run, only_again=args.again, spelling=not args.exact,
                                       progress=None if args.json else bar())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from workbench.cli.asking import Add
+from workbench.cli.asking import Add, required, role_argument
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -19,15 +19,15 @@ def commands(add: Add) -> None:
     lake.add_argument("what", nargs="?", metavar="TABLE or NAME", help="compact: one table; unpin: the pin's name")
     lake.add_argument("--days", type=float, metavar="N", help="vacuum: days for which every version stays readable (default 30)")
     lake.add_argument("--why", metavar="TEXT", help="pin: why the versions of now are to be kept")
+    role_argument(lake)
 
 
 def _lake(args: argparse.Namespace) -> None:
     from workbench.lake import Lake
-    from workbench.oversight.audit import Audit, Person, current_user
-    from workbench.session import find_workspace
+    from workbench.oversight.audit import Audit
 
-    folder = find_workspace(args.workspace)
-    lake, person = Lake(folder / "lake"), Person(current_user())
+    folder, person = required(args, "upkeep", f"lake {args.action}")
+    lake = Lake(folder / "lake")
     if args.action == "status":
         _status(lake)
     elif args.action == "pins":

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.cli.asking import Add
-from workbench.errors import WorkbenchError
+from workbench.cli.asking import Add, required, role_argument
+from workbench.errors import NotFound, WorkbenchError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,6 +31,7 @@ def commands(add: Add) -> None:
     map_.add_argument("--force", action="store_true", help="write over a mapping of that name")
     map_.add_argument("--dry-run", action="store_true", help="show the proposal and write nothing")
     map_.add_argument("--json", action="store_true", help="print one JSON object")
+    role_argument(map_)
 
 
 def _map(args: argparse.Namespace) -> int:
@@ -41,9 +42,11 @@ def _map(args: argparse.Namespace) -> int:
     folder: Path | None = None
     try:
         folder = find_workspace(args.workspace)
-    except WorkbenchError:
+    except NotFound:
         if args.workspace or not args.dry_run:
             raise
+    if folder is not None:
+        required(args, "load", f"map {args.file.name}")
     home = agency.read(folder) if folder else None
     proposal = propose(args.file, args.to, agency=home, zone=args.zone, name=args.name, records=args.records)
     preview, problem = _preview(proposal, args.rows)

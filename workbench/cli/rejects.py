@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.cli.asking import Add, bar, pair
+from workbench.cli.asking import Add, bar, bound, bound_arguments, pair
 from workbench.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
@@ -29,19 +29,18 @@ def commands(add: Add) -> None:
     rejects.add_argument("--all", action="store_true", help="also those that are mended or dismissed")
     rejects.add_argument("--file", type=Path, metavar="FILE", help="of export: where to, without its suffix (default: out/rejects-BATCH)")
     rejects.add_argument("--because", metavar="TEXT", help="of dismiss: why they are not taken in")
-    rejects.add_argument("--case", help="the case, before the text of plate and person records is shown")
-    rejects.add_argument("--purpose", help="the purpose, e.g. investigation")
-    rejects.add_argument("--reason", help="why you look")
     rejects.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                          help="of resubmit: something the source asks for (default: as it was said before)")
     rejects.add_argument("--zone", help="of resubmit: time zone of the records' wall clocks (default: as loaded before)")
     rejects.add_argument("--json", action="store_true", help="print JSON objects")
+    bound_arguments(rejects)
 
 
 def _rejects(args: argparse.Namespace) -> int:
-    from workbench.session import open_workbench
-
-    city = open_workbench(args.workspace, case=args.case, purpose=args.purpose, reason=args.reason)
+    city = bound(args)
+    deed = {"export": "export", "resubmit": "load", "dismiss": "load"}.get(args.action)
+    if deed:
+        city.require(deed)
     if args.action == "list":
         _list(city, args)
         return 0
@@ -51,19 +50,12 @@ def _rejects(args: argparse.Namespace) -> int:
 
 
 def _held(city: Workbench) -> pl.DataFrame:
-    """The rejects, without the text of plate and person records where no case and purpose are bound."""
-    from workbench import workspace
+    """The rejects, without the text of records about what may not be seen: of plates and persons where no case is bound."""
     from workbench.intake import rejects
-    from workbench.schema import TABLES
-
-    def personal(name: str) -> bool:
-        try:
-            return any(TABLES[t].personal for t in workspace.source(city.path, name).tables)
-        except (NotFound, BadInput):
-            return True
 
     held = city.rejects()
-    return held if city.case and city.purpose else rejects.closed(held, personal)
+    lacking = {s: True for s in held.filter(held["raw"].is_null())["source"].unique().to_list()}
+    return rejects.closed(held, lambda name: lacking.get(name, False))
 
 
 def _chosen(city: Workbench, args: argparse.Namespace) -> pl.DataFrame:
@@ -123,7 +115,7 @@ def _show(city: Workbench, args: argparse.Namespace) -> None:
             print(_json(row))
             continue
         became = f" ({row['outcome']}{' by ' + row['resolved_by'] if row['resolved_by'] else ''})" if row["outcome"] else ""
-        closed = "(about plates or persons: give --case and --purpose to see it)"
+        closed = "(about plates or persons: give --case and --purpose and --reason to see it)"
         print(f"line {row['line']:,}: {row['reason']}{became}\n  {closed if row['raw'] is None else row['raw']}")
     if held.height > args.most and not args.json:
         print(f"... and {held.height - args.most:,} more; --most {held.height} shows all.")
@@ -165,7 +157,7 @@ def _resubmit(city: Workbench, args: argparse.Namespace) -> int:
     zone, told = rejects.loaded_with(city.lake.batches(), claimed.batch_id, source)
     said = {**told, **dict(pair(p, "--set", "case_number=2026-0142") for p in args.set)}
     with city.deed("resubmit rejects", claimed.batch_id, file=claimed.file.name, changed=claimed.changed) as outcome:
-        report = workspace.load(city.path, source, claimed.file, user=city.user, progress=None if args.json else bar(), zone=args.zone or zone,
+        report = workspace.load(city.path, source, claimed.file, user=city.user, role=city.role, progress=None if args.json else bar(), zone=args.zone or zone,
                                 said=said)
         settled = rejects.settle(city.lake, claimed, report, city.user)
         outcome.update(mended=settled.mended, still=settled.still, batch_id=report.batch_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from workbench.cli.asking import Add
+from workbench.cli.asking import Add, required, role_argument
 
 
 def commands(add: Add) -> None:
@@ -14,6 +14,7 @@ def commands(add: Add) -> None:
     watch.add_argument("--example", action="store_true", help="print a watch.toml with every setting explained")
     watch.add_argument("--status", action="store_true", help="say where the journal stands: position, backlog, dead letters")
     watch.add_argument("--json", action="store_true", help="with --status: as one JSON object")
+    role_argument(watch)
 
 
 def _watch(args: argparse.Namespace) -> None:
@@ -23,9 +24,8 @@ def _watch(args: argparse.Namespace) -> None:
         print(EXAMPLE, end="")
         return
     from workbench.intake import watch, watch_config
-    from workbench.session import find_workspace
 
-    folder = find_workspace(args.workspace)
+    folder, person = required(args, "load", "watch")
     if args.status:
         found = watch.status(folder)
         print(json.dumps(found.to_json()) if args.json else "\n".join(found.sentences()))
@@ -35,5 +35,6 @@ def _watch(args: argparse.Namespace) -> None:
 
     given = watch.Given(
         source=lambda name: workspace.source(folder, name),
-        load=lambda drop, file: workspace.load(folder, workspace.source(folder, drop.source), file, zone=drop.zone or None, said=dict(drop.set)))
+        load=lambda drop, file: workspace.load(folder, workspace.source(folder, drop.source), file, zone=drop.zone or None, said=dict(drop.set),
+                                              role=person.role))
     watch.Watch(folder, watch_config.read(folder), given, user=current_user(), say=lambda line: print(line, flush=True)).run()

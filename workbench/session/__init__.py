@@ -16,10 +16,11 @@ import polars as pl
 
 from workbench import agency as agencies
 from workbench import gate
-from workbench.errors import BadInput, CannotTell, NotFound
+from workbench.errors import AccessRefused, BadInput, CannotTell, NotFound
 from workbench.gate import Place, When
 from workbench.geo import Grid
-from workbench.oversight.audit import Person, current_user
+from workbench.oversight.access import Policy
+from workbench.oversight.audit import Audit, Person, current_user
 from workbench.schema import TABLES
 from workbench.session.facts import Facts
 
@@ -30,21 +31,31 @@ __all__ = ["Place", "When", "Workbench", "find_workspace", "open_workbench"]
 
 
 def open_workbench(path: str | Path | None = None, *, case: str | None = None, purpose: str | None = None, reason: str | None = None,
-                   versions: dict[str, int] | None = None, user: str | None = None) -> Workbench:
+                   versions: dict[str, int] | None = None, user: str | None = None, role: str | None = None, emergency: bool = False) -> Workbench:
     """Open a workspace and bind who is asking, for which case and why.
 
     Args:
         path: the workspace folder; None = the nearest parent of the working directory that holds agency.toml.
-        case, purpose, reason: needed before any plate or person is shown, e.g. case="2026-0142", purpose="investigation".
+        case, purpose, reason: needed before any plate or person is shown: an open case of the casebook, a purpose of the agency's list, and a reason
+            that says what is to be learnt, e.g. case="2026-0142", purpose="investigation", reason="who was near the scenes".
         versions: table versions of an earlier basis, to see the same state again; None = the newest.
         user: who asks; None = the operating system's user.
+        role: in which of their roles, or a lower one; None = the first that agency.toml gives them.
+        emergency: break the glass: see for a short time what a higher role sees, without a case but with a reason; reviewed afterwards.
 
     Raises:
         NotFound: there is no workspace, or a version is not there.
         BadInput: agency.toml has an error.
+        AccessRefused: a role that is not theirs, a case that is not open, a purpose that is not on the list, or a reason that says nothing.
     """
-    folder = find_workspace(path)
-    return Workbench(folder, Person(user or current_user(), case, purpose, reason), versions)
+    folder, who = find_workspace(path), user or current_user()
+    try:
+        chosen = Policy.of(agencies.read(folder)).chosen(who, role)
+    except AccessRefused as error:
+        asked = Person(who, case, purpose, reason, role or "", emergency)
+        Audit(folder / "audit.db").write(asked, "open", folder.name, phase="refused", error=type(error).__name__, said=str(error), role=role)
+        raise
+    return Workbench(folder, Person(who, case, purpose or ("emergency" if emergency else None), reason, chosen, emergency), versions)
 
 
 def find_workspace(path: str | Path | None = None) -> Path:
@@ -68,15 +79,29 @@ class Workbench(Facts):
     """An opened workspace. Made by :func:`open_workbench`; see there."""
 
     def bind(self, *, case: str, purpose: str, reason: str | None = None) -> Workbench:
-        """The same workspace and versions, bound to a case and purpose."""
-        return Workbench(self.path, Person(self.user, case, purpose, reason), self.versions)
+        """The same workspace, versions and role, bound to a case, a purpose and a reason; never an emergency access.
+
+        Raises:
+            AccessRefused: the case is not open, the purpose not on the list, or the reason says nothing.
+        """
+        return Workbench(self.path, Person(self.user, case, purpose, reason, self.role), self.versions)
+
+    def emergency(self, reason: str) -> Workbench:
+        """Break the glass: for some minutes what a higher role sees, without a case. Every entry is marked, and it is reviewed afterwards.
+
+        Raises:
+            AccessRefused: the role may not, or the reason says nothing.
+        """
+        return Workbench(self.path, Person(self.user, None, "emergency", reason, self.role, True), self.versions)
 
     # ------------------------------------------------------------------ where and when
 
     @cached_property
     def asof(self) -> datetime:
-        """The end of the local day of the latest incident (not later than when it was recorded), UTC; now when there is none."""
-        latest = self.lake.query("select max(started_at) v from incidents where started_at <= recorded_at", versions=self.versions)["v"][0]
+        """The end of the local day of the latest incident (not later than when it was recorded), UTC; now when there is none, or the role sees none."""
+        if not self.policy.acting(self.person).sees("incidents"):
+            return datetime.now(UTC)
+        latest = self._counted.query("select max(started_at) v from incidents where started_at <= recorded_at", versions=self.versions)["v"][0]
         return self.agency.end_of_day(latest) if latest is not None else datetime.now(UTC)
 
     def offences(self) -> list[str]:
@@ -87,6 +112,8 @@ class Workbench(Facts):
         """Beats: those of the map, else those recorded."""
         if self.agency.beats:
             return list(self.agency.beats)
+        with self.deed("query", "incidents", what="beats"):
+            self._need(["incidents"])
         return self.lake.query("select distinct beat v from incidents where beat is not null order by 1", versions=self.versions)["v"].to_list()
 
     def areas(self) -> list[str]:
@@ -99,6 +126,9 @@ class Workbench(Facts):
         Raises:
             CannotTell: there is neither a study area nor an incident with a position.
         """
+        if area is None and self.agency.study_area is None:
+            with self.deed("query", "incidents", what="extent"):
+                self._need(["incidents"])
         return gate.grid(self.agency, self.lake, self.versions, cell, area)
 
     def quality(self, name: str = "incidents") -> Quality:
@@ -113,7 +143,9 @@ class Workbench(Facts):
         """What whoever works with this workspace must know today, one sentence each: hotlists that are stale, or of unknown age."""
         from workbench.models.plates import hotlist
 
-        lists = self.lake.query("select list_name, source, plate, valid_from, valid_to, listed_at from hotlist", versions=self.versions)
+        if not self.policy.acting(self.person).sees("hotlist"):
+            return []
+        lists = self._counted.query("select list_name, source, plate, valid_from, valid_to, listed_at from hotlist", versions=self.versions)
         try:
             found = hotlist.stale(lists, datetime.now(UTC), zone=self.agency.zone)
         except CannotTell as untold:
@@ -134,6 +166,8 @@ class Workbench(Facts):
 
         with self.deed("search", table, text=text, start=str(start or ""), end=str(end or "")) as outcome:
             self._need([table])
+            if table in TABLES:
+                self._aged(table, start, end)
             where, params = gate.between(self.agency, TABLES[table].time, start, end) if table in TABLES and TABLES[table].time else ([], [])
             found = words.search(self.lake, table, self.versions, text, where=" and ".join(where), params=tuple(params), most=most)
             outcome["rows"] = found.height
@@ -145,12 +179,16 @@ class Workbench(Facts):
         Returns a frame kind, id ("<kind>:<key>"), label; nearest first: exact, then beginning with it, then holding it. O(rows of those tables).
 
         Raises:
-            BadInput: fewer than two letters or digits.
+            BadInput: fewer than two letters or digits. AccessRefused: the role sees nothing that could be found.
         """
         wanted = text.strip()
         if len(re.sub(r"\W", "", wanted)) < 2:
             raise BadInput(f"{text!r} is too short to search; give at least two letters or digits of a number, plate, name, phone or address.")
         with self.deed("search", "entities", text=wanted) as outcome:
-            found = gate.find(self.lake, self.versions, self.casebook, wanted, personal=bool(self.case and self.purpose), most=most)
+            seen = [name for name in gate.SEARCHED_TABLES if self.may_see(name)]
+            cases = self._casebook if self.may("cases") else None
+            if not seen and cases is None:
+                raise AccessRefused(f"The role {self.role} sees neither facts nor cases, so there is nothing for it to search.")
+            found = gate.find(self.lake, self.versions, cases, wanted, tables=seen, most=most)
             outcome["rows"] = found.height
         return found

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from workbench import gate, plates
-from workbench.errors import BadInput, WorkbenchError
+from workbench.errors import AccessRefused, BadInput
 from workbench.gate import Place, When
 from workbench.lake import withdrawn
 from workbench.models.links import case as links_case
-from workbench.results import remember
+from workbench.results import origin_of, remember
 from workbench.schema import TABLES, table
 from workbench.session.opened import Opened
 
@@ -49,12 +49,13 @@ class Facts(Opened):
             self._known("incidents", "beat", beat)
             where.append("beat = ?")
             params.append(beat)
-        gone = None if unfounded else withdrawn.find(self.lake, self.versions)
+        gone = None if unfounded or not self.may_see("incidents") else withdrawn.find(self.lake, self.versions)
         standing = [] if gone is None else ["unfounded is distinct from true", "incident_id not in (select unnest(?::varchar[]))"]
         frame = self._frame("incidents", [*where, *standing], params if gone is None else [*params, gone.incidents], area,
-                            start=start, end=end, offence=offence, beat=beat, area=area).sort("started_at", "incident_id")
+                            start=start, end=end, offence=offence, beat=beat, area=area)
         notes = () if gone is None else self._unpaired(gone.lone, where, params, area)
-        return remember(frame, replace(self._origin(), notes=notes))
+        noted = origin_of(frame)
+        return remember(frame.sort("started_at", "incident_id"), replace(noted, notes=(*noted.notes, *notes)))
 
     def _unpaired(self, lone: pl.DataFrame, where: Sequence[str], params: Sequence[Any], area: Place | None) -> tuple[str, ...]:
         """What to say of rows that take back an incident which is not held, of those that were asked for."""
@@ -79,7 +80,7 @@ class Facts(Opened):
             self._known("calls", "beat", beat)
             where.append("beat = ?")
             params.append(beat)
-        return self._frame("calls", where, params, area, start=start, end=end, call_type=call_type, beat=beat, area=area).sort("received_at", "call_id")
+        return _sorted(self._frame("calls", where, params, area, start=start, end=end, call_type=call_type, beat=beat, area=area), "received_at", "call_id")
 
     def reads(self, start: When | None = None, end: When | None = None, *, plate: str | None = None, reader: str | None = None,
               area: Place | None = None) -> pl.DataFrame:
@@ -95,7 +96,7 @@ class Facts(Opened):
                 self._known("reads", "reader", reader)
             where.append("reader = ?")
             params.append(reader)
-        return self._frame("reads", where, params, area, wanted, start=start, end=end, plate=plate, reader=reader, area=area).sort("read_at", "read_id")
+        return _sorted(self._frame("reads", where, params, area, wanted, start=start, end=end, plate=plate, reader=reader, area=area), "read_at", "read_id")
 
     def rows(self, name: str, start: When | None = None, end: When | None = None, *, area: Place | None = None) -> pl.DataFrame:
         """Rows of any table that has a time (gunshots, units, closures, arrests, ...) in [start, end), by time; arguments as for :meth:`incidents`.
@@ -109,7 +110,7 @@ class Facts(Opened):
         if area is not None and "lon" not in spec.columns:
             raise BadInput(f"The table {name!r} has no place, so area= cannot pick out rows of it.")
         where, params = gate.between(self.agency, spec.time, start, end)
-        return self._frame(name, where, params, area, start=start, end=end, area=area).sort(spec.time, *spec.key)
+        return _sorted(self._frame(name, where, params, area, start=start, end=end, area=area), spec.time, *spec.key)
 
     def table(self, name: str) -> pl.DataFrame:
         """Any canonical table whole, current editions.
@@ -118,7 +119,7 @@ class Facts(Opened):
             NotFound: no such table. AccessRefused: it is personal and no case and purpose are bound.
         """
         spec = table(name)
-        return self._frame(name, [], []).sort(*spec.key)
+        return _sorted(self._frame(name, [], []), *spec.key)
 
     def facts(self, *, reads_since: When | None = None) -> links_case.Facts:
         """All frames that the link models take; reads from a time on (None: all).
@@ -127,8 +128,11 @@ class Facts(Opened):
             AccessRefused: no case and purpose are bound.
         """
         names = ("people", "vehicles", "phones", "addresses", "involvements", "associations")
-        frames = {n: self.table(n) for n in names}
-        return links_case.Facts(incidents=self.incidents(), reads=self.reads(reads_since), **frames)
+        frames = {n: self.table(n) for n in names} | {"incidents": self.incidents(), "reads": self.reads(reads_since)}
+        notes = tuple(dict.fromkeys(n for f in frames.values() for n in origin_of(f).notes))
+        for frame in frames.values():
+            remember(frame, replace(origin_of(frame), notes=notes))  # what limits one frame limits every answer over all of them
+        return links_case.Facts(**frames)
 
     def sql(self, query: str, params: Sequence[Any] = ()) -> pl.DataFrame:
         """One SELECT over the canonical tables (and ``batches``, ``rejects``) at the pinned versions, as a Polars frame.
@@ -143,42 +147,48 @@ class Facts(Opened):
             names = gate.tables_in(query)
             self._need(names)
             allowed = [n for n in (*TABLES, "batches", "rejects") if n in names]
+            seen = [n for n in allowed if n in TABLES]
+            notes = (*(note for n in seen for note in self._aged(n, None, None)), *self._noted(seen))
             derived = {"incidents": gate.offence_group_sql(self.agency.offence_groups)}
             frame = self.lake.query(query, params, versions=self.versions, tables=allowed, derived=derived)
             outcome["rows"] = frame.height
-        return remember(frame, self._origin())
+        return remember(frame, self._origin(notes))
 
     def holdings(self) -> pl.DataFrame:
-        """What the lake holds: table, rows (current editions), version, latest (newest time in it, null for tables without a time). Counts only."""
+        """What the lake holds: table, rows (current editions), version, latest (newest time in it, null for tables without a time). Counts only.
+
+        Tables that the role does not see are left out; those that need a case are counted, whether one is bound or not.
+        """
+        self._alive()
         rows = []
-        for name in [n for n in TABLES if self.versions.get(n) is not None]:
+        for name in [n for n in TABLES if self.versions.get(n) is not None and self.policy.acting(self.person).sees(n)]:
             latest = f"max({TABLES[name].time})" if TABLES[name].time else "null::timestamptz"
             query = f"select '{name}' as \"table\", count(*) as rows, {self.versions[name]} as version, {latest} as latest from {name}"
-            rows.append(self.lake.query(query, versions=self.versions))
+            rows.append(self._counted.query(query, versions=self.versions))
         return pl.concat(rows) if rows else pl.DataFrame(schema={"table": pl.String, "rows": pl.Int64, "version": pl.Int32, "latest": pl.Datetime("us", "UTC")})
 
     def batches(self) -> pl.DataFrame:
-        """Every load: file, SHA-256, counts."""
-        return self.lake.batches(self.versions)
+        """Every load: file, SHA-256, counts; none for a role that neither sees a table nor loads.
+
+        Raises:
+            AccessRefused: an emergency access is over.
+        """
+        self._alive()
+        frame = self.lake.batches(self.versions)
+        return frame if any(self.policy.acting(self.person).sees(t) for t in TABLES) or self.may("load") else frame.clear()
 
     def rejects(self) -> pl.DataFrame:
-        """Every record that could not be used, with line and reason; the raw text of plate and person records only with case and purpose."""
+        """Every record that could not be used, with line and reason; the raw text only of sources whose tables this workbench may show whole.
+
+        Raises:
+            AccessRefused: the role sees no table.
+        """
         with self.deed("query", "rejects") as outcome:
+            if not any(self.policy.acting(self.person).sees(t) for t in TABLES):
+                raise AccessRefused(f"The role {self.role} sees no facts, and so no records that could not be used.")
             frame = self.lake.rejects(self.versions)
-            if not (self.case and self.purpose):
-                shut = [name for name in frame["source"].unique().to_list() if self._about_persons(name)]
-                frame = frame.with_columns(pl.when(pl.col("source").is_in(shut)).then(None).otherwise(pl.col("raw")).alias("raw"))
             outcome["rows"] = frame.height
         return frame
-
-    def _about_persons(self, source: str) -> bool:
-        """Whether a source fills tables about plates or persons; one that is not known any more is taken for such."""
-        from workbench import loaders
-
-        try:
-            return any(TABLES[t].personal for t in loaders.find(source, plugins=self.path / "plugins" / "loaders").tables)
-        except WorkbenchError:
-            return True
 
     def history(self, name: str, *key: Any) -> pl.DataFrame:
         """Every edition of one row, oldest first: what it said before it was changed, with ``recorded_at`` and ``batch_id`` of each.
@@ -193,9 +203,10 @@ class Facts(Opened):
         table(name)
         with self.deed("history", name, key=[str(k) for k in key]) as outcome:
             self._need([name])
+            notes = (*self._aged(name, None, None), *self._noted([name]))
             frame = self.lake.history(name, key, self.versions)
             outcome["rows"] = frame.height
-        return remember(frame, self._origin())
+        return remember(frame, self._origin(notes))
 
     def area_of(self, frame: pl.DataFrame, kind: str = "beat", *, on: str = "row", time: str = "started_at") -> pl.Series:
         """The boundary of a kind that each row lies in, by the map of its own local day (``on="row"``) or of one day ("2026-05-01").
@@ -218,8 +229,14 @@ class Facts(Opened):
             name: of the source to be; None = made of the file's name.
 
         Raises:
-            BadInput: the file cannot be read.
+            BadInput: the file cannot be read. AccessRefused: the role may not load.
         """
         from workbench.intake.map_widget import map_file
 
+        self.require("load")
         return map_file(path, table, workspace=self.path, agency=self.agency, zone=zone, name=name)
+
+
+def _sorted(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    """A frame in order, with its origin and notes."""
+    return remember(frame.sort(*columns), origin_of(frame))
