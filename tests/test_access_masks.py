@@ -48,7 +48,8 @@ def place(untouched_city: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         with open(base / f"sx{i}.csv", "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([header, *rows])
         assert workspace.load(folder, find("sample_incidents"), base / f"sx{i}.csv", user="ann").added + i >= 1
-    (base / "people.csv").write_text("person_id,surname,given_name,dob\nYOUTH1,YOUNGNAME,TIM,2012-03-04\nELDER1,OLDNAME,TOM,1970-03-04\nHURT1,HURTNAME,ANN,1980-03-04\n", encoding="utf-8")
+    (base / "people.csv").write_text("person_id,surname,given_name,dob\nYOUTH1,YOUNGNAME,TIM,2012-03-04\nELDER1,OLDNAME,TOM,1970-03-04\n"
+                                      "HURT1,HURTNAME,ANN,1980-03-04\n", encoding="utf-8")
     workspace.load(folder, find("people_csv"), base / "people.csv", user="ann")
     (base / "parts.csv").write_text("incident,kind,entity,role\nSX1,person,HURT1,VIC\n", encoding="utf-8")
     workspace.load(folder, find("involvements_csv"), base / "parts.csv", user="ann")

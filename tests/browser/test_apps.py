@@ -190,7 +190,7 @@ def test_a_mark_of_the_timeline_and_a_point_of_the_map_choose_their_evidence(pag
 
 
 def test_without_purpose_no_plate_and_no_person_reaches_the_browser(page: Any, server: Any, until: Callable[..., Any]) -> None:
-    city = open_workbench(server.workspace, case="2026-0142", purpose="investigation", reason="test")
+    city = open_workbench(server.workspace, case="2026-0142", purpose="investigation", reason="who was near the scenes")
     plate, person = city.table("vehicles")["plate"].drop_nulls()[0], city.table("people")["person_id"][0]
     seen: list[str] = []
     page.on("websocket", lambda s: s.on("framereceived", lambda m: seen.append(m if isinstance(m, str) else m.decode("latin-1"))))
@@ -216,7 +216,7 @@ def test_the_form_asks_calmly_and_the_audit_knows_who_asked_why(page: Any, serve
     page.goto(f"{server.url}case_link?case={number}")
     expect(page.get_by_label("Case number")).to_have_value(number)
     page.get_by_role("button", name="Open the case").click()
-    expect(page.get_by_text("Say in a few words why")).to_be_visible()
+    expect(page.get_by_text("Say in a few words what is to be learnt")).to_be_visible()
     page.get_by_label("Case number").fill("2026-9999")
     page.get_by_label("Reason").fill("who was near the scenes")
     page.get_by_role("button", name="Open the case").click()

@@ -36,7 +36,7 @@ def _start(*args: object) -> subprocess.Popen[str]:
 
 KERNEL = """
 import workbench as wb
-city = wb.open_workbench({path!r}, case="2026-0142", purpose="investigation", reason="test")
+city = wb.open_workbench({path!r}, case="2026-0142", purpose="investigation", reason="who was near the scenes")
 seen = []
 for _ in range(8):
     city.refresh()

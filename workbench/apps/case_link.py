@@ -64,7 +64,7 @@ class _CaseLink:
         row = "minmax(0, 1fr) auto auto"
         top = page.card("", page.grid(self.find, self.go, self.steps, wide=row, narrow=row, align="center"), self.bar)
         self.main = page.column(top, self.place, self.message.pane, self.results_card, self.answer_card, self.views.view)
-        if self.workbench.case:
+        if self.workbench.case or self.workbench.person.emergency:
             pn.state.onload(self.show_case)
         else:
             self.ask()
@@ -75,6 +75,10 @@ class _CaseLink:
     # ------------------------------------------------------------------ the case it is for
 
     def _bound(self) -> str:
+        if self.workbench.person.emergency and self.workbench.until is not None:
+            until = page.local(self.workbench.until, self.workbench, "%H:%M")
+            return (f'<div class="message warning" role=note><b>Emergency access until {until}</b> ({text(str(self.workbench.reason))}). '
+                    "Every search is marked in the audit and reviewed afterwards.</div>")
         if not self.workbench.case:
             return "<p class=small>No case is open: incidents and case numbers can be searched, plates and people cannot.</p>"
         why = ", ".join(t for t in (self.workbench.purpose, self.workbench.reason) if t)
@@ -101,6 +105,9 @@ class _CaseLink:
     def show_case(self) -> None:
         """What is tied to the subjects of the case bound."""
         with careful(self.message, self.main):
+            if self.workbench.person.emergency:
+                self.message.show("Search a case or report number, plate, name, phone or address to begin.")
+                return
             number = str(self.workbench.case)
             try:
                 subjects = self.workbench.casebook.subjects(number)["entity"].to_list()
@@ -125,8 +132,8 @@ class _CaseLink:
             found = self.workbench.find(typed)
             self.results_card.visible = False
             if found.is_empty():
-                where = "cases, incidents, plates, people, phones and addresses" if self.workbench.case else "cases and incidents"
-                closed = "" if self.workbench.case else " Plates, people, phones and addresses are searched once a case is open."
+                where = "cases, incidents, plates, people, phones and addresses" if self.workbench.may_see("people") else "cases and incidents"
+                closed = "" if self.workbench.may_see("people") else " Plates, people, phones and addresses are searched once a case is open."
                 self.message.show(f"Nothing matches {typed.strip()!r} in the {where}.{closed}")
                 return
             if found.height == 1:
