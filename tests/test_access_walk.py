@@ -145,7 +145,7 @@ def test_every_briefing_refuses_a_role_that_may_not_and_a_vague_reason_before_an
             assert refused(shut, before)
         before = last(city_path)
         with pytest.raises(AccessRefused, match="would fit any search"):
-            briefings.run(wb.open_workbench(city_path), template, {"case": "2026-0142", "purpose": "investigation", "reason": "police business"}, tmp_path / "out")
+            briefings.run(wb.open_workbench(city_path), template, {**BOUND, "reason": "police business"}, tmp_path / "out")
         assert refused(city_path, before)
     assert not (tmp_path / "out").exists()
 

@@ -62,10 +62,13 @@ class CaseForm:
         self.glass = pn.Column(
             page.html_pane(words), page.grid(self.why, self.break_glass, wide="minmax(0, 1fr) auto", align="center", below=700, styles={"margin-top": "12px"}),
             sizing_mode="stretch_width", margin=(8, 0, 0, 0), visible=False)
-        self.show_glass.on_click(lambda _: self.glass.param.update(visible=not self.glass.visible))
+        self.show_glass.on_click(lambda _: self._unfold())
         self.break_glass.on_click(lambda _: self.open_emergency())
         self.why.param.watch(lambda _: self.open_emergency() if self.why.value else None, "enter_pressed")
         return [pn.Column(self.show_glass, self.glass, stylesheets=[_GLASS], sizing_mode="stretch_width", margin=0)]
+
+    def _unfold(self) -> None:
+        self.glass.visible = not self.glass.visible
 
     def open(self) -> None:
         """Check what was entered and bind the case; a reason that says nothing is refused with one that would do."""
