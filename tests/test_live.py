@@ -33,6 +33,7 @@ from polars.testing import assert_frame_equal
 import workbench as wb
 from benchmarks.live import event, measured, share
 from workbench import loaders, schema, workspace
+from workbench.casebook import Casebook
 from workbench.errors import BadInput
 from workbench.intake import watch, watch_config
 from workbench.intake.folder import Drops
@@ -46,7 +47,7 @@ from workbench.lake.journal_write import Line, Stream, Writer
 from workbench.lake.view import View
 
 ROOT = Path(__file__).resolve().parent.parent
-CASE = {"case": "2026-0142", "purpose": "investigation", "reason": "tests of the workbench"}
+CASE = {"case": "2026-0142", "purpose": "investigation", "reason": "who was near the scenes"}
 
 # Forks one watcher a job, so that a kill costs no new start of Python.
 SERVER = """
@@ -113,6 +114,7 @@ class City:
     def __init__(self, path: Path, config: str = '[[webhook]]\nsource = "sample_reads"\n', fold: float = 60.0) -> None:
         self.path = path
         workspace.create(path, name="Live", zone="America/Chicago")
+        Casebook(path / "casebook.db").open_case(CASE["case"], "Burglaries", user="tester")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])

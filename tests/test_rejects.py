@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import workbench as wb
 from tests.conftest import CASE
 from workbench import cli, workspace
+from workbench.casebook import Casebook
 from workbench.errors import BadInput, NotFound
 from workbench.intake import rejects, watch, watch_config
 from workbench.intake.ingest import Delivery
@@ -263,7 +264,8 @@ def test_no_authors_name_lies_anywhere_in_the_workspace_even_where_posts_were_re
     assert refused.height == len(POSTS[form].splitlines()) - (2 if form == "csv" else 1), refused
     own = Lake(city / "lake").frame("posts")["author"][0]
     assert f"hash:{own}" in refused["raw"][0] and "again" in refused["raw"][0] and refused["raw"][-1].startswith("(not kept")
-    bound = ["--case", "26-1", "--purpose", "investigation"]
+    Casebook(city / "casebook.db").open_case("26-1", "Posts before the robberies", user="ann")
+    bound = ["--case", "26-1", "--purpose", "investigation", "--reason", "who wrote before the robberies"]
     assert run(city, "export", "last", *bound, "--file", str(city / "out" / "mend")) == 0
     mended = city / "out" / f"mend.{form}"
     mend(mended, ("never", "2026-06-06T20:00:00Z"))

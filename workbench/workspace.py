@@ -50,7 +50,7 @@ def create(folder: str | Path, *, sample: bool = False, name: str | None = None,
         raise BadInput(f"{folder} is not empty and is no workspace; choose a new folder, e.g. workbench init {path.parent / 'city'}")
     if sample and (name or zone or bounds or beats):
         raise BadInput("--sample brings its own agency; leave out name, zone, bounds and beats.")
-    if not new:
+    if not new and agencies.read(path).settings.get("access"):  # without it nobody could be given the right to complete it
         with Audit(path / "audit.db").deed(Person(current_user()), "init", path.name, sample=sample):
             may(path, Person(current_user()), "settings")
     for part in FOLDERS:
