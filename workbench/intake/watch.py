@@ -27,7 +27,7 @@ from workbench.intake.folder import Drops
 from workbench.intake.ingest import Counts, Delivery, Feed, Ingest
 from workbench.intake.sqltable import Poll, mark_name
 from workbench.intake.watch_config import Folder, Watching
-from workbench.lake import compact, journal, journal_fold
+from workbench.lake import compact, journal, journal_fold, purge
 from workbench.lake.journal_map import Mapper
 from workbench.lake.journal_write import Stream, Writer, locked
 from workbench.lake.report import LoadReport
@@ -160,9 +160,14 @@ class Watch:
         due = time.monotonic()
         while not self._ending.is_set():
             records, size = self.writer.waiting
-            if time.monotonic() >= due or records >= MOST_RECORDS or size >= MOST_BYTES:
+            asked = self.root / journal.FOLDER / purge.ASKED
+            if asked.exists() or time.monotonic() >= due or records >= MOST_RECORDS or size >= MOST_BYTES:
                 try:
+                    wanted = asked.exists()
                     self.fold()
+                    if wanted:
+                        journal_fold.clear(self.root, self.view, stays=0.0)
+                        asked.unlink(missing_ok=True)
                 except Exception as error:
                     self.say(f"fold: {type(error).__name__}: {error}; trying again, nothing is lost")
                 due = time.monotonic() + self.watching.journal.fold_seconds

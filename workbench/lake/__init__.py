@@ -22,6 +22,7 @@ from workbench.engines.duckdb import MEMORY, connect, name
 from workbench.errors import BadInput, NotFound, did_you_mean
 from workbench.lake import compact as compaction
 from workbench.lake import journal, keys, layout, positions, resolutions
+from workbench.lake import purge as purging
 from workbench.lake import vacuum as vacuuming
 from workbench.lake.load import Load, Progress
 from workbench.lake.report import LoadReport
@@ -81,6 +82,7 @@ class Lake:
         if coded:
             raise BadInput(f"The lake's folder {self.path} has {coded[0]!r} in its path, which Delta tables take for a coded character; rename that folder.")
         self.path.mkdir(parents=True, exist_ok=True)
+        purging.resume(self.path, self._view)
         report = Load(self.path, self._view, source, Path(file), zone or source.zone, user, memory, progress or _quiet, said or {}).run()
         if not report.already:
             report = replace(report, dropped=positions.dropped(self, source, report))
@@ -99,7 +101,7 @@ class Lake:
         """The same versions, when this lake has them.
 
         Raises:
-            NotFound: a table or version is not there; the message says what is.
+            NotFound: a table or version is not there; the message says what is. DataPurged: rows of it were purged; the message names the certificate.
         """
         newest = self.versions()
         for table, version in versions.items():
@@ -112,7 +114,9 @@ class Lake:
             raise NotFound("The versions lack 'batches', without which no load is visible; give all that Lake.versions() gave.")
         for table, version in versions.items():
             if table != journal.KEY and not all(f.exists() for f in self._view.files(table, versions)):
+                purging.refuse(self.path, self._view, versions, table)
                 raise NotFound(f"Version {version} of {table!r} was vacuumed: some of its files are gone. Pin versions that are to be seen again (Lake.pin).")
+        purging.refuse(self.path, self._view, versions)
         return dict(versions)
 
     def relation_sql(self, table: str, versions: Mapping[str, int], *, history: bool = False) -> str:
@@ -122,9 +126,10 @@ class Lake:
         ``history`` every edition. A table that is not there yet is empty, with its columns.
 
         Raises:
-            NotFound: there is no such table in the data model.
+            NotFound: there is no such table in the data model. DataPurged: rows of it were purged since that state.
         """
-        return f"({self._view.current(_known(table), versions, history=history)})"
+        purging.refuse(self.path, self._view, versions, _known(table))
+        return f"({self._view.current(table, versions, history=history)})"
 
     def files(self, table: str, versions: Mapping[str, int]) -> list[str]:
         """The files a table's pinned state rests on: Parquet files, oldest batch first, lists of superseded rows, then the journal's."""
@@ -301,6 +306,20 @@ class Lake:
         if days < 0:
             raise BadInput(f"days={days} is below 0; 0 keeps the newest and the pinned versions only.")
         return vacuuming.vacuum(self.path, self._view, days=days)
+
+    def purge(self, selection: purging.Selection, purge_id: str) -> purging.Purged:
+        """Take rows out for good: every edition, every older version that has them (pinned ones too), every copy; see ``lake.purge``.
+
+        Args:
+            selection: conditions and keys.
+            purge_id: names the purge; with one that was begun or done before, that one is finished or told of.
+
+        Raises:
+            WorkbenchError: a watcher holds the journal and does not answer.
+
+        Cost: the files that hold such rows are written again, about 3 s of CPU for each million rows in them; loads of the table wait.
+        """
+        return purging.purge(self.path, self._view, selection, purge_id)
 
     def pin(self, versions: Mapping[str, int], why: str, user: str = "") -> str:
         """Keep versions readable whatever is vacuumed, e.g. those a briefing rests on; gives the pin's name.

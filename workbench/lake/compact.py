@@ -118,7 +118,7 @@ def _step(root: Path, view: View, table: str, *, brief: bool) -> Compacted | Non
             return None
         con = connect(memory="1GB", spill=folder(root, owner) / "spill")
         try:
-            made = _written(con, view, table, versions, [f.path for f in chosen], owner, work)
+            made = written(con, view, table, versions, [f.path for f in chosen], owner, work)
         finally:
             con.close()
         if made and table in schema.TABLES:
@@ -174,10 +174,11 @@ def _chosen(files: list[_File], *, brief: bool) -> list[_File]:
     return worn[:1] if worn and not brief else []
 
 
-def _written(con: duckdb.DuckDBPyConnection, view: View, table: str, versions: Mapping[str, int], chosen: list[Path], owner: str,
-             work: Path) -> list[tables.DataFile]:
-    """Write the files of a compaction, and its sidecars where the table has keys."""
+def written(con: duckdb.DuckDBPyConnection, view: View, table: str, versions: Mapping[str, int], chosen: list[Path], owner: str,
+            work: Path, *, without: str = "") -> list[tables.DataFile]:
+    """Write the files of a compaction, and its sidecars where the table has keys; ``without`` is SQL behind FROM that leaves rows out."""
     rows = view.placed(table, versions, chosen)
+    rows = f"(select * from {rows} {without})" if without else rows
     columns = ", ".join(name(c) for c in tables.SHAPES[table])
     if table not in schema.TABLES:
         return _copied(con, f"select {columns} from {rows} order by recorded_at, batch_id" + (", line" if "line" in tables.SHAPES[table] else ""),
@@ -197,6 +198,8 @@ def _written(con: duckdb.DuckDBPyConnection, view: View, table: str, versions: M
     if old:
         lost += f" union all by name select {columns} from {rows} anti join gone using (filename, file_row_number) where {aside}"
     made += _copied(con, f"{lost} order by {order}", work / f"{owner}-{tables.OLD}-0.parquet")
+    if not made:
+        return []
     keys.write(table, keys.read(con, table, [f.path for f in made]), work / f"{table}-{owner}.keys")
     stay = pl.DataFrame({"file": [f.name for f in view.files(table, versions) if f not in chosen]}, schema={"file": pl.String})
     gone = con.sql("select file, file_row_number as row from gone").pl()

@@ -23,7 +23,7 @@ import duckdb
 
 from workbench.engines.duckdb import connect, literal
 from workbench.errors import BadInput, WorkbenchError
-from workbench.lake import compare, files, mapping, masking, rejects, sweep, tables, texts
+from workbench.lake import compare, files, floors, mapping, masking, purge, rejects, sweep, tables, texts
 from workbench.lake.filling import Filling
 from workbench.lake.report import LoadReport
 from workbench.lake.stage import stage_file
@@ -64,6 +64,7 @@ class Load:
     sha256: str = ""
     size: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
     fill: Filling = field(init=False)
 
     def run(self) -> LoadReport:
@@ -90,6 +91,7 @@ class Load:
             with sweep.working(self.root, self.view, self.batch_id) as work:
                 ready = files.Ready(self.source.told(self.said), self.file, self.source.form(self.file), crs=self.said.get("crs", ""))
                 staged = self._stage(con, ready, work)
+                self.left_out = floors.leave_out(con, ready, staged, purge.floors(self.root))
                 with tables.locked(self.root, *self.source.tables), ThreadPoolExecutor(1) as summing:
                     digest = None if self.sha256 else summing.submit(texts.digest, self.file)
                     settled = self._compare(con, ready, staged, work)
@@ -140,7 +142,7 @@ class Load:
         self.progress("comparing", 0.0)
         versions = self.view.versions()
         latest = self._latest(con, versions)
-        settled = _Settled(max(datetime.now(UTC), self.recorded_at, latest), {"added": 0, "updated": 0, "duplicate": len(ready.repeats)})
+        settled = _Settled(max(datetime.now(UTC), self.recorded_at, latest), {"added": sum(self.left_out.values()), "updated": 0, "duplicate": len(ready.repeats)})
         counts = settled.counts
         for table, stage in staged.items():
             if not stage:
@@ -168,11 +170,12 @@ class Load:
         if refused:
             with tables.locked(self.root, "rejects"):
                 tables.append(self.root, "rejects", [refused])
+        floors.note(self.root, self.batch_id, self.left_out, work)
         seconds = self._make_visible(con, ready, counts, [t for t, moved in settled.moves.items() if moved], work)
         self.progress("writing", 1.0)
         return LoadReport(source=self.source.name, file=str(self.file), read=ready.read, added=counts["added"], updated=counts["updated"],
                           duplicate=counts["duplicate"], rejected=sum(self.rejected.values()), seconds=seconds, batch_id=self.batch_id,
-                          rejects_by_reason=dict(self.rejected))
+                          rejects_by_reason=dict(self.rejected), left_out=dict(self.left_out))
 
     def _balance(self, ready: files.Ready, counts: dict[str, int]) -> None:
         found = sum(counts.values()) + sum(self.rejected.values())

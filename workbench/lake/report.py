@@ -25,6 +25,7 @@ class LoadReport:
         rejects_by_reason: reason -> records.
         first_loaded: when that was, UTC, where ``already``.
         dropped: table -> geocoded positions that this load's editions came without; ``workbench geocode`` sets them again.
+        left_out: table -> rows, counted in ``added``, that were not kept, because rows of their age were purged.
     """
 
     source: str
@@ -40,6 +41,7 @@ class LoadReport:
     rejects_by_reason: dict[str, int] = field(default_factory=dict)
     first_loaded: str = ""
     dropped: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """source, file, read, added, updated, duplicate, rejected, seconds."""
@@ -51,8 +53,10 @@ class LoadReport:
         if self.already:
             return (f"{name}: nothing to add, the same file was loaded on {self.first_loaded} UTC (batch {self.batch_id}): "
                     f"{self.duplicate:,} of its {self.read:,} records are held, {self.rejected:,} are in the rejects.")
-        text = (f"{name}: {self.read:,} records read in {self.seconds:.1f} s: {self.added:,} new, {self.updated:,} updated, "
+        text = (f"{name}: {self.read:,} records read in {self.seconds:.1f} s: {self.added - sum(self.left_out.values()):,} new, {self.updated:,} updated, "
                 f"{self.duplicate:,} held already, {self.rejected:,} rejected.")
+        for table, count in self.left_out.items():
+            text += f" {count:,} of {table} {'was' if count == 1 else 'were'} older than what was purged and {'was' if count == 1 else 'were'} not kept."
         if self.rejects_by_reason:
             ranked = sorted(self.rejects_by_reason.items(), key=lambda pair: (-pair[1], pair[0]))
             told = [f"{count:,} × {reason}" for reason, count in ranked[:3]]

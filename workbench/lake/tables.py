@@ -28,6 +28,7 @@ SHAPES: dict[str, dict[str, schema.Column]] = {
     "batches": schema.BATCHES.columns,
     "rejects": schema.REJECTS.columns,
     "resolutions": schema.RESOLUTIONS.columns,
+    "purges": schema.PURGES.columns,
 }
 _TYPES = {"VARCHAR": "string", "DOUBLE": "double", "BIGINT": "long", "BOOLEAN": "boolean", "DATE": "date", "TIMESTAMPTZ": "timestamp"}
 #: No statistics of values in the log; no version is dropped by age, because a result's basis may name it.

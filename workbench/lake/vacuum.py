@@ -154,7 +154,7 @@ def vacuum(root: Path, view: View, *, days: float = DAYS) -> Vacuumed:
                     total += path.stat().st_size
                     files += 1
                     path.unlink()
-            total += _tidy(root, table)
+            total += tidy(root, table)
     return Vacuumed(files, total)
 
 
@@ -164,7 +164,7 @@ def due(root: Path) -> bool:
     return not last.exists() or time.time() - last.stat().st_mtime > 86400
 
 
-def _tidy(root: Path, table: str) -> int:
+def tidy(root: Path, table: str) -> int:
     """Delete the sidecars whose data files are gone; gives their bytes."""
     there = {tables.batch_of(f.name) for f in (root / table).glob("*.parquet")}
     total = layout.tidy(root, table)

@@ -12,13 +12,13 @@ import polars as pl
 
 from workbench.errors import BadInput, NotFound, did_you_mean
 from workbench.schema.events import EVENTS
-from workbench.schema.ledger import BATCHES, REJECTS, RESOLUTIONS
+from workbench.schema.ledger import BATCHES, PURGES, REJECTS, RESOLUTIONS
 from workbench.schema.persons import PERSONS
 from workbench.schema.places import PLACES
 from workbench.schema.plates import PLATES
 from workbench.schema.shape import PROVENANCE, Column, Table
 
-__all__ = ["BATCHES", "PROVENANCE", "REJECTS", "RESOLUTIONS", "TABLES", "Column", "Table", "require", "table", "utc"]
+__all__ = ["BATCHES", "PROVENANCE", "PURGES", "REJECTS", "RESOLUTIONS", "TABLES", "Column", "Table", "require", "table", "utc"]
 
 TABLES: dict[str, Table] = {t.name: t for t in (*EVENTS, *PLATES, *PERSONS, *PLACES)}
 

@@ -1,4 +1,4 @@
-"""How the lake writes down its own work: batches, rejects and what became of them."""
+"""How the lake writes down its own work: batches, rejects, what became of them, and what was purged."""
 
 from __future__ import annotations
 
@@ -40,5 +40,13 @@ RESOLUTIONS = Table("resolutions", "what became of a reject: mended and taken in
     "resolved_by": Column("VARCHAR", "the batch in which the mended record was taken in"),
     "reason": Column("VARCHAR", "why it was dismissed"),
     "user": Column("VARCHAR", "who", True),
+    "recorded_at": Column("TIMESTAMPTZ", "when", True),
+})
+PURGES = Table("purges", "how many rows of a batch a purge took out of a table, or a load left out as older than what was purged", ("batch_id", "table"), {
+    "batch_id": Column("VARCHAR", "the load that brought them", True),
+    "table": Column("VARCHAR", "the table, or rejects", True),
+    "rows": Column("BIGINT", "rows that are gone, every edition", True),
+    "current": Column("BIGINT", "of these, rows that were the latest edition of their key", True),
+    "certificate_id": Column("VARCHAR", "the purge's certificate", True),
     "recorded_at": Column("TIMESTAMPTZ", "when", True),
 })
