@@ -60,7 +60,8 @@ class Shift:
 class Agency:
     """One agency as its ``agency.toml`` describes it. Paths are relative to ``folder``.
 
-    ``offence_groups`` maps a group to NIBRS codes ("220") or local wordings ("offence:BURGLARY"); ``retention`` maps a table to days;
+    ``offence_groups`` maps a group to NIBRS codes ("220") or local wordings ("offence:BURGLARY"); ``retention`` maps a table to days or a
+    span such as "21 days", beside ``jurisdiction`` and ``unverified`` (``oversight.retention``);
     ``settings`` are the sections of SETTINGS as they stand.
     """
 
@@ -77,7 +78,7 @@ class Agency:
     maps: dict[str, str] = field(default_factory=dict)
     offence_groups: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(DEFAULT_GROUPS))
     shifts: tuple[Shift, ...] = ()
-    retention: dict[str, int] = field(default_factory=dict)
+    retention: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @cached_property
@@ -237,7 +238,7 @@ def read(folder: Path) -> Agency:
         demo_case=head.get("demo_case"), bounds=_bounds(area.get("bounds")), study_area_file=area.get("geojson"),
         maps={k: str(v) for k, v in data.get("map", {}).items()}, offence_groups=groups or dict(DEFAULT_GROUPS),
         shifts=tuple(_shift(k, v) for k, v in data.get("shifts", {}).items()),
-        retention={k: _days(k, v) for k, v in data.get("retention", {}).items()},
+        retention={k: _kept(k, v) for k, v in data.get("retention", {}).items()},
         settings={k: dict(data[k]) for k in SETTINGS if isinstance(data.get(k), dict)},
     )
 
@@ -258,7 +259,8 @@ def template(name: str, zone: str, *, bounds: tuple[float, float, float, float] 
         "[offence_groups]                    # NIBRS codes, or your own wording as \"offence:BURGLARY\"",
         *(f"{q(k)} = {q(list(v))}" for k, v in DEFAULT_GROUPS.items()), "",
         "[shifts]", 'day = "07:00-15:00"', 'evening = "15:00-23:00"', 'night = "23:00-07:00"', "",
-        "[retention]                         # days; the law of your state decides", "reads = 90", "",
+        "[retention]                         # days, or a span such as \"3 minutes\"; docs/retention.md", '# jurisdiction = "US-NC"            # the stricter of its law and yours counts',
+        "reads = 90", "",
         "[access]                            # who may see what: workbench access; built-in roles can be changed under [roles]",
         'default_role = "analyst"            # of everybody who is not named here: no plates, no persons',
         f'{"" if user else "# "}people = {{ {q(user or "anna")} = ["supervisor", "administrator"] }}', "",
@@ -299,9 +301,11 @@ def _clock(name: str, value: Any) -> time:
         raise BadInput(f'{FILE} {name} = {value!r} is not a time of day; write {name} = "07:00".') from None
 
 
-def _days(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise BadInput(f"{FILE} retention {name} = {value!r}; write whole days, e.g. {name} = 90.")
+def _kept(name: str, value: Any) -> Any:
+    if isinstance(value, bool) and name == "unverified" or isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+        raise BadInput(f'{FILE} retention {name} = {value!r}; write days, whole days or a fraction, e.g. {name} = 90, or a span such as "3 minutes".')
     return value
 
 

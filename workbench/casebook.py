@@ -52,6 +52,43 @@ judgements = sa.Table(
     sa.Column("judged_by", sa.String, nullable=False),
     sa.Column("judged_at", sa.DateTime(timezone=True), nullable=False),
 )
+evidence = sa.Table(
+    "case_evidence", _meta,
+    sa.Column("evidence_id", sa.Integer, primary_key=True),
+    sa.Column("case_number", sa.ForeignKey("cases.case_number"), nullable=False),
+    sa.Column("table_name", sa.String, nullable=False),
+    sa.Column("row_key", sa.String, nullable=False),  # the key's values as a JSON list
+    sa.Column("row_json", sa.String),  # every edition up to then as canonical JSON; null = sealed by an order
+    sa.Column("sha256", sa.String, nullable=False),
+    sa.Column("why", sa.String, nullable=False),
+    sa.Column("attached_by", sa.String, nullable=False),
+    sa.Column("attached_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("sealed_by", sa.String),
+    sa.UniqueConstraint("case_number", "table_name", "row_key", "sha256"),
+)
+closings = sa.Table(
+    "case_closings", _meta,
+    sa.Column("case_number", sa.ForeignKey("cases.case_number"), primary_key=True),
+    sa.Column("why", sa.String, nullable=False),
+    sa.Column("closed_by", sa.String, nullable=False),
+    sa.Column("closed_at", sa.DateTime(timezone=True), nullable=False),
+)
+holds = sa.Table(
+    "holds", _meta,
+    sa.Column("hold_id", sa.Integer, primary_key=True),
+    sa.Column("matter", sa.String, nullable=False),  # case number or matter
+    sa.Column("sworn_by", sa.String, nullable=False),
+    sa.Column("facts", sa.String, nullable=False),
+    sa.Column("citation", sa.String, nullable=False),
+    sa.Column("selector", sa.String, nullable=False),  # JSON, see oversight.holds
+    sa.Column("begins_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("made_by", sa.String, nullable=False),
+    sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("released_by", sa.String),
+    sa.Column("released_at", sa.DateTime(timezone=True)),
+    sa.Column("release_why", sa.String),
+)
 VERDICTS = ("confirmed", "ruled out", "unsure")
 STATUSES = ("open", "closed")
 KINDS = ("incident", "person", "vehicle", "phone", "address", "read")
@@ -66,6 +103,8 @@ class Casebook:
 
     def __init__(self, url: str | Path) -> None:
         self.engine = sa.create_engine(f"sqlite:///{url}" if isinstance(url, Path) else url, connect_args={"timeout": 30} if isinstance(url, Path) else {})
+        if isinstance(url, Path):
+            sa.event.listen(self.engine, "connect", lambda db, record: db.execute("pragma secure_delete = on"))
         _meta.create_all(self.engine)
 
     def open_case(self, case_number: str, title: str, *, user: str, purpose: str = "investigation", reason: str = "", at: datetime | None = None) -> None:
@@ -83,6 +122,20 @@ class Casebook:
                 db.execute(cases.insert().values(**row))
         except sa.exc.IntegrityError:
             raise BadInput(f"Case {case_number!r} is there already.") from None
+
+    def close_case(self, case_number: str, why: str, *, user: str, at: datetime | None = None) -> None:
+        """Close a case; from then on its own retention runs.
+
+        Raises:
+            NotFound: no such case. BadInput: it is closed already, or no reason is given.
+        """
+        if not why.strip():
+            raise BadInput("A case is closed with a reason, e.g. why='cleared by arrest, sentence final'.")
+        if self.case(case_number)["status"] == "closed":
+            raise BadInput(f"Case {case_number!r} is closed already.")
+        with self.engine.begin() as db:
+            db.execute(cases.update().where(cases.c.case_number == case_number).values(status="closed"))
+            db.execute(closings.insert().values(case_number=case_number, why=why, closed_by=user, closed_at=at or datetime.now(UTC)))
 
     def add_subject(self, case_number: str, entity: str, why: str, *, user: str, at: datetime | None = None) -> None:
         """Attach an incident, person, vehicle, phone or address ("<kind>:<key>") to a case; attaching it again changes nothing.

@@ -91,7 +91,7 @@ class Load:
             with sweep.working(self.root, self.view, self.batch_id) as work:
                 ready = files.Ready(self.source.told(self.said), self.file, self.source.form(self.file), crs=self.said.get("crs", ""))
                 staged = self._stage(con, ready, work)
-                self.left_out = floors.leave_out(con, ready, staged, purge.floors(self.root))
+                self.left_out = floors.leave_out(con, ready, staged, purge.floors(self.root), [b for said in purge.marks(self.root).values() for b in said["barred"]])
                 with tables.locked(self.root, *self.source.tables), ThreadPoolExecutor(1) as summing:
                     digest = None if self.sha256 else summing.submit(texts.digest, self.file)
                     settled = self._compare(con, ready, staged, work)

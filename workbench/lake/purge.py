@@ -10,12 +10,13 @@ purged (``floors``); a load leaves out older ones. No value of any row is in it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -48,6 +49,7 @@ class Selection:
         keys: table -> frame of key columns (of rejects: batch_id, line) whose editions go.
         kept: table -> frame of key columns that stay, whatever the conditions say.
         floors: table -> time of a row (UTC) before which nothing of the table is loaded again.
+        barred: ids of persons whose rows are not loaded again (kept as salted hashes).
     """
 
     rows: Mapping[str, str] = field(default_factory=dict)
@@ -55,6 +57,7 @@ class Selection:
     keys: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     kept: Mapping[str, pl.DataFrame] = field(default_factory=dict)
     floors: Mapping[str, datetime] = field(default_factory=dict)
+    barred: Sequence[str] = ()
 
     def tables(self) -> list[str]:
         """The tables that may lose rows; the ledger's last."""
@@ -229,7 +232,7 @@ def _write_plan(home: Path, view: View, selection: Selection) -> None:
     home.mkdir(parents=True)
     lay(home, selection)
     said = {"rows": dict(selection.rows), "editions": dict(selection.editions), "keys": sorted(selection.keys), "kept": sorted(selection.kept),
-            "floors": {t: m.isoformat() for t, m in selection.floors.items()}, "versions": view.versions()}
+            "floors": {t: m.isoformat() for t, m in selection.floors.items()}, "barred": list(selection.barred), "versions": view.versions()}
     _put(home / "plan.json", said)
 
 
@@ -246,7 +249,13 @@ def _planned(home: Path) -> tuple[Selection, dict[str, int]]:
     said = json.loads((home / "plan.json").read_text(encoding="ascii"))
     frames = {kind: {t: pl.read_parquet(home / f"{t}.{kind}.parquet") for t in said[kind]} for kind in ("keys", "kept")}
     return Selection(said["rows"], said["editions"], frames["keys"], frames["kept"],
-                     {t: datetime.fromisoformat(m) for t, m in said["floors"].items()}), said["versions"]
+                     {t: datetime.fromisoformat(m) for t, m in said["floors"].items()}, said["barred"]), said["versions"]
+
+
+def _barred(persons: Sequence[str]) -> list[list[str]]:
+    """Salt and hash of each id."""
+    salt = secrets.token_hex(16)
+    return [[salt, hashlib.sha256(f"{salt}{p}".encode()).hexdigest()] for p in persons]
 
 
 def _finish(root: Path, view: View, purge_id: str) -> Purged:
@@ -263,7 +272,7 @@ def _finish(root: Path, view: View, purge_id: str) -> Purged:
         _count(root, view, about, purge_id, home)
         (root / FOLDER / DONE).mkdir(exist_ok=True)
         said = {"at": datetime.now(UTC).isoformat(), "versions": before, "tables": {t: d for t, d in about.items() if d["rows"]},
-                "floors": {t: m.isoformat() for t, m in selection.floors.items()}}
+                "floors": {t: m.isoformat() for t, m in selection.floors.items()}, "barred": _barred(selection.barred)}
         for one in said["tables"].values():  # type: ignore[attr-defined]
             one.pop("lost")
         _put(root / FOLDER / DONE / f"{purge_id}.json", said)
