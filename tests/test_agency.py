@@ -35,7 +35,7 @@ def test_the_template_of_a_new_workspace_reads_back(tmp_path: Path) -> None:
     (HEAD + 'week_start = "mnday"\n', "Did you mean 'monday'"),
     (HEAD + '[shifts]\nday = "7-15"\n', "07:00-15:00"),
     (HEAD + '[shifts]\nday = "07:00-25:00"\n', "07:00-15:00"),
-    (HEAD + "[retention]\nreads = 0\n", "whole days"),
+    (HEAD + "[retention]\nreads = 0\n", "write days"),
     (HEAD + "[study_area]\nbounds = [3, 2, 1]\n", "west, south, east, north"),
     (HEAD + "[agency", "TOML"),
 ])

@@ -11,9 +11,9 @@ import pytest
 
 from workbench import schema
 from workbench.errors import BadInput, NotFound
-from workbench.schema import BATCHES, PROVENANCE, REJECTS, RESOLUTIONS, TABLES, Table
+from workbench.schema import BATCHES, PROVENANCE, PURGES, REJECTS, RESOLUTIONS, TABLES, Table
 
-EVERY = [*TABLES.values(), BATCHES, REJECTS, RESOLUTIONS]
+EVERY = [*TABLES.values(), BATCHES, REJECTS, RESOLUTIONS, PURGES]
 
 
 @pytest.mark.parametrize("table", EVERY, ids=lambda t: t.name)
@@ -27,7 +27,7 @@ def test_a_table_is_named_and_keyed_as_the_house_says(table: Table) -> None:
             assert name.endswith(("_at", "_from", "_to")), f"{table.name}.{name}: times end in _at"
         if column.type == "DATE":
             assert name.endswith(("_on", "_from", "_to")) or name in ("since", "until"), f"{table.name}.{name}"
-        assert name not in PROVENANCE or table in (BATCHES, REJECTS, RESOLUTIONS)
+        assert name not in PROVENANCE or table in (BATCHES, REJECTS, RESOLUTIONS, PURGES)
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=lambda t: t.name)

@@ -259,8 +259,8 @@ def template(name: str, zone: str, *, bounds: tuple[float, float, float, float] 
         "[offence_groups]                    # NIBRS codes, or your own wording as \"offence:BURGLARY\"",
         *(f"{q(k)} = {q(list(v))}" for k, v in DEFAULT_GROUPS.items()), "",
         "[shifts]", 'day = "07:00-15:00"', 'evening = "15:00-23:00"', 'night = "23:00-07:00"', "",
-        "[retention]                         # days, or a span such as \"3 minutes\"; docs/retention.md", '# jurisdiction = "US-NC"            # the stricter of its law and yours counts',
-        "reads = 90", "",
+        "[retention]                         # days, or a span such as \"3 minutes\"; docs/retention.md",
+        '# jurisdiction = "US-NC"            # the stricter of its law and yours counts', "reads = 90", "",
         "[access]                            # who may see what: workbench access; built-in roles can be changed under [roles]",
         'default_role = "analyst"            # of everybody who is not named here: no plates, no persons',
         f'{"" if user else "# "}people = {{ {q(user or "anna")} = ["supervisor", "administrator"] }}', "",
@@ -305,7 +305,7 @@ def _kept(name: str, value: Any) -> Any:
     if isinstance(value, bool) and name == "unverified" or isinstance(value, str) and value.strip():
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
-        raise BadInput(f'{FILE} retention {name} = {value!r}; write days, whole days or a fraction, e.g. {name} = 90, or a span such as "3 minutes".')
+        raise BadInput(f'{FILE} retention {name} = {value!r}; write days, e.g. {name} = 90, or a span such as "3 minutes".')
     return value
 
 

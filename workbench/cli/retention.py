@@ -43,7 +43,10 @@ def _retention(args: argparse.Namespace) -> int | None:
     from workbench.session import find_workspace
 
     folder = find_workspace(args.workspace)
-    return {"show": _show, "preview": _preview, "purge": _purge, "holds": _holds, "hold": _hold, "release": _release, "verify": _verify}[args.action](folder, args)
+    if args.action == "verify":
+        return _verify(folder, args)
+    {"show": _show, "preview": _preview, "purge": _purge, "holds": _holds, "hold": _hold, "release": _release}[args.action](folder, args)
+    return None
 
 
 def _show(folder: Path, args: argparse.Namespace) -> None:
@@ -53,7 +56,8 @@ def _show(folder: Path, args: argparse.Namespace) -> None:
     rules = retention.policy(agency.read(folder))
     print("\n".join(rules.sentences()) or "No limit is set: nothing is ever purged. Set them under [retention] in agency.toml.")
     done = purge.certificates(folder)
-    print(f"{done['certificate_id'].n_unique()} certificates" + (f", the last of {done['at'].max():%Y-%m-%d %H:%M} UTC" if done.height else ""))
+    last = f", the last of {done['at'].to_list()[-1]:%Y-%m-%d %H:%M} UTC" if done.height else ""
+    print(f"{done['certificate_id'].n_unique()} certificates of rows purged{last}")
 
 
 def _preview(folder: Path, args: argparse.Namespace) -> None:
@@ -62,8 +66,8 @@ def _preview(folder: Path, args: argparse.Namespace) -> None:
     found = retention.due(folder, days=args.days)
     for row in found.iter_rows(named=True):
         held = f", {row['held']:,} held (hold {row['holds']})" if row["held"] else ""
-        print(f"{row['table']:14} {row['rows']:>12,} rows are beyond {row['limit']} ({row['source']}): {row['goes']:,} go{held}, {row['in_evidence']:,} are in case "
-              f"evidence; {row['earliest']:%Y-%m-%d %H:%M} to {row['latest']:%Y-%m-%d %H:%M} UTC; e.g. {', '.join(row['keys'])}")
+        print(f"{row['table']:14} {row['rows']:>12,} rows are beyond {row['limit']} ({row['source']}): {row['goes']:,} go{held}, "
+              f"{row['in_evidence']:,} are in case evidence; {row['earliest']:%Y-%m-%d %H:%M} to {row['latest']:%Y-%m-%d %H:%M} UTC; e.g. {', '.join(row['keys'])}")
     for file, why in outputs.due(folder, days=args.days):
         print(f"{file}: {why}")
     if found.is_empty():
@@ -88,7 +92,8 @@ def _holds(folder: Path, args: argparse.Namespace) -> None:
     from workbench.oversight import holds
 
     for row in holds.listed(folder).iter_rows(named=True):
-        print(f"{row['hold_id']:>4} {row['state']:10} {row['matter']}: {row['selector']} until {row['ends_at']:%Y-%m-%d}; sworn by {row['sworn_by']} ({row['citation']})")
+        print(f"{row['hold_id']:>4} {row['state']:10} {row['matter']}: {row['selector']} until {row['ends_at']:%Y-%m-%d}; "
+              f"sworn by {row['sworn_by']} ({row['citation']})")
 
 
 def _hold(folder: Path, args: argparse.Namespace) -> None:
@@ -97,7 +102,8 @@ def _hold(folder: Path, args: argparse.Namespace) -> None:
     from workbench.oversight.audit import Audit, Person, current_user
 
     if not args.what:
-        raise BadInput("Say for which case or matter: workbench retention hold 2026-0142 --sworn-by NAME --facts TEXT --citation TEXT --plate PLATE --until DATE")
+        raise BadInput("Say for which case or matter: workbench retention hold 2026-0142 --sworn-by NAME --facts TEXT --citation TEXT --plate PLATE "
+                       "--until DATE")
     about, person = agency.read(folder), Person(current_user(), case_number=args.what)
     select = {"plates": args.plate, "persons": args.person, "readers": args.reader, "tables": args.table, "area": args.area,
               "start": about.moment(args.start) if args.start else None, "end": about.moment(args.end) if args.end else None}

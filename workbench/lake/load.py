@@ -91,7 +91,7 @@ class Load:
             with sweep.working(self.root, self.view, self.batch_id) as work:
                 ready = files.Ready(self.source.told(self.said), self.file, self.source.form(self.file), crs=self.said.get("crs", ""))
                 staged = self._stage(con, ready, work)
-                self.left_out = floors.leave_out(con, ready, staged, purge.floors(self.root), [b for said in purge.marks(self.root).values() for b in said["barred"]])
+                self.left_out = floors.leave_out(con, ready, staged, purge.floors(self.root), purge.barred(self.root))
                 with tables.locked(self.root, *self.source.tables), ThreadPoolExecutor(1) as summing:
                     digest = None if self.sha256 else summing.submit(texts.digest, self.file)
                     settled = self._compare(con, ready, staged, work)
@@ -142,8 +142,8 @@ class Load:
         self.progress("comparing", 0.0)
         versions = self.view.versions()
         latest = self._latest(con, versions)
-        settled = _Settled(max(datetime.now(UTC), self.recorded_at, latest), {"added": sum(self.left_out.values()), "updated": 0, "duplicate": len(ready.repeats)})
-        counts = settled.counts
+        counts = {"added": sum(self.left_out.values()), "updated": 0, "duplicate": len(ready.repeats)}
+        settled = _Settled(max(datetime.now(UTC), self.recorded_at, latest), counts)
         for table, stage in staged.items():
             if not stage:
                 continue

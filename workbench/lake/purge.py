@@ -110,8 +110,9 @@ def told(root: Path, purge_id: str) -> Purged | None:
     said = marks(root).get(purge_id)
     if said is None:
         return None
-    return Purged(purge_id, *({t: d[k] for t, d in said["tables"].items()} for k in ("rows", "current", "rewritten")),
-                  {t: len(d["deleted"]) for t, d in said["tables"].items()}, said["versions"], datetime.fromisoformat(said["at"]))
+    rows, current, rewritten = ({t: d[k] for t, d in said["tables"].items()} for k in ("rows", "current", "rewritten"))
+    deleted = {t: len(d["deleted"]) for t, d in said["tables"].items()}
+    return Purged(purge_id, rows, current, rewritten, deleted, said["versions"], datetime.fromisoformat(said["at"]))
 
 
 def marks(root: Path) -> dict[str, dict[str, Any]]:
@@ -154,6 +155,11 @@ def refuse(root: Path, view: View, versions: Mapping[str, int], table: str | Non
             if had or set(about["live"]) - set(view.visible(versions)) and versions.get(journal.KEY, 0) >= min(about["live"].values()):
                 raise DataPurged(f"Version {version} of {name_!r} held rows that were purged on {said['at'][:16].replace('T', ' ')} UTC (certificate {purge_id}); "
                                  "it cannot be shown again. Open the newest versions.")
+
+
+def barred(root: Path) -> list[list[str]]:
+    """Salt and hash of the ids of persons who were expunged."""
+    return [pair for said in marks(root).values() for pair in said["barred"]]
 
 
 def doomed(view: View, versions: Mapping[str, int], table: str, selection: Selection, home: Path) -> str:
@@ -216,7 +222,8 @@ def _ask(home: Path) -> None:
     while (home / ASKED).exists():
         if time.monotonic() > until:
             (home / ASKED).unlink(missing_ok=True)
-            raise WorkbenchError(f"The watcher of this workspace did not clear its journal within {PATIENCE:.0f} s, so nothing was purged; stop it and purge again.")
+            raise WorkbenchError(f"The watcher of this workspace did not clear its journal within {PATIENCE:.0f} s, so the purge waits; "
+                                 "stop the watcher and purge again.")
         time.sleep(0.05)
 
 
@@ -383,7 +390,7 @@ def _count(root: Path, view: View, about: Mapping[str, dict[str, Any]], purge_id
 
 def append_counts(root: Path, rows: list[tuple[Any, ...]], path: Path) -> None:
     """Append rows of ``purges``; the caller holds its lock. A file of a batch is visible with the batch."""
-    shape = {"batch_id": pl.String, "table": pl.String, "rows": pl.Int64, "current": pl.Int64, "certificate_id": pl.String,
+    shape: dict[str, Any] = {"batch_id": pl.String, "table": pl.String, "rows": pl.Int64, "current": pl.Int64, "certificate_id": pl.String,
              "recorded_at": pl.Datetime("us", "UTC")}
     pl.DataFrame(rows, schema=shape, orient="row").write_parquet(path, use_pyarrow=True)
     tables.append(root, LEDGER, [tables.DataFile(path, len(rows))])

@@ -80,8 +80,8 @@ def run(path: str | Path, order: Order, *, user: str) -> Certificate:
             key = list(schema.TABLES[table].key)
             here = lake.frame(table, versions, where=selection.rows[table]).join(frame, on=key)
             if here.height:
-                raise BadInput(f"Hold {here['hold_id'][0]} keeps {here.height:,} rows of {table} that the order means; have the court settle that, and release the "
-                               "hold first.")
+                raise BadInput(f"Hold {here['hold_id'][0]} keeps {here.height:,} rows of {table} that the order means; have the court settle that, and "
+                               "release the hold first.")
         sealed = _evidence(folder, lake, selection) if order.evidence_too else []
         said = f"order {order.number} of {order.court}, {order.date}"
         about = {"kind": "Expungement", "user": user, "reason": said, "policy": [said], "moment": moment.isoformat(), "holds": [], "order": said,

@@ -76,7 +76,8 @@ def run(path: str | Path, now: datetime | None = None, *, user: str, reason: str
 
 
 def certificates(path: str | Path) -> pl.DataFrame:
-    """The certificates of a workspace, oldest first: certificate_id, at, policy, table, rows, earliest, latest, versions gone (those before it); a row a table."""
+    """The certificates of a workspace, oldest first: certificate_id, at, policy, table, rows, earliest, latest, versions gone (those
+    before it); a row a table."""
     found = []
     for file in sorted((Path(path) / FOLDER).glob("*.json")):
         one = certificate.read(Path(path), file.stem)
@@ -84,7 +85,7 @@ def certificates(path: str | Path) -> pl.DataFrame:
         for table, about in one.body["tables"].items():
             found.append((one.certificate_id, datetime.fromisoformat(one.body["at"]), policy, table, about["rows"], _when(about["earliest"]),
                           _when(about["latest"]), about["version"]))
-    shape = {"certificate_id": pl.String, "at": pl.Datetime("us", "UTC"), "policy": pl.String, "table": pl.String, "rows": pl.Int64,
+    shape: dict[str, Any] = {"certificate_id": pl.String, "at": pl.Datetime("us", "UTC"), "policy": pl.String, "table": pl.String, "rows": pl.Int64,
              "earliest": pl.Datetime("us", "UTC"), "latest": pl.Datetime("us", "UTC"), "versions gone": pl.Int64}
     return pl.DataFrame(found, schema=shape, orient="row").sort("at", "certificate_id", "table")
 
@@ -132,7 +133,8 @@ def begin(folder: Path, purge_id: str, lake: Lake, selection: Selection, about: 
             every = f"(select * from {lake.relation_sql(table, versions, history=True)} semi join {rows} using ({using}))"
             whole = lake_purge.doomed(lake._view, versions, table, replace(selection, editions={}), home)
             listed = con.sql(f"select distinct {', '.join(map(name, key))} from ({whole})").pl()
-            at = con.execute(f"select min(\"#\"), max(\"#\") from (select epoch_us({retention.moment(table)}) as \"#\" from {every})").fetchone() or (None, None)
+            span = f"select epoch_us({retention.moment(table)}) as \"#\" from {every}"
+            at = con.execute(f"select min(\"#\"), max(\"#\") from ({span})").fetchone() or (None, None)
             if at[0] is not None:
                 listed.write_parquet(home / f"{table}.gone.parquet")
                 tables[table] = {"earliest": _iso(at[0]), "latest": _iso(at[1])}

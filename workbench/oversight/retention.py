@@ -45,7 +45,8 @@ class Limit:
 
     def sentence(self) -> str:
         """One line for people."""
-        return f"{self.table}: {spoken(self.span)} ({self.source})" + (f"; longer for: {self.exception}, by a hold or as case evidence" if self.exception else "")
+        longer = f"; longer for: {self.exception}, by a hold or as case evidence" if self.exception else ""
+        return f"{self.table}: {spoken(self.span)} ({self.source}){longer}"
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,8 @@ def policy(agency: Agency) -> Policy:
 def _of(jurisdiction: str, unverified: bool) -> list[Law]:
     found = [law for law in laws() if law.jurisdiction == jurisdiction]
     if not found:
-        raise BadInput(f"{agencies.FILE} [retention] jurisdiction = {jurisdiction!r} is not known.{did_you_mean(jurisdiction, (x.jurisdiction for x in laws()))}")
+        known = did_you_mean(jurisdiction, (law.jurisdiction for law in laws()))
+        raise BadInput(f"{agencies.FILE} [retention] jurisdiction = {jurisdiction!r} is not known.{known}")
     if not unverified and not any(law.verified for law in found):
         raise BadInput(f"The limit of {found[0].name} has not been checked by anybody ({found[0].sources}); read {found[0].citation or 'the law'} and set the "
                        "days yourself, or write unverified = true under [retention].")
@@ -203,7 +205,7 @@ def due(path: str | Path, now: datetime | None = None, *, days: float = 0.0, sam
         if table not in versions and journal.KEY not in versions:
             continue
         found.append(_due(lake, versions, table, limit, rules.cutoff(table, then), kept.get(table), evidence.keys(folder, table), sample))
-    shape = {"table": pl.String, "limit": pl.String, "source": pl.String, "rows": pl.Int64, "goes": pl.Int64, "held": pl.Int64, "holds": pl.String,
+    shape: dict[str, Any] = {"table": pl.String, "limit": pl.String, "source": pl.String, "rows": pl.Int64, "goes": pl.Int64, "held": pl.Int64, "holds": pl.String,
              "in_evidence": pl.Int64, "earliest": pl.Datetime("us", "UTC"), "latest": pl.Datetime("us", "UTC"), "keys": pl.List(pl.String)}
     return pl.DataFrame(found, schema=shape, orient="row").filter(pl.col("rows") > 0)
 
@@ -214,7 +216,8 @@ def _due(lake: Lake, versions: Mapping[str, int], table: str, limit: Limit, cuto
     con = lake.connect()
     try:
         columns = ", ".join(f"cast({name(k)} as varchar) as {name(k)}" for k in key)
-        rows = con.sql(f"select {columns}, {moment(table)} as \"#at\" from {lake.relation_sql(table, versions)} where {moment(table)} < ?", params=[cutoff]).pl()
+        current = lake.relation_sql(table, versions)
+        rows = con.sql(f"select {columns}, {moment(table)} as \"#at\" from {current} where {moment(table)} < ?", params=[cutoff]).pl()
     finally:
         con.close()
     rows = rows.with_columns(pl.concat_str([pl.col(k) for k in key], separator="\x1f").alias("#key"))

@@ -144,7 +144,8 @@ def _unpacked(data: bytes, kind: str, deep: int) -> Iterator[bytes]:
 
 def _inside(data: bytes, kind: str) -> Iterator[bytes]:
     if kind == "gz":
-        yield gzip.open(io.BytesIO(data)).read(_MOST)
+        with gzip.open(io.BytesIO(data)) as stream:
+            yield stream.read(_MOST)
     elif kind == "zip":
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for member in archive.infolist():
