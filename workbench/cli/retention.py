@@ -67,7 +67,8 @@ def _preview(folder: Path, args: argparse.Namespace) -> None:
     for row in found.iter_rows(named=True):
         held = f", {row['held']:,} held (hold {row['holds']})" if row["held"] else ""
         print(f"{row['table']:14} {row['rows']:>12,} rows are beyond {row['limit']} ({row['source']}): {row['goes']:,} go{held}, "
-              f"{row['in_evidence']:,} are in case evidence; {row['earliest']:%Y-%m-%d %H:%M} to {row['latest']:%Y-%m-%d %H:%M} UTC; e.g. {', '.join(row['keys'])}")
+              f"{row['in_evidence']:,} are in case evidence; "
+              f"{row['earliest']:%Y-%m-%d %H:%M} to {row['latest']:%Y-%m-%d %H:%M} UTC; e.g. {', '.join(row['keys'])}")
     for file, why in outputs.due(folder, days=args.days):
         print(f"{file}: {why}")
     if found.is_empty():

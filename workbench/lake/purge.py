@@ -153,8 +153,8 @@ def refuse(root: Path, view: View, versions: Mapping[str, int], table: str | Non
             gone = set(about["deleted"])
             had = gone and any(f.name in gone for f in view.files(name_, versions))
             if had or set(about["live"]) - set(view.visible(versions)) and versions.get(journal.KEY, 0) >= min(about["live"].values()):
-                raise DataPurged(f"Version {version} of {name_!r} held rows that were purged on {said['at'][:16].replace('T', ' ')} UTC (certificate {purge_id}); "
-                                 "it cannot be shown again. Open the newest versions.")
+                raise DataPurged(f"Version {version} of {name_!r} held rows that were purged on {said['at'][:16].replace('T', ' ')} UTC "
+                                 f"(certificate {purge_id}); it cannot be shown again. Open the newest versions.")
 
 
 def barred(root: Path) -> list[list[str]]:

@@ -26,8 +26,9 @@ from workbench.oversight.evidence import FILE
 SELECTS = ("plates", "persons", "readers", "area", "tables", "start", "end")
 #: The longest that one hold runs before it is sworn anew.
 LONGEST = timedelta(days=366)
-_VAGUE = frozenset("investigation case needed hold legal ongoing important evidence crime police business request for the an a of is as to we it and this because "
-                   "keep data records all please test".split())
+_VAGUE = frozenset((
+    "investigation", "case", "needed", "hold", "legal", "ongoing", "important", "evidence", "crime", "police", "business", "request", "for", "the", "an", "a",
+    "of", "is", "as", "to", "we", "it", "and", "this", "because", "keep", "data", "records", "all", "please", "test"))
 _EXAMPLE = "'the plate was read at Main and 5th two minutes after the robbery of 3 May; the victim named the make and colour'"
 
 

@@ -145,7 +145,8 @@ def begin(folder: Path, purge_id: str, lake: Lake, selection: Selection, about: 
     pl.DataFrame({"value": sorted(told)}, schema={"value": pl.String}).write_parquet(home / "values.parquet")
     salt = secrets.token_bytes(32)
     said = {**about, "tables": tables, "salt": salt.hex(), "root": certificate.merkle(salt, ids), "editions": dict(selection.editions),
-            "floors": {t: m.isoformat() for t, m in selection.floors.items()}, "barred": list(selection.barred), "kept": [t for t in selection.kept if selection.kept[t].height]}
+            "floors": {t: m.isoformat() for t, m in selection.floors.items()}, "barred": list(selection.barred),
+            "kept": [t for t in selection.kept if selection.kept[t].height]}
     certificate.put(home / "state.json", json.dumps(said))
 
 

@@ -205,8 +205,9 @@ def due(path: str | Path, now: datetime | None = None, *, days: float = 0.0, sam
         if table not in versions and journal.KEY not in versions:
             continue
         found.append(_due(lake, versions, table, limit, rules.cutoff(table, then), kept.get(table), evidence.keys(folder, table), sample))
-    shape: dict[str, Any] = {"table": pl.String, "limit": pl.String, "source": pl.String, "rows": pl.Int64, "goes": pl.Int64, "held": pl.Int64, "holds": pl.String,
-             "in_evidence": pl.Int64, "earliest": pl.Datetime("us", "UTC"), "latest": pl.Datetime("us", "UTC"), "keys": pl.List(pl.String)}
+    shape: dict[str, Any] = {
+        "table": pl.String, "limit": pl.String, "source": pl.String, "rows": pl.Int64, "goes": pl.Int64, "held": pl.Int64, "holds": pl.String,
+        "in_evidence": pl.Int64, "earliest": pl.Datetime("us", "UTC"), "latest": pl.Datetime("us", "UTC"), "keys": pl.List(pl.String)}
     return pl.DataFrame(found, schema=shape, orient="row").filter(pl.col("rows") > 0)
 
 
