@@ -17,7 +17,7 @@ import panel as pn
 import panel_material_ui as pmui
 from panel.util import edit_readonly
 
-from workbench.apps import listed
+from workbench.apps import guard, listed
 from workbench.errors import WorkbenchError
 from workbench.session import Workbench
 from workbench.views import charts, theme
@@ -107,6 +107,11 @@ def heading(workbench: Workbench, here: str) -> str:
     if workbench.person.emergency and workbench.until is not None:
         bound = f"<b class=emergency>emergency access until {local(workbench.until, workbench, '%H:%M')}</b>"
     whose = f"<span class=more>{text(workbench.agency.name)} &nbsp;·&nbsp; </span>{bound}"
+    signed = guard.here()
+    if signed is not None:
+        name = text(signed.user)
+        person = f'<a href="./password" title="Change password">{name}</a>' if signed.via == "password" else name
+        whose += f' &nbsp;·&nbsp; {person}, {text(signed.role)} &nbsp;·&nbsp; <a href="./sign-out">Sign out</a>'
     return f"<div class=bar><nav aria-label=Apps>{links}</nav><div class=who>{whose}</div></div>"
 
 

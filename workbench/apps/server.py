@@ -1,25 +1,35 @@
-"""One process that serves the hub and every app on this machine's own address, and forgets a session when it ends."""
+"""One process that serves the hub and every app on this machine's own address, and forgets a session when it ends.
+
+Where the workspace has accounts, or agency.toml names the agency's own sign-in, each page needs somebody signed in and opens the workspace as them.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
+import secrets
 import socket
 import threading
 import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import panel as pn
 from panel.io.server import get_server
-from tornado.ioloop import IOLoop
+from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
 from workbench import apps
-from workbench.apps import hub, page
-from workbench.errors import BadInput, WorkbenchError
+from workbench.apps import guard as guards
+from workbench.apps import hub, login, page
+from workbench.errors import BadInput, SignInRefused, WorkbenchError
+from workbench.oversight.audit import Person
+from workbench.oversight.oidc import Provider
+from workbench.oversight.signed_in import Signed
 from workbench.session import Workbench
 
 log = logging.getLogger("workbench.apps")
@@ -122,12 +132,22 @@ def _listen(workbench: Workbench, port: int, address: str, loop: IOLoop, keep_se
         logging.getLogger(name).addFilter(_is_news)  # the same function is added once only
     entries = apps.listed(workbench.path / "plugins")
     titles = {"/": workbench.agency.name} | {f"/{e.name}": f"{e.title} · {workbench.agency.name}" for e in entries}
+    guard = guards.Guard(workbench.path, list(titles))
+    oidc = guard.settings.oidc
+    provider = cache(lambda: Provider(guard.accounts, oidc, f"http://{host}:{chosen}/sign-in/oidc/back")) if oidc is not None else None
+    guard.patterns = login.patterns(guard, workbench.agency.name, provider)
     server = get_server(
-        _routes(workbench, entries), title=titles, port=chosen, address=address, websocket_origin=[f"{host}:{chosen}"], loop=loop, show=False, start=False,
-        verbose=False, admin=False,
+        _routes(workbench, entries, guard), title=titles, port=chosen, address=address, websocket_origin=[f"{host}:{chosen}"], loop=loop, show=False,
+        start=False, verbose=False, admin=False, auth_provider=guard, transforms=[guard.headers()], log_function=guards.quiet_log,
+        xsrf_cookies=True, xsrf_cookie_name=guard.xsrf, xsrf_cookie_kwargs={"samesite": "Lax" if oidc else "Strict", "secure": guard.settings.https},
+        sign_sessions=True, secret_key=secrets.token_bytes(32), exclude_cookies=[guard.cookie, guard.xsrf, f"{guard.cookie}_oidc"],
+        exclude_headers=["Cookie", "Authorization"],
         unused_session_lifetime_milliseconds=int(keep_session * 1000), check_unused_sessions_milliseconds=int(max(0.2, keep_session / 3) * 1000),
     )
+    guard.install(server._tornado)
     server.start()
+    watch = PeriodicCallback(lambda: guard.watch(server._tornado), 1000 * guards.WATCH)
+    loop.add_callback(watch.start)
     # Panel starts one task for the whole process within the first session that is busy, and that task would hold this session's document for ever.
     loop.add_callback(pn.state._schedule_busy_cleanup)
     return Served(f"http://{host}:{chosen}/", chosen, chosen != port, server, loop)
@@ -139,22 +159,32 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not isinstance(error, (WebSocketClosedError, StreamClosedError)) and "connection was closed" not in record.getMessage()
 
 
-def _routes(workbench: Workbench, entries: list[apps.Entry]) -> dict[str, Any]:
+def _routes(workbench: Workbench, entries: list[apps.Entry], guard: guards.Guard) -> dict[str, Any]:
     """Address -> what makes the page."""
-    routes: dict[str, Any] = {"/": _page(workbench, entries, None)}
-    return routes | {f"/{entry.name}": _page(workbench, entries, entry) for entry in entries}
+    routes: dict[str, Any] = {"/": _page(workbench, entries, None, guard)}
+    return routes | {f"/{entry.name}": _page(workbench, entries, entry, guard) for entry in entries}
 
 
-def _page(workbench: Workbench, entries: list[apps.Entry], entry: apps.Entry | None) -> Callable[[], Any]:
+def _page(workbench: Workbench, entries: list[apps.Entry], entry: apps.Entry | None, guard: guards.Guard) -> Callable[[], Any]:
     def made() -> Any:
         here = entry.name if entry else ""
+        bare = workbench
         try:
-            own = fresh(workbench)
+            if guard.needed():
+                signed = guards.here()
+                bare = copy.copy(workbench)
+                bare.person = Person(signed.user if signed is not None else "not signed in")
+                if signed is None:
+                    raise SignInRefused("Nobody is signed in; open the page anew.")
+                guard.own(signed)
+                own = opened_for(workbench, signed)
+            else:
+                own = fresh(workbench)
             made = hub.home(own, entries) if entry is None else entry.page(own)
         except Exception as error:
             message = page.Message()
             message.show(*page.sentence_of(error))
-            return page.shell(workbench, entry.title if entry else "Workbench", [message.pane], here=here)
+            return page.shell(bare, entry.title if entry else "Workbench", [message.pane], here=here)
         return made if hasattr(made, "server_doc") and hasattr(made, "sidebar") else page.shell(own, entry.title if entry else "Home", [made], here=here)
 
     return made
@@ -163,6 +193,11 @@ def _page(workbench: Workbench, entries: list[apps.Entry], entry: apps.Entry | N
 def fresh(workbench: Workbench) -> Workbench:
     """The same workspace and person with the newest table versions: a session's own workbench."""
     return workbench.again()
+
+
+def opened_for(workbench: Workbench, signed: Signed) -> Workbench:
+    """The same workspace opened as the person signed in, in their role and without a case: they open one themselves, with purpose and reason."""
+    return Workbench(workbench.path, Person(signed.user, role=signed.role))
 
 
 def _port(port: int, address: str) -> int:

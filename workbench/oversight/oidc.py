@@ -98,7 +98,7 @@ class Provider:
             user, role = self._user(claims), self._role(claims)
         except Unbelieved as e:
             self.accounts.audit.write(Person("not signed in"), "sign-in", "oidc", phase="refused", why=str(e), address=address, via="oidc")
-            raise SignInRefused(_SENTENCES.get(str(e), "The sign-in did not come to its end. Begin again from the sign-in page; what was wrong is in the audit.")) from None
+            raise SignInRefused(_SENTENCES.get(str(e), _NOT_FINISHED)) from None
         return self.accounts.admit(f"{self.settings.issuer} {claims['sub']}", user, role, address=address), next
 
     def _taken(self, state: str, browser: str) -> tuple[str, str, str]:
@@ -176,7 +176,8 @@ class Provider:
             kept = self._found
         if kept is None or time.monotonic() - kept[0] > _KEPT:
             said = self._fetch(safe_address(self.settings.issuer.rstrip("/") + "/.well-known/openid-configuration", "issuer"), None, None)
-            if said.get("issuer") != self.settings.issuer or not all(isinstance(said.get(k), str) for k in ("authorization_endpoint", "token_endpoint", "jwks_uri")):
+            wanted = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+            if said.get("issuer") != self.settings.issuer or not all(isinstance(said.get(k), str) for k in wanted):
                 raise WorkbenchError("The agency's sign-in does not describe itself as the issuer named in agency.toml; nobody is signed in through it.")
             kept = (time.monotonic(), said)
             with self._lock:
@@ -198,6 +199,7 @@ class Provider:
         raise Unbelieved("no role")
 
 
+_NOT_FINISHED = "The sign-in did not come to its end. Begin again from the sign-in page; what was wrong is in the audit."
 _SENTENCES = {
     "no role": "You are known to the agency's sign-in, but none of your groups has a role here. Ask whoever looks after the accounts.",
     "no user name": "The agency's sign-in did not say a name for you. Ask whoever looks after it.",
@@ -218,11 +220,10 @@ def ask(url: str, form: Mapping[str, str] | None = None, client: tuple[str, str]
         headers |= urllib3.make_headers(basic_auth=":".join(urlencode({"": part})[1:] for part in client))
     try:
         with urllib3.PoolManager(timeout=urllib3.Timeout(10.0), retries=False) as pool:
-            answer = pool.request("POST" if form is not None else "GET", url, headers=headers, preload_content=False, redirect=False,
-                                  **({"fields": dict(form), "encode_multipart": False} if form is not None else {}))
-            body = answer.read(_LARGEST, decode_content=True)
-            status = answer.status
-        said = json.loads(body)
+            body = urlencode(form) if form is not None else None
+            headers |= {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
+            answer = pool.request("POST" if form is not None else "GET", url, headers=headers, body=body, preload_content=False, redirect=False)
+            said, status = json.loads(answer.read(_LARGEST, decode_content=True)), answer.status
     except (urllib3.exceptions.HTTPError, ValueError) as e:
         raise WorkbenchError(f"The agency's sign-in does not answer ({type(e).__name__}). Try again in a moment.") from None
     if form is not None and status in (400, 401, 403):

@@ -16,8 +16,7 @@ from workbench.errors import BadInput
 
 #: Bytes beyond which a password is not looked at: hashing without a limit would be a way to stall the server.
 LONGEST = 1024
-#: Words that most guessed passwords are made of, and those of this trade.
-COMMON = frozenset("""
+_WORDS = """
     password passwort passw0rd passcode welcome letmein login access admin administrator master secret changeme default guest test user root hello
     qwerty qwertyuiop asdfgh asdfghjkl zxcvbnm azerty iloveyou monkey dragon sunshine princess football baseball basketball superman batman shadow
     michael jordan jennifer ashley daniel jessica charlie thomas hunter ranger buster soccer hockey killer george computer internet whatever trustno
@@ -26,7 +25,9 @@ COMMON = frozenset("""
     police policeman sheriff deputy officer detective sergeant lieutenant captain chief commander trooper marshal patrol dispatch dispatcher analyst
     supervisor auditor department agency precinct district squad badge handcuffs justice blueline protect serve city county state rtcc rtic crime
     investigation intelligence evidence workbench jupyter temporary temp company love baby angel qazwsx abcdef
-""".split())
+"""
+#: Words that most guessed passwords are made of, and those of this trade.
+COMMON = frozenset(re.findall(r"\w+", _WORDS))
 _LEET = str.maketrans("013457@$!", "oieastasi")
 
 

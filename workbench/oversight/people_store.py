@@ -23,7 +23,8 @@ create table if not exists buckets(name text primary key, held real not null, at
 create table if not exists tokens(token_id integer primary key, user text not null, name text not null, hash text not null unique,
   created_at real not null, expires_at real not null, used_at real, revoked_at real);
 create table if not exists sessions(hash text primary key, user text not null, began_at real not null, acted_at real not null, locked int not null default 0);
-create table if not exists pending(state text primary key, browser text not null, nonce text not null, verifier text not null, next text not null, at real not null);
+create table if not exists pending(state text primary key, browser text not null, nonce text not null, verifier text not null,
+  next text not null, at real not null);
 create table if not exists secrets(name text primary key, value text not null);
 """
 

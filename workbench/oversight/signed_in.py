@@ -16,7 +16,10 @@ from workbench.oversight.people_store import digest
 
 @dataclass(frozen=True)
 class Signed:
-    """One person signed in. ``state``: open, locked (nobody did anything for a while) or change (a new password comes first); ``left``: seconds until it locks."""
+    """One person signed in.
+
+    ``state``: open, locked (nobody did anything for a while) or change (a new password comes first); ``left``: seconds until it locks or ends.
+    """
 
     user: str
     role: str
