@@ -135,7 +135,7 @@ def test_nothing_is_shown_before_the_sign_in_and_the_page_wanted_after_it(person
     page.keyboard.press("Enter")
     page.wait_for_url(f"{signed_server.url}hotspots")
     expect(page.get_by_role("link", name="Sign out")).to_be_visible()
-    expect(page.get_by_text("anna, detective").or_(page.get_by_role("link", name="anna"))).to_be_visible()
+    expect(page.get_by_text("anna, detective")).to_be_visible()
     page.goto(signed_server.url)
     expect(page.get_by_text(TITLE)).to_be_visible()
     cookies = {c["name"]: c for c in page.context.cookies()}
@@ -180,18 +180,20 @@ def test_two_persons_at_once_each_stand_in_the_audit_under_their_own_name(person
     for page in (anna, bruno):
         expect(page.get_by_role("link", name="Sign out")).to_be_visible()
     before = len(audit(signed_server))
+    fields = []
     for page, word in ((anna, "orchard"), (bruno, "glassdoor")):
         page.goto(f"{signed_server.url}case_link")
-        page.get_by_placeholder(re.compile("plate", re.I)).first.fill(word)
-        page.keyboard.press("Enter")
-        expect(page.get_by_role("link", name="Sign out")).to_be_visible()
-    end = time.monotonic() + 20
+        fields.append(page.get_by_placeholder(re.compile("plate", re.I)).first)
+        fields[-1].fill(word)
+    end = time.monotonic() + 30
     while time.monotonic() < end:
+        for field in fields:
+            field.press("Enter")
         entries = [e for e in audit(signed_server)[before:] if e["action"] == "search" and e["phase"] == "intent"]
         searched = {(e["user"], json.loads(e["detail"]).get("text")) for e in entries}
         if {("anna", "orchard"), ("bruno", "glassdoor")} <= searched:
             break
-        time.sleep(0.2)
+        time.sleep(1)
     assert searched == {("anna", "orchard"), ("bruno", "glassdoor")}
 
 
@@ -247,18 +249,18 @@ def test_a_new_password_is_asked_for_where_it_must_be_changed(person: Callable[.
 
 
 def test_a_page_left_alone_locks_and_nothing_of_it_stays(person: Callable[..., Any], tmp_path: Path) -> None:
-    with serving(made(tmp_path / "city", "idle_minutes = 0.1")) as server:
+    with serving(made(tmp_path / "city", "idle_minutes = 0.25")) as server:
         page = person()
         sign_in(page, server, path="?case=2026-0142")
         expect(page.get_by_text(TITLE)).to_be_visible()
         began = time.monotonic()
-        while time.monotonic() - began < 9:
+        while time.monotonic() - began < 20:
             page.mouse.move(200 + time.monotonic() % 7 * 20, 300)
             page.wait_for_timeout(300)
         expect(page.get_by_text(TITLE)).to_be_visible()
         still = time.monotonic()
-        expect(page.get_by_role("heading", name="Locked")).to_be_visible()
-        assert 4 < time.monotonic() - still < 14
+        page.get_by_role("heading", name="Locked").wait_for(timeout=40_000)
+        assert 8 < time.monotonic() - still < 40
         assert TITLE not in page.content() and CASE not in page.content() and CASE not in page.url
         expect(page.get_by_label("Name")).to_have_value("anna")
         page.goto(f"{server.url}hotspots")
@@ -275,12 +277,12 @@ def test_a_page_left_alone_locks_and_nothing_of_it_stays(person: Callable[..., A
 
 
 def test_a_session_ends_after_its_hours_whatever_is_done(person: Callable[..., Any], tmp_path: Path) -> None:
-    with serving(made(tmp_path / "city", "session_hours = 0.002")) as server:
+    with serving(made(tmp_path / "city", "session_hours = 0.006")) as server:
         page = person()
         sign_in(page, server)
         expect(page.get_by_text(TITLE)).to_be_visible()
-        for _ in range(60):
-            page.mouse.move(300 + _, 300)
+        for step in range(150):
+            page.mouse.move(300 + step, 300)
             page.wait_for_timeout(200)
             if urllib.parse.urlsplit(page.url).path == "/sign-in":
                 break
@@ -306,15 +308,18 @@ def test_a_form_without_its_token_or_with_a_foreign_one_signs_nobody_in(signed_s
     assert good.status == 303 and good.headers["location"] == "/" and other
 
 
-@pytest.mark.parametrize("next", [
-    "https://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil.example", "/%2f%2fevil.example", "javascript:alert(1)", "/\t/evil.example",
-    "http:evil.example", "/hotspots@evil.example", "/../sign-out", "///evil.example/hotspots", "", "/static/x"])
-def test_a_sign_in_leads_to_no_address_but_its_own_pages(signed_server: Server, next: str) -> None:
-    cookies, token = form_of(signed_server)
-    shown = ask(signed_server, "GET", "/sign-in?" + urllib.parse.urlencode({"next": next}))
-    assert 'name=next value="/"' in shown.body
-    done = ask(signed_server, "POST", "/sign-in", form={"name": "anna", "password": ANNA, "next": next, "_xsrf": token}, cookies=cookies)
-    assert done.status == 303 and done.headers["location"] == "/"
+ELSEWHERE = ["https://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil.example", "/%2f%2fevil.example", "javascript:alert(1)", "/\t/evil.example",
+             "http:evil.example", "/hotspots@evil.example", "/../sign-out", "///evil.example/hotspots", "", "/static/x", "/hotspots\r\nX: y", "//", "/hotspots/../x"]
+
+
+def test_a_sign_in_leads_to_no_address_but_its_own_pages(signed_server: Server) -> None:
+    for next in ELSEWHERE:
+        shown = ask(signed_server, "GET", "/sign-in?" + urllib.parse.urlencode({"next": next}))
+        assert 'name=next value="/"' in shown.body, next
+    for next in ELSEWHERE[:2]:
+        cookies, token = form_of(signed_server)
+        done = ask(signed_server, "POST", "/sign-in", form={"name": "bruno", "password": BRUNO, "next": next, "_xsrf": token}, cookies=cookies)
+        assert done.status == 303 and done.headers["location"] == "/"
 
 
 def socket(server: Server, path: str, headers: dict[str, str]) -> int:

@@ -192,7 +192,7 @@ class Accounts:
         Raises:
             SignInRefused: not right, closed, or tried too often; one sentence for all of them.
         """
-        now, name = self.clock(), user.strip().casefold()[:200]
+        now, name = self.clock(), user.encode("utf-8", "replace").decode().strip().casefold()[:200]
         decoy = self._decoy()
         let = self.tries.take(name, address, now)
         if not let.through:

@@ -51,7 +51,7 @@ def check(password: str, *, least: int, own: Iterable[str] = ()) -> str:
         raise BadInput(f"The password is too short: at least {least} characters, such as four or five words that do not belong together.")
     if len(password.encode("utf-8", "surrogatepass")) > LONGEST:
         raise BadInput(f"The password is too long; up to {LONGEST} bytes are taken.")
-    if _what_is_left(password, own) < 4 or len(set(password.casefold())) < 5:
+    if _what_is_left(password, own) < 6 or len(set(password.casefold())) < 5:
         raise BadInput("The password is too easy to guess: it is made of common words, names, years or keys that lie in a row. "
                        "Take four or five words that do not belong together.")
     return password
