@@ -125,7 +125,8 @@ def test_a_password_that_is_easily_guessed_is_refused_and_not_repeated(weak: str
     assert weak not in str(refused.value)
 
 
-@pytest.mark.parametrize("good", [GOOD, "correct horse battery staple", "kX9#mQ2$vLp7", "58201947362018", "日本語の長い合言葉です今日も", "            v8 plum kettle"])
+@pytest.mark.parametrize("good", [
+    GOOD, "correct horse battery staple", "kX9#mQ2$vLp7", "58201947362018", "日本語の長い合言葉です今日も", "            v8 plum kettle"])
 def test_no_kind_of_character_is_asked_for(good: str) -> None:
     assert passwords.check(good, least=12, own=["anna"])
 

@@ -309,7 +309,8 @@ def test_a_form_without_its_token_or_with_a_foreign_one_signs_nobody_in(signed_s
 
 
 ELSEWHERE = ["https://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil.example", "/%2f%2fevil.example", "javascript:alert(1)", "/\t/evil.example",
-             "http:evil.example", "/hotspots@evil.example", "/../sign-out", "///evil.example/hotspots", "", "/static/x", "/hotspots\r\nX: y", "//", "/hotspots/../x"]
+             "http:evil.example", "/hotspots@evil.example", "/../sign-out", "///evil.example/hotspots", "", "/static/x", "/hotspots\r\nX: y", "//",
+             "/hotspots/../x"]
 
 
 def test_a_sign_in_leads_to_no_address_but_its_own_pages(signed_server: Server) -> None:
