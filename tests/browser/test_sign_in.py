@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import re
 import sqlite3
 import time
@@ -20,9 +19,11 @@ from argon2 import PasswordHasher
 
 from tests.browser.conftest import Recorder, Server, serving
 from workbench import workspace
+from workbench.apps.server import background
 from workbench.casebook import Casebook
 from workbench.oversight.accounts import FILE, REFUSED, Accounts
 from workbench.oversight.audit import Audit
+from workbench.session import open_workbench
 
 pytestmark = pytest.mark.browser
 
@@ -33,7 +34,7 @@ CASE, TITLE = "2026-0142", "Glass door series at Orchard Lane"
 def expect(thing: Any) -> Any:
     from playwright.sync_api import expect as expected
 
-    expected.set_options(timeout=20_000)
+    expected.set_options(timeout=40_000)
     return expected(thing)
 
 
@@ -54,6 +55,23 @@ def signed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
+@dataclass
+class Here:
+    """A server in a thread of this process."""
+
+    url: str
+    workspace: Path
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Here]:
+    served = background(open_workbench(folder))
+    try:
+        yield Here(served.url, folder)
+    finally:
+        served.stop()
+
+
 @pytest.fixture
 def person(browser: Any) -> Iterator[Callable[..., Any]]:
     """``person()`` gives a page in a browser of its own (its own cookies); no page may leave the machine or fail in its scripts."""
@@ -64,7 +82,7 @@ def person(browser: Any) -> Iterator[Callable[..., Any]]:
         page = context.new_page()
         page.recorder = Recorder()
         page.recorder.attach(page)
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(40_000)
         contexts.append(context)
         pages.append(page)
         return page
@@ -77,14 +95,14 @@ def person(browser: Any) -> Iterator[Callable[..., Any]]:
         assert not [c for c in page.recorder.console if "Content Security Policy" in c or "Content-Security-Policy" in c], page.recorder.console
 
 
-def sign_in(page: Any, server: Server, name: str = "anna", password: str = ANNA, path: str = "") -> None:
+def sign_in(page: Any, server: Server | Here, name: str = "anna", password: str = ANNA, path: str = "") -> None:
     page.goto(server.url + path)
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password", exact=True).fill(password)
     page.keyboard.press("Enter")
 
 
-def audit(server: Server) -> list[dict[str, Any]]:
+def audit(server: Server | Here) -> list[dict[str, Any]]:
     return list(Audit(server.workspace / "audit.db").entries().iter_rows(named=True))
 
 
@@ -96,7 +114,7 @@ class Answer:
     body: str
 
 
-def ask(server: Server, method: str, path: str, *, cookies: dict[str, str] | None = None, form: dict[str, str] | None = None,
+def ask(server: Server | Here, method: str, path: str, *, cookies: dict[str, str] | None = None, form: dict[str, str] | None = None,
         headers: dict[str, str] | None = None) -> Answer:
     """One request without a browser; redirects are not followed."""
     parts = urllib.parse.urlsplit(server.url)
@@ -112,7 +130,7 @@ def ask(server: Server, method: str, path: str, *, cookies: dict[str, str] | Non
         return Answer(answer.status, {k.lower(): v for k, v in answer.headers.items()}, set_cookies, answer.read().decode("utf-8", "replace"))
 
 
-def form_of(server: Server) -> tuple[dict[str, str], str]:
+def form_of(server: Server | Here) -> tuple[dict[str, str], str]:
     """The cookies and the token of a fresh sign-in form."""
     shown = ask(server, "GET", "/sign-in")
     return shown.cookies, re.search(r'name=_xsrf value="([^"]+)"', shown.body)[1]  # type: ignore[index]
@@ -198,7 +216,7 @@ def test_two_persons_at_once_each_stand_in_the_audit_under_their_own_name(person
 
 
 def test_somebody_whose_account_is_closed_is_out_at_once(person: Callable[..., Any], tmp_path: Path) -> None:
-    with serving(made(tmp_path / "city")) as server:
+    with running(made(tmp_path / "city")) as server:
         page = person()
         sign_in(page, server)
         expect(page.get_by_text(TITLE)).to_be_visible()
@@ -211,12 +229,12 @@ def test_somebody_whose_account_is_closed_is_out_at_once(person: Callable[..., A
 
 def test_after_five_wrong_passwords_the_right_one_is_refused_too_even_after_a_restart(person: Callable[..., Any], tmp_path: Path) -> None:
     folder = made(tmp_path / "city")
-    with serving(folder) as server:
+    with running(folder) as server:
         page = person()
         for _ in range(5):
             sign_in(page, server, password="wrong wrong wrong")
             expect(page.get_by_role("alert")).to_have_text(REFUSED)
-    with serving(folder) as server:
+    with running(folder) as server:
         page = person()
         sign_in(page, server)
         expect(page.get_by_role("alert")).to_have_text(REFUSED)
@@ -229,7 +247,7 @@ def test_after_five_wrong_passwords_the_right_one_is_refused_too_even_after_a_re
 def test_a_new_password_is_asked_for_where_it_must_be_changed(person: Callable[..., Any], tmp_path: Path) -> None:
     folder = made(tmp_path / "city")
     Accounts(folder / FILE).set_password("anna", "first given marble spoon", must_change=True)
-    with serving(folder) as server:
+    with running(folder) as server:
         page = person()
         sign_in(page, server, password="first given marble spoon")
         expect(page.get_by_role("heading", name="Change password")).to_be_visible()
@@ -245,11 +263,31 @@ def test_a_new_password_is_asked_for_where_it_must_be_changed(person: Callable[.
         expect(page.get_by_text(TITLE)).to_be_visible()
 
 
+def test_the_first_account_closes_a_server_that_runs_and_the_last_one_gone_does_not_open_it(person: Callable[..., Any], tmp_path: Path) -> None:
+    folder = made(tmp_path / "city")
+    accounts = Accounts(folder / FILE, hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    for user in ("anna", "bruno"):
+        accounts.remove(user)
+    with running(folder) as server:
+        page = person()
+        page.goto(server.url)
+        expect(page.get_by_text(TITLE)).to_be_visible()
+        assert ask(server, "GET", "/sign-in").headers["location"] == "/"
+        assert "content-security-policy" in ask(server, "GET", "/").headers
+        accounts.add("anna", "detective", ANNA)
+        assert "sign-in" in ask(server, "GET", "/").headers["location"]
+        sign_in(page, server)
+        expect(page.get_by_role("link", name="Sign out")).to_be_visible()
+        accounts.remove("anna")
+        expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        assert ask(server, "GET", "/").status == 302
+
+
 # --- left alone -------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_page_left_alone_locks_and_nothing_of_it_stays(person: Callable[..., Any], tmp_path: Path) -> None:
-    with serving(made(tmp_path / "city", "idle_minutes = 0.25")) as server:
+    with running(made(tmp_path / "city", "idle_minutes = 0.25")) as server:
         page = person()
         sign_in(page, server, path="?case=2026-0142")
         expect(page.get_by_text(TITLE)).to_be_visible()
@@ -277,7 +315,7 @@ def test_a_page_left_alone_locks_and_nothing_of_it_stays(person: Callable[..., A
 
 
 def test_a_session_ends_after_its_hours_whatever_is_done(person: Callable[..., Any], tmp_path: Path) -> None:
-    with serving(made(tmp_path / "city", "session_hours = 0.006")) as server:
+    with running(made(tmp_path / "city", "session_hours = 0.006")) as server:
         page = person()
         sign_in(page, server)
         expect(page.get_by_text(TITLE)).to_be_visible()
@@ -323,7 +361,7 @@ def test_a_sign_in_leads_to_no_address_but_its_own_pages(signed_server: Server) 
         assert done.status == 303 and done.headers["location"] == "/"
 
 
-def socket(server: Server, path: str, headers: dict[str, str]) -> int:
+def socket(server: Server | Here, path: str, headers: dict[str, str]) -> int:
     origin = server.url.rstrip("/")
     return ask(server, "GET", path, headers={"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Origin": origin,
                                              "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="} | headers).status
@@ -394,4 +432,3 @@ def test_no_password_and_no_key_lies_in_any_file_or_line(person: Callable[..., A
     for kept in (ANNA, BRUNO, "hunter2", "typed in the wrong field", keys[0], raw.decode()):
         assert kept.encode() not in everything
     assert all(p.stat().st_mode & 0o077 == 0 for p in signed_server.workspace.glob("accounts.db*"))
-    assert os.environ.get("HOME")

@@ -91,6 +91,8 @@ class Guard(AuthProvider):
 
     def key(self, handler: RequestHandler) -> str:
         """The session's key as the browser's signed cookie holds it, "" for none."""
+        if not handler.settings.get("cookie_secret"):  # the first account was made while the server ran
+            handler.settings["cookie_secret"] = self.accounts.store.secret("cookie")
         found = handler.get_signed_cookie(self.cookie, max_age_days=8)
         return found.decode("ascii", "replace") if found else ""
 

@@ -52,11 +52,6 @@ class Page(RequestHandler):
         """Tornado's way to give a handler what it needs."""
         self.guard, self.agency, self.provider = guard, agency, provider
 
-    def prepare(self) -> None:
-        """A guard that was made before the first account has its secret from now on."""
-        if self.guard.needed() and not self.settings.get("cookie_secret"):
-            self.settings["cookie_secret"] = self.guard.accounts.store.secret("cookie")
-
     @property
     def wanted(self) -> str:
         """The page to go on to."""
