@@ -17,9 +17,8 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import panel as pn
-from bokeh.server.auth_provider import AuthProvider
-from bokeh.util.token import get_session_id
-from panel.io.server import WSHandler
+from panel.auth import AuthProvider
+from panel.io.server import WSHandler, get_session_id
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.web import OutputTransform, RequestHandler
 
