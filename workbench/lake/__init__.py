@@ -21,7 +21,7 @@ from workbench import schema
 from workbench.engines.duckdb import MEMORY, connect, name
 from workbench.errors import BadInput, NotFound, did_you_mean
 from workbench.lake import compact as compaction
-from workbench.lake import journal, keys, layout, positions, resolutions
+from workbench.lake import journal, keys, known, layout, positions, resolutions
 from workbench.lake import purge as purging
 from workbench.lake import vacuum as vacuuming
 from workbench.lake.load import Load, Progress
@@ -38,6 +38,8 @@ __all__ = ["Lake", "LoadReport"]
 LOAD_MEMORY = "1GB"
 #: Bytes of reads that are read again for a question about a plate, rather than laid out by plate.
 _MUCH = 8 << 20
+#: Keys among pinned versions that are no table.
+_MARKS = frozenset({journal.KEY, known.KEY})
 
 
 class Lake:
@@ -102,34 +104,41 @@ class Lake:
 
         Raises:
             NotFound: a table or version is not there; the message says what is. DataPurged: rows of it were purged; the message names the certificate.
+            BadInput: their moment of knowledge is none, or lies in the future.
         """
         newest = self.versions()
+        if known.KEY in versions:
+            known.check(versions[known.KEY])
         for table, version in versions.items():
+            if table == known.KEY:
+                continue
             held = newest.get(table if table == journal.KEY else _known(table))
             if held is None:
                 raise NotFound(f"Table {table!r} has no version {version} here: nothing has been loaded into it.")
             if isinstance(version, bool) or not isinstance(version, int) or not 0 <= version <= held:
                 raise NotFound(f"Table {table!r} has no version {version!r}; its newest is {held}.")
-        if set(versions) - {journal.KEY} and "batches" not in versions:
+        if set(versions) - _MARKS and "batches" not in versions:
             raise NotFound("The versions lack 'batches', without which no load is visible; give all that Lake.versions() gave.")
         for table, version in versions.items():
-            if table != journal.KEY and not all(f.exists() for f in self._view.files(table, versions)):
+            if table not in _MARKS and not all(f.exists() for f in self._view.files(table, versions)):
                 purging.refuse(self.path, self._view, versions, table)
                 raise NotFound(f"Version {version} of {table!r} was vacuumed: some of its files are gone. Pin versions that are to be seen again (Lake.pin).")
         purging.refuse(self.path, self._view, versions)
         return dict(versions)
 
-    def relation_sql(self, table: str, versions: Mapping[str, int], *, history: bool = False) -> str:
+    def relation_sql(self, table: str, versions: Mapping[str, int], *, history: bool = False, at: datetime | None = None) -> str:
         """SQL of a table's rows at pinned versions, in brackets, for use behind FROM.
 
         Rows are the latest edition of each key, by revised_at where the table has it, then recorded_at, then line; with
-        ``history`` every edition. A table that is not there yet is empty, with its columns.
+        ``history`` every edition. A table that is not there yet is empty, with its columns. With ``at`` (or versions that carry such a
+        moment, see ``lake.known``) they are as they were known then: nothing recorded later, the latest edition recorded by then.
 
         Raises:
             NotFound: there is no such table in the data model. DataPurged: rows of it were purged since that state.
         """
-        purging.refuse(self.path, self._view, versions, _known(table))
-        return f"({self._view.current(table, versions, history=history)})"
+        pinned = versions if at is None else known.at(versions, at)
+        purging.refuse(self.path, self._view, pinned, _known(table))
+        return f"({self._view.current(table, pinned, history=history)})"
 
     def files(self, table: str, versions: Mapping[str, int]) -> list[str]:
         """The files a table's pinned state rests on: Parquet files, oldest batch first, lists of superseded rows, then the journal's."""
@@ -196,7 +205,7 @@ class Lake:
         """
         pinned = self.versions() if versions is None else versions
         marks = ", ".join("?" for _ in values)
-        if layout.BY.get(_known(table)) != column or not values:
+        if layout.BY.get(_known(table)) != column or not values or known.KEY in pinned:
             return self.frame(table, pinned, where=f"{name(column)} in ({marks})" if values else "false", params=list(values))
         with self._cursor() as con:
             bare = [f for files in layout.lacking(self._view, table, pinned).values() for f in files]

@@ -20,7 +20,7 @@ from deltalake.exceptions import DeltaError
 
 from workbench import schema
 from workbench.engines.duckdb import literal, name
-from workbench.lake import journal, keys, tables
+from workbench.lake import journal, keys, known, tables
 
 #: Listings that one open lake remembers.
 _REMEMBERED = 64
@@ -103,8 +103,11 @@ class View:
     def current(self, table: str, versions: Mapping[str, int], *, history: bool = False) -> str:
         """SQL of a table's rows, to stand behind FROM in brackets; the latest edition of each key, or with ``history`` every edition.
 
-        With "journal" among the versions the live rows that they do not hold yet are laid over them.
+        With "journal" among the versions the live rows that they do not hold yet are laid over them; with "known" it is what was known then.
         """
+        if known.KEY in versions:
+            every = journal.over(table, self._held(table, versions, history=True), journal.rows(self, table, versions), history=True)
+            return known.current(table, every, versions, history=history)
         return journal.over(table, self._held(table, versions, history=history), journal.rows(self, table, versions), history=history)
 
     def _held(self, table: str, versions: Mapping[str, int], *, history: bool) -> str:
