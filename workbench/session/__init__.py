@@ -22,7 +22,8 @@ from workbench.geo import Grid
 from workbench.oversight.access import Policy
 from workbench.oversight.audit import Audit, Person, current_user
 from workbench.schema import TABLES
-from workbench.session.facts import Facts
+from workbench.session.knowing import Knowing
+from workbench.session.noting import noting
 
 if TYPE_CHECKING:
     from workbench.intake.quality import Quality
@@ -31,7 +32,8 @@ __all__ = ["Place", "When", "Workbench", "find_workspace", "open_workbench"]
 
 
 def open_workbench(path: str | Path | None = None, *, case: str | None = None, purpose: str | None = None, reason: str | None = None,
-                   versions: dict[str, int] | None = None, user: str | None = None, role: str | None = None, emergency: bool = False) -> Workbench:
+                   versions: dict[str, int] | None = None, known: When | None = None, user: str | None = None, role: str | None = None,
+                   emergency: bool = False) -> Workbench:
     """Open a workspace and bind who is asking, for which case and why.
 
     Args:
@@ -39,13 +41,14 @@ def open_workbench(path: str | Path | None = None, *, case: str | None = None, p
         case, purpose, reason: needed before any plate or person is shown: an open case of the casebook, a purpose of the agency's list, and a reason
             that says what is to be learnt, e.g. case="2026-0142", purpose="investigation", reason="who was near the scenes".
         versions: table versions of an earlier basis, to see the same state again; None = the newest.
+        known: show what was known at this moment ("2026-05-01 18:00", local) and nothing recorded later; None = all. See ``Workbench.known``.
         user: who asks; None = the operating system's user.
         role: in which of their roles, or a lower one; None = the first that agency.toml gives them.
         emergency: break the glass: see for a short time what a higher role sees, without a case but with a reason; reviewed afterwards.
 
     Raises:
         NotFound: there is no workspace, or a version is not there.
-        BadInput: agency.toml has an error.
+        BadInput: agency.toml has an error, or ``known`` lies in the future.
         AccessRefused: a role that is not theirs, a case that is not open, a purpose that is not on the list, or a reason that says nothing.
     """
     folder, who = find_workspace(path), user or current_user()
@@ -55,7 +58,8 @@ def open_workbench(path: str | Path | None = None, *, case: str | None = None, p
         asked = Person(who, case, purpose, reason, role or "", emergency)
         Audit(folder / "audit.db").write(asked, "open", folder.name, phase="refused", error=type(error).__name__, said=str(error), role=role)
         raise
-    return Workbench(folder, Person(who, case, purpose or ("emergency" if emergency else None), reason, chosen, emergency), versions)
+    city = Workbench(folder, Person(who, case, purpose or ("emergency" if emergency else None), reason, chosen, emergency), versions)
+    return city if known is None else city.known(known)
 
 
 def find_workspace(path: str | Path | None = None) -> Path:
@@ -75,7 +79,7 @@ def find_workspace(path: str | Path | None = None) -> Path:
     raise NotFound(f"No workspace found from {start} upwards; make one with: workbench init city --sample, then use -w city.")
 
 
-class Workbench(Facts):
+class Workbench(Knowing):
     """An opened workspace. Made by :func:`open_workbench`; see there."""
 
     def bind(self, *, case: str, purpose: str, reason: str | None = None) -> Workbench:
@@ -98,11 +102,12 @@ class Workbench(Facts):
 
     @cached_property
     def asof(self) -> datetime:
-        """The end of the local day of the latest incident (not later than when it was recorded), UTC; now when there is none, or the role sees none."""
+        """The end of the local day of the latest incident (not later than when it was recorded), UTC; now when there is none, or the role sees none.
+        Never later than the moment of knowledge, where the workbench has one."""
         if not self.policy.acting(self.person).sees("incidents"):
-            return datetime.now(UTC)
+            return self.cut(datetime.now(UTC))
         latest = self._counted.query("select max(started_at) v from incidents where started_at <= recorded_at", versions=self.versions)["v"][0]
-        return self.agency.end_of_day(latest) if latest is not None else datetime.now(UTC)
+        return self.cut(self.agency.end_of_day(latest) if latest is not None else datetime.now(UTC))
 
     def offences(self) -> list[str]:
         """The agency's offence groups."""
@@ -135,7 +140,7 @@ class Workbench(Facts):
         """How far the rows of a table can be trusted, and what their faults would do to a hotspot map; see ``workbench.intake.quality``."""
         from workbench.intake import quality
 
-        frame = self._frame(name, [], [])
+        frame = self.table(name)
         area = self.agency.study_area
         return quality.check(frame, name, zone=self.agency.zone, area=area, grid=self.grid() if area is not None else None)
 
@@ -147,13 +152,14 @@ class Workbench(Facts):
             return []
         lists = self._counted.query("select list_name, source, plate, valid_from, valid_to, listed_at from hotlist", versions=self.versions)
         try:
-            found = hotlist.stale(lists, datetime.now(UTC), zone=self.agency.zone)
+            found = hotlist.stale(lists, self.cut(datetime.now(UTC)), zone=self.agency.zone)
         except CannotTell as untold:
-            return [str(untold)] if lists.height else []
-        return found.table.filter(pl.col("stale").fill_null(True))["sentence"].to_list()
+            return [*self.gaps(), *([str(untold)] if lists.height else [])]
+        return [*self.gaps(), *found.table.filter(pl.col("stale").fill_null(True))["sentence"].to_list()]
 
     # ------------------------------------------------------------------ search
 
+    @noting
     def search(self, text: str, table: str = "incidents", start: When | None = None, end: When | None = None, *, most: int = 100) -> pl.DataFrame:
         """Rows of a table that tell of some words in narrative, MO or wording, best first: key, at, score, column, snippet.
 
@@ -173,6 +179,7 @@ class Workbench(Facts):
             outcome["rows"] = found.height
         return found
 
+    @noting
     def find(self, text: str, *, most: int = 40) -> pl.DataFrame:
         """Cases, incidents and (with case and purpose) vehicles, people, phones and addresses that match a text.
 

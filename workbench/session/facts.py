@@ -16,6 +16,7 @@ from workbench.lake import withdrawn
 from workbench.models.links import case as links_case
 from workbench.results import origin_of, remember
 from workbench.schema import TABLES, table
+from workbench.session.noting import noting
 from workbench.session.opened import Opened
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 class Facts(Opened):
     """Frames out of the lake, each through the gate."""
 
+    @noting
     def incidents(self, start: When | None = None, end: When | None = None, *, offence: str | None = None, beat: str | None = None,
                   area: Place | None = None, unfounded: bool = False) -> pl.DataFrame:
         """Incidents that started in [start, end), current editions, with ``offence_group`` as the agency's settings say.
@@ -69,6 +71,7 @@ class Facts(Opened):
         return (f"{asked.height:,} {'row takes' if one else 'rows take'} back an incident that the lake does not hold, so nothing was left out for "
                 f"{'it' if one else 'them'}: the agency's own net count is lower by {asked.height:,}.",) if asked.height else ()
 
+    @noting
     def calls(self, start: When | None = None, end: When | None = None, *, call_type: str | None = None, beat: str | None = None,
               area: Place | None = None) -> pl.DataFrame:
         """Calls for service received in [start, end); arguments as for :meth:`incidents`, ``call_type`` as recorded (case does not matter)."""
@@ -82,6 +85,7 @@ class Facts(Opened):
             params.append(beat)
         return _sorted(self._frame("calls", where, params, area, start=start, end=end, call_type=call_type, beat=beat, area=area), "received_at", "call_id")
 
+    @noting
     def reads(self, start: When | None = None, end: When | None = None, *, plate: str | None = None, reader: str | None = None,
               area: Place | None = None) -> pl.DataFrame:
         """Plate reads in [start, end), by time. ``plate`` is put into normal form first.
@@ -98,6 +102,7 @@ class Facts(Opened):
             params.append(reader)
         return _sorted(self._frame("reads", where, params, area, wanted, start=start, end=end, plate=plate, reader=reader, area=area), "read_at", "read_id")
 
+    @noting
     def rows(self, name: str, start: When | None = None, end: When | None = None, *, area: Place | None = None) -> pl.DataFrame:
         """Rows of any table that has a time (gunshots, units, closures, arrests, ...) in [start, end), by time; arguments as for :meth:`incidents`.
 
@@ -112,6 +117,7 @@ class Facts(Opened):
         where, params = gate.between(self.agency, spec.time, start, end)
         return _sorted(self._frame(name, where, params, area, start=start, end=end, area=area), spec.time, *spec.key)
 
+    @noting
     def table(self, name: str) -> pl.DataFrame:
         """Any canonical table whole, current editions.
 
@@ -134,6 +140,7 @@ class Facts(Opened):
             remember(frame, replace(origin_of(frame), notes=notes))  # what limits one frame limits every answer over all of them
         return links_case.Facts(**frames)
 
+    @noting
     def sql(self, query: str, params: Sequence[Any] = ()) -> pl.DataFrame:
         """One SELECT over the canonical tables (and ``batches``, ``rejects``) at the pinned versions, as a Polars frame.
 
@@ -154,6 +161,7 @@ class Facts(Opened):
             outcome["rows"] = frame.height
         return remember(frame, self._origin(notes))
 
+    @noting
     def holdings(self) -> pl.DataFrame:
         """What the lake holds: table, rows (current editions), version, latest (newest time in it, null for tables without a time). Counts only.
 
@@ -167,6 +175,7 @@ class Facts(Opened):
             rows.append(self._counted.query(query, versions=self.versions))
         return pl.concat(rows) if rows else pl.DataFrame(schema={"table": pl.String, "rows": pl.Int64, "version": pl.Int32, "latest": pl.Datetime("us", "UTC")})
 
+    @noting
     def batches(self) -> pl.DataFrame:
         """Every load: file, SHA-256, counts; none for a role that neither sees a table nor loads.
 
@@ -177,6 +186,7 @@ class Facts(Opened):
         frame = self.lake.batches(self.versions)
         return frame if any(self.policy.acting(self.person).sees(t) for t in TABLES) or self.may("load") else frame.clear()
 
+    @noting
     def rejects(self) -> pl.DataFrame:
         """Every record that could not be used, with line and reason; the raw text only of sources whose tables this workbench may show whole.
 
@@ -190,6 +200,7 @@ class Facts(Opened):
             outcome["rows"] = frame.height
         return frame
 
+    @noting
     def history(self, name: str, *key: Any) -> pl.DataFrame:
         """Every edition of one row, oldest first: what it said before it was changed, with ``recorded_at`` and ``batch_id`` of each.
 

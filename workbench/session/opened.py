@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -16,13 +16,14 @@ from workbench import agency as agencies
 from workbench import gate
 from workbench.casebook import Casebook
 from workbench.errors import AccessRefused, NotFound, WorkbenchError, did_you_mean
-from workbench.lake import Lake
+from workbench.lake import Lake, known
 from workbench.layers import Layer
 from workbench.oversight import masking
 from workbench.oversight.access import Decision, Policy, require
 from workbench.oversight.audit import Audit, Person
 from workbench.results import Origin, remember
 from workbench.schema import TABLES
+from workbench.session import noting
 from workbench.session.shown import Shown
 
 
@@ -111,11 +112,11 @@ class Opened:
         if self.person.emergency:
             bound = f"EMERGENCY ACCESS until {self.until:%H:%M} UTC, reviewed afterwards"
         tables = ", ".join(f"{k} {v}" for k, v in sorted(self.versions.items()) if k in TABLES) or "no table yet"
-        return f"Workbench of {self.agency.name} ({self.role}; {bound}; versions: {tables})"
+        return f"Workbench of {self.agency.name} ({self.role}; {bound}; versions: {tables}{noting.moment_said(self.versions)})"
 
     def refresh(self) -> Self:
-        """Pin the newest versions; returns self."""
-        self.versions = self.lake.versions()
+        """Pin the newest versions; a moment of knowledge stays. Returns self."""
+        self.versions = {**self.lake.versions(), **{k: v for k, v in self.versions.items() if k == known.KEY}}
         self.__dict__.pop("asof", None)
         self._write("refresh", self.path.name, versions=self.versions)
         return self
@@ -259,12 +260,24 @@ class Opened:
         return remember(frame, self._origin(notes))
 
     def _origin(self, notes: tuple[str, ...] = ()) -> Origin:
-        return Origin(self.path.name, dict(self.versions), self.base, notes)
+        return Origin(self.path.name, dict(self.versions), self.base, (*notes, *self.gaps()), keep=self.keep)
 
     @cached_property
     def _counted(self) -> Lake:
         """The lake as it stands, for counts and newest times that are told to whoever sees a table under some case."""
         return Lake(self.path / "lake")
+
+    def gaps(self) -> tuple[str, ...]:
+        """What was known at this workbench's moment and is purged since, one sentence a table; () where it has no moment."""
+        if known.KEY not in self.versions:
+            return ()
+        return noting.not_whole(noting.certificates(self.path), self.versions)
+
+    def keep(self, versions: Mapping[str, int], why: str) -> dict[str, str]:
+        """Pin the versions that something saved rests on, and say as SHA-256 what else of the workspace it rests on."""
+        with self.deed("keep", why, versions=dict(versions)) as outcome:
+            outcome["pin"] = self.lake.pin(versions, why, self.user)
+        return noting.resting(self.path)
 
     def _known(self, name: str, column: str, value: str) -> None:
         if not self.may_see(name):

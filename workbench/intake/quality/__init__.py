@@ -22,7 +22,7 @@ from workbench.geo import Grid, Polygon
 from workbench.intake.quality import drift, places, rows, times
 from workbench.intake.quality.finding import LEVELS, Finding, Looked
 from workbench.layers import Layer, Points
-from workbench.results import Basis, Ranking, origin_of
+from workbench.results import Basis, Ranking, origin_of, recorded
 
 __all__ = ["Finding", "Quality", "check"]
 
@@ -50,6 +50,7 @@ class Quality(Ranking):
         raise NotFound(f"There is no finding {check!r}.{did_you_mean(check, [f.check for f in self.findings])}")
 
 
+@recorded
 def check(frame: pl.DataFrame, name: str, *, zone: str = "UTC", area: Polygon | None = None, grid: Grid | None = None,
           asof: datetime | None = None) -> Quality:
     """Look a table's rows through.

@@ -24,7 +24,7 @@ from workbench.geo import Floats, Grid
 from workbench.layers import Cells, Layer, Points
 from workbench.models.window import Moment, Span, known_at, moment, span
 from workbench.models.wording import local, said
-from workbench.results import Basis, Matrix, Surface, origin_of, remember
+from workbench.results import Basis, Matrix, Surface, origin_of, recorded, remember
 
 Model = Callable[[pl.DataFrame, Grid, datetime], Surface]
 
@@ -43,6 +43,7 @@ class _Folds:
     unplaced: int
 
 
+@recorded
 def rolling(
     incidents: pl.DataFrame,
     grid: Grid,

@@ -28,7 +28,7 @@ from workbench.layers import Cells, Layer
 from workbench.models.hotspots.kde import blurring
 from workbench.models.window import Moment, Past, Span, past
 from workbench.models.wording import said, several
-from workbench.results import Basis, Ranking, origin_of
+from workbench.results import Basis, Ranking, origin_of, recorded
 
 _SIDES = (1, 2, 3, 4, 5)  # cells a side of the blocks scanned
 _ROUNDS = 4
@@ -78,6 +78,7 @@ class _Map:
         return np.minimum(scaled, 0.98 * self.pool) if self.shared else scaled
 
 
+@recorded
 def claimed(
     incidents: pl.DataFrame,
     background: pl.DataFrame | None,

@@ -16,11 +16,12 @@ from workbench.geo import Floats, Grid
 from workbench.models import forecast
 from workbench.models.window import Moment, Span, past, span
 from workbench.models.wording import said
-from workbench.results import Surface
+from workbench.results import Surface, recorded
 
 TITLE = "Recent counts"
 
 
+@recorded
 def surface(
     incidents: pl.DataFrame, grid: Grid, asof: Moment, *, window: Span = "365d", half_life: Span | None = "90d", horizon: Span = "7d", zone: str = "UTC"
 ) -> Surface:

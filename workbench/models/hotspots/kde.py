@@ -19,7 +19,7 @@ from workbench.errors import BadInput
 from workbench.geo import Floats, Grid, Ints
 from workbench.models import forecast
 from workbench.models.window import Moment, Span, past, span
-from workbench.results import Surface
+from workbench.results import Surface, recorded
 
 TITLE = "Kernel density"
 
@@ -28,6 +28,7 @@ _NODES = 4_000_000  # at most this many nodes between the cells
 _BLOCK = 64
 
 
+@recorded
 def surface(
     incidents: pl.DataFrame,
     grid: Grid,

@@ -9,6 +9,7 @@ import polars as pl
 
 from workbench import plates, schema
 from workbench.errors import BadInput, NotFound, did_you_mean
+from workbench.results import noted, remember
 from workbench.schema import TABLES
 
 KINDS = ("incident", "person", "vehicle", "phone", "address")
@@ -57,7 +58,9 @@ class Facts:
             full = frame.with_columns([pl.lit(None, dtype=t).alias(c) for c, t in TABLES[each.name].empty().schema.items() if c not in frame.columns])
             times = [c for c, t in full.schema.items() if isinstance(t, pl.Datetime)]
             if full is not frame or times:
-                object.__setattr__(self, each.name, schema.utc(full, times))
+                tidied = schema.utc(full, times)
+                origin = noted(frame)
+                object.__setattr__(self, each.name, tidied if origin is None else remember(tidied, origin, rows=False))
 
     def before(self, asof: datetime) -> Facts:
         """Only what had happened strictly before ``asof``: incidents begun, reads taken, associations first known."""

@@ -21,7 +21,7 @@ from workbench.models.links._facts import Facts, resolve, things, ties
 from workbench.models.links._grow import How, checked, grow
 from workbench.models.window import Moment, Span, moment, span
 from workbench.models.wording import several
-from workbench.results import Basis, Links, Ranking, origin_of
+from workbench.results import Basis, Links, Ranking, origin_of, recorded
 
 __all__ = ["Facts", "around", "new_links", "timeline"]
 
@@ -45,6 +45,7 @@ _NEWS = pl.Schema(
 )
 
 
+@recorded
 def around(
     facts: Facts,
     centre: str | Sequence[str],
@@ -141,6 +142,7 @@ def timeline(links: Links) -> pl.DataFrame:
     )
 
 
+@recorded
 def new_links(facts: Facts, cases: Mapping[str, Sequence[str]] | pl.DataFrame, since: Moment, *, asof: Moment | None = None, **options: Any) -> Ranking:
     """Ties around open cases whose evidence is newer than ``since``: the briefing's "new on open cases".
 

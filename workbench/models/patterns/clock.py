@@ -15,13 +15,14 @@ import polars as pl
 
 from workbench.errors import CannotTell
 from workbench.models.window import Moment, known_before, moment, said, span
-from workbench.results import Basis, Result, origin_of
+from workbench.results import Basis, Result, origin_of, recorded
 from workbench.schema import require
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _LONGEST = timedelta(days=3)
 
 
+@recorded
 def week(incidents: pl.DataFrame, asof: Moment, *, zone: str = "UTC", window: str = "84d", block: int = 4, runs: int = 499, seed: int = 0) -> Result:
     """Spread incidents over the 168 hours of the week and name the busiest block of hours of the day.
 

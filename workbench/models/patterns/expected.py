@@ -21,7 +21,7 @@ import polars as pl
 
 from workbench.errors import CannotTell
 from workbench.models import window
-from workbench.results import Basis, Result, origin_of
+from workbench.results import Basis, Result, origin_of, recorded
 from workbench.schema import require
 
 #: A percent change is shown grey, never alone, where the expected count is below this.
@@ -31,6 +31,7 @@ _WEEK = timedelta(days=7)
 _FEWEST = 3
 
 
+@recorded
 def counts(
     incidents: pl.DataFrame,
     asof: window.Moment,

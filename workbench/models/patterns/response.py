@@ -17,7 +17,7 @@ import polars as pl
 from workbench.errors import CannotTell
 from workbench.models.window import Moment, moment, span
 from workbench.models.wording import said, several
-from workbench.results import Basis, Ranking, origin_of
+from workbench.results import Basis, Ranking, origin_of, recorded
 from workbench.schema import require, utc
 
 SOURCE = "Conover, Practical Nonparametric Statistics (1999), section 3.2"
@@ -50,6 +50,7 @@ def left_out(calls: pl.DataFrame) -> pl.Series:
     return _timed(calls)["left_out"]
 
 
+@recorded
 def by_group(calls: pl.DataFrame, asof: Moment, *, by: str = "priority", window: str = "28d") -> Ranking:
     """Response times of each group of calls, slowest first.
 

@@ -20,11 +20,12 @@ from workbench.geo import Plane, positions
 from workbench.layers import Layer, Lines, Points
 from workbench.models.window import Moment, moment
 from workbench.models.wording import local, said, several
-from workbench.results import Basis, Track, origin_of
+from workbench.results import Basis, Track, origin_of, recorded
 
 _SAME_PLACE = 100.0  # metres within which two reads say nothing about speed
 
 
+@recorded
 def history(reads: pl.DataFrame, plate: str, *, asof: Moment | None = None, zone: str = "UTC", fastest: float = 160.0) -> Track:
     """Every read of a plate in order of time, against what the readers saw of all plates.
 

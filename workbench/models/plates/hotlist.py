@@ -15,11 +15,12 @@ from workbench import schema
 from workbench.errors import CannotTell
 from workbench.models.window import Moment, Span, moment, span
 from workbench.models.wording import local, said, several
-from workbench.results import Basis, Ranking, origin_of
+from workbench.results import Basis, Ranking, origin_of, recorded
 
 _NO_NAME = "(list without a name)"
 
 
+@recorded
 def stale(hotlist: pl.DataFrame, asof: Moment, *, oldest: Span = "24h", zone: str = "UTC") -> Ranking:
     """The age of each list, the stalest first, with a sentence a list.
 

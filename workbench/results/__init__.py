@@ -11,21 +11,30 @@ import html
 import importlib.metadata
 import json
 import weakref
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
+from workbench.errors import BadInput
 from workbench.geo import Grid
 from workbench.layers import Layer
+from workbench.results.recording import Call, recorded
 
 if TYPE_CHECKING:  # only the link chart needs networkx: half a second of import otherwise paid by every page
     import networkx as nx
 
+__all__ = ["Base", "Basis", "Call", "Links", "Matrix", "Origin", "Ranking", "Result", "Surface", "Track", "code_version", "fingerprint", "noted",
+           "origin_of", "plain", "read", "recorded", "remember"]
 Base = Callable[[], tuple[Layer, ...]]
+#: Keeps versions readable for a saved answer (why) and says what else of the workspace it rests on.
+Keep = Callable[[Mapping[str, int], str], dict[str, str]]
+#: The key under which pinned versions carry the moment of knowledge, in microseconds since 1970.
+_KNOWN = "known"
 
 
 def code_version() -> str:
@@ -38,38 +47,49 @@ def code_version() -> str:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a frame came from: the workspace, the pinned table versions, its base map (streets, beats), and ``notes`` on what limits it."""
+    """Where a frame came from: the workspace, the pinned table versions, its base map (streets, beats), ``notes`` on what limits it, and the call
+    that gave exactly this frame (none for rows picked out of it). ``keep`` pins the versions for what is saved."""
 
     workspace: str = ""
     versions: dict[str, int] = field(default_factory=dict)
     base: Base | None = field(default=None, repr=False, compare=False)
     notes: tuple[str, ...] = ()
+    calls: tuple[Call, ...] = ()
+    keep: Keep | None = field(default=None, repr=False, compare=False)
 
 
 _by_frame: dict[int, tuple[weakref.ref[pl.DataFrame], Origin]] = {}
 _by_batch: dict[str, Origin] = {}
 
 
-def remember(frame: pl.DataFrame, origin: Origin) -> pl.DataFrame:
+def remember(frame: pl.DataFrame, origin: Origin, *, rows: bool = True) -> pl.DataFrame:
     """Note a frame's origin so that any result made from it, or from rows picked out of it, can name its versions.
 
     The frame stays a plain frame: the note is kept beside it and goes when the frame goes. Rows keep their ``batch_id``, and
-    through it a filtered copy is still traced to the latest origin noted for that batch. O(distinct batches).
+    through it a filtered copy is still traced to the latest origin noted for that batch, but for its call. O(distinct batches); without
+    ``rows`` the frame alone is noted, O(1).
     """
     key = id(frame)
     _by_frame[key] = (weakref.ref(frame, lambda _: _by_frame.pop(key, None)), origin)
-    if "batch_id" in frame.columns:
+    if rows and "batch_id" in frame.columns:
+        picked = replace(origin, calls=())
         for batch in frame["batch_id"].unique().to_list():
-            _by_batch[batch] = origin
+            _by_batch[batch] = picked
     return frame
+
+
+def noted(frame: pl.DataFrame) -> Origin | None:
+    """The origin of exactly this frame; None for any other, also for rows picked out of one that has an origin."""
+    found = _by_frame.get(id(frame))
+    return found[1] if found and found[0]() is frame else None
 
 
 def origin_of(*frames: pl.DataFrame) -> Origin:
     """The origin noted for the first frame that has one; an empty Origin for frames made by hand."""
     for frame in frames:
-        noted = _by_frame.get(id(frame))
-        if noted and noted[0]() is frame:
-            return noted[1]
+        found = noted(frame)
+        if found is not None:
+            return found
     for frame in frames:
         if "batch_id" in frame.columns and len(frame):
             for batch in frame["batch_id"].unique(maintain_order=True).to_list():
@@ -102,9 +122,10 @@ class Basis:
         rows: rows looked at; ``used`` of them could be used (had a position, lay in time).
         span: earliest and latest time among the rows used.
         asof: nothing later was looked at.
-        versions: table -> Delta version, pinned when the workbench was opened.
+        versions: table -> Delta version, pinned when the workbench was opened; with "known" when nothing recorded later was looked at.
         data: fingerprint of the frames.
         notes: what limits the answer, one sentence each.
+        run: the function and its arguments, each frame by the call that made it (see ``results.recording``); empty where that was not recorded.
     """
 
     method: str
@@ -119,6 +140,14 @@ class Basis:
     data: str = ""
     code: str = ""
     notes: tuple[str, ...] = ()
+    run: dict[str, Any] = field(default_factory=dict)
+    keep: Keep | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def known(self) -> datetime | None:
+        """The moment after which nothing recorded was looked at, UTC; None: all that was recorded."""
+        at = self.versions.get(_KNOWN)
+        return None if at is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)
 
     @classmethod
     def of(cls, *frames: pl.DataFrame, method: str, used: int | None = None, time: str = "", **rest: Any) -> Basis:
@@ -131,7 +160,7 @@ class Basis:
             low, high = frames[0][time].min(), frames[0][time].max()
             span = (low, high) if isinstance(low, datetime) and isinstance(high, datetime) else None
         return cls(method=method, rows=rows, used=rows if used is None else used, span=span, versions=dict(origin.versions),
-                   workspace=origin.workspace, data=fingerprint(*frames), code=code_version(), **rest)
+                   workspace=origin.workspace, data=fingerprint(*frames), code=code_version(), keep=origin.keep, **rest)
 
     def lines(self) -> list[tuple[str, str]]:
         """(label, text) pairs for people, in a fixed order; empty ones are left out."""
@@ -143,7 +172,8 @@ class Basis:
             ("Rows", f"{self.used:,} of {self.rows:,} usable" if self.rows else ""),
             ("Span", f"{self.span[0]:%Y-%m-%d %H:%M} to {self.span[1]:%Y-%m-%d %H:%M} UTC" if self.span else ""),
             ("As of", f"{self.asof:%Y-%m-%d %H:%M} UTC" if self.asof else ""),
-            ("Table versions", ", ".join(f"{k} {v}" for k, v in sorted(self.versions.items()))),
+            ("Known at", f"{self.known:%Y-%m-%d %H:%M:%S} UTC" if self.known else ""),
+            ("Table versions", ", ".join(f"{k} {v}" for k, v in sorted(self.versions.items()) if k != _KNOWN)),
             ("Data fingerprint", self.data),
             ("Code", f"workbench {self.code}" if self.code else ""),
             *(("Note", note) for note in self.notes),
@@ -152,7 +182,23 @@ class Basis:
 
     def to_json(self) -> str:
         """The basis as one JSON object with sorted keys."""
-        return json.dumps({k: plain(v) for k, v in self.__dict__.items()}, sort_keys=True, default=str)
+        return json.dumps({k: plain(v) for k, v in self.__dict__.items() if k != "keep"}, sort_keys=True, default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> Basis:
+        """The basis that ``to_json`` wrote; written again it gives the same text.
+
+        Raises:
+            BadInput: it is not one.
+        """
+        try:
+            said = json.loads(text)
+            span, asof = said.pop("span"), said.pop("asof")
+            made = cls(**{**said, "notes": tuple(said["notes"]), "span": None if span is None else tuple(datetime.fromisoformat(t) for t in span),
+                          "asof": None if asof is None else datetime.fromisoformat(asof)})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BadInput(f"This is not the basis of a result: {type(error).__name__}: {error}.") from None
+        return made
 
 
 def plain(value: Any) -> Any:
@@ -201,6 +247,16 @@ class Result:
         from workbench.views import paper
 
         return paper.svg(self.layers, base=self.base() if self.base else (), **options)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the answer with its basis as one JSON file that ``workbench basis verify`` can check; the versions it rests on are pinned.
+
+        Raises:
+            BadInput: the folder is not there.
+        """
+        from workbench.results import saving
+
+        return saving.save(self, Path(path))
 
     def _repr_html_(self) -> str:
         from workbench.views import tables
@@ -267,3 +323,14 @@ class Matrix(Result):
     """Scores by model and fold: ``scores`` is the long frame (model, origin, share, measure, value); ``table`` is its summary."""
 
     scores: pl.DataFrame
+
+
+def read(path: str | Path) -> Result:
+    """A saved result: headline, table and basis; what it draws and what else its shape holds is made by running it again.
+
+    Raises:
+        NotFound: there is no such file. BadInput: it is no saved result, or was changed after it was saved.
+    """
+    from workbench.results import saving
+
+    return saving.result(saving.read(Path(path)))
