@@ -22,8 +22,8 @@ from workbench.geo import Grid
 from workbench.oversight.access import Policy
 from workbench.oversight.audit import Audit, Person, current_user
 from workbench.schema import TABLES
+from workbench.session.asked import noting
 from workbench.session.knowing import Knowing
-from workbench.session.noting import noting
 
 if TYPE_CHECKING:
     from workbench.intake.quality import Quality

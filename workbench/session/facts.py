@@ -16,7 +16,7 @@ from workbench.lake import withdrawn
 from workbench.models.links import case as links_case
 from workbench.results import origin_of, remember
 from workbench.schema import TABLES, table
-from workbench.session.noting import noting
+from workbench.session.asked import noting
 from workbench.session.opened import Opened
 
 if TYPE_CHECKING:

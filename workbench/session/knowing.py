@@ -11,8 +11,8 @@ from workbench.errors import BadInput
 from workbench.gate import When
 from workbench.lake import known, withdrawn
 from workbench.schema import table
+from workbench.session.asked import noting
 from workbench.session.facts import Facts
-from workbench.session.noting import noting
 
 _HEAD = {"change": pl.String, "column": pl.String, "old": pl.String, "new": pl.String, "recorded_at": pl.Datetime("us", "UTC"), "batch_id": pl.String}
 _PROVENANCE = ("source", "batch_id", "line", "recorded_at")

@@ -23,7 +23,7 @@ from workbench.oversight.access import Decision, Policy, require
 from workbench.oversight.audit import Audit, Person
 from workbench.results import Origin, remember
 from workbench.schema import TABLES
-from workbench.session import noting
+from workbench.session import asked
 from workbench.session.shown import Shown
 
 
@@ -112,7 +112,7 @@ class Opened:
         if self.person.emergency:
             bound = f"EMERGENCY ACCESS until {self.until:%H:%M} UTC, reviewed afterwards"
         tables = ", ".join(f"{k} {v}" for k, v in sorted(self.versions.items()) if k in TABLES) or "no table yet"
-        return f"Workbench of {self.agency.name} ({self.role}; {bound}; versions: {tables}{noting.moment_said(self.versions)})"
+        return f"Workbench of {self.agency.name} ({self.role}; {bound}; versions: {tables}{asked.moment_said(self.versions)})"
 
     def refresh(self) -> Self:
         """Pin the newest versions; a moment of knowledge stays. Returns self."""
@@ -271,13 +271,13 @@ class Opened:
         """What was known at this workbench's moment and is purged since, one sentence a table; () where it has no moment."""
         if known.KEY not in self.versions:
             return ()
-        return noting.not_whole(noting.certificates(self.path), self.versions)
+        return asked.not_whole(asked.certificates(self.path), self.versions)
 
     def keep(self, versions: Mapping[str, int], why: str) -> dict[str, str]:
         """Pin the versions that something saved rests on, and say as SHA-256 what else of the workspace it rests on."""
         with self.deed("keep", why, versions=dict(versions)) as outcome:
             outcome["pin"] = self.lake.pin(versions, why, self.user)
-        return noting.resting(self.path)
+        return asked.resting(self.path)
 
     def _known(self, name: str, column: str, value: str) -> None:
         if not self.may_see(name):

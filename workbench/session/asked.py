@@ -30,7 +30,7 @@ def noting(method: Callable[Concatenate[S, P], pl.DataFrame]) -> Callable[Concat
     signature = inspect.signature(method)
 
     @functools.wraps(method)
-    def asked(self: S, /, *args: P.args, **kwargs: P.kwargs) -> pl.DataFrame:
+    def again(self: S, /, *args: P.args, **kwargs: P.kwargs) -> pl.DataFrame:
         frame = method(self, *args, **kwargs)
         try:
             bound = signature.bind(self, *args, **kwargs).arguments
@@ -43,7 +43,7 @@ def noting(method: Callable[Concatenate[S, P], pl.DataFrame]) -> Callable[Concat
         call = Call(method.__name__, given, self.path.name, dict(self.versions))
         return remember(frame, recording.with_call(origin, call), rows=False)
 
-    return asked
+    return again
 
 
 def _plain(value: Any) -> Any:
