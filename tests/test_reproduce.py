@@ -116,8 +116,9 @@ SHAPES = {"s": pl.String, "i": pl.Int32, "f": pl.Float64, "b": pl.Boolean, "d": 
 
 
 def test_a_saved_result_comes_back_with_table_and_basis_and_a_changed_one_is_refused(tmp_path: Path) -> None:
-    table = pl.DataFrame([["é<&", 1, float("nan"), True, date(2026, 1, 2), datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), ["a", None], timedelta(hours=1, microseconds=3),
-                           {"a": 1, "b": [0.1]}], [None] * 9], schema=SHAPES, orient="row")
+    row = ["é<&", 1, float("nan"), True, date(2026, 1, 2), datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), ["a", None], timedelta(hours=1, microseconds=3),
+           {"a": 1, "b": [0.1]}]
+    table = pl.DataFrame([row, [None] * 9], schema=SHAPES, orient="row")
     result = results.Ranking(headline="One.", table=table, layers=(), basis=Basis("m", parameters={"a": [1]}))
     file = result.save(tmp_path / "one.json")
     again = results.read(file)

@@ -20,7 +20,7 @@ from workbench.views import theme
 _ARROWS = {"above": "▲ above", "below": "▼ below"}
 
 
-def page(blocks: Sequence[dict[str, Any]], *, title: str, run: str, folder: Path | None = None) -> str:
+def page(blocks: Sequence[dict[str, Any]], *, title: str, run: str, folder: Path | None = None, head: str = "") -> str:
     """The whole page as text.
 
     Args:
@@ -28,11 +28,13 @@ def page(blocks: Sequence[dict[str, Any]], *, title: str, run: str, folder: Path
         title: of the browser tab.
         run: run id, printed in the footer.
         folder: where briefing.html and briefing.css lie; the package's own by default.
+        head: put at the end of the page's head (``resting.meta``).
     """
     home = folder or bundle.folder("templates")
     handling = next((b["handling"] for b in blocks if b["kind"] == "masthead"), "")
-    return Template((home / "briefing.html").read_text(encoding="utf-8")).substitute(
+    made = Template((home / "briefing.html").read_text(encoding="utf-8")).substitute(
         title=escape(title), style=style(home), body="\n".join(render(b) for b in blocks), run=escape(run), handling=escape(handling))
+    return made.replace("</head>", f"{head}\n</head>", 1) if head else made
 
 
 def style(folder: Path | None = None) -> str:

@@ -11,7 +11,7 @@ from workbench.briefings.blocks import KINDS, MIME
 #: Cells with this tag are for the reader of the notebook and are not printed on the page.
 ASIDE = "aside"
 #: Tags of cells that papermill adds to the template's own.
-_ADDED = {"injected-parameters", "papermill-error-cell-tag"}
+ADDED = {"injected-parameters", "papermill-error-cell-tag"}
 
 
 def blocks(executed: dict[str, Any]) -> list[dict[str, Any]]:
@@ -21,7 +21,7 @@ def blocks(executed: dict[str, Any]) -> list[dict[str, Any]]:
         if ASIDE in cell.get("metadata", {}).get("tags", []):
             continue
         if cell.get("cell_type") == "markdown":
-            out += words(_text(cell.get("source", "")))
+            out += words(text(cell.get("source", "")))
         elif cell.get("cell_type") == "code":
             for output in cell.get("outputs", []):
                 out += _shown(output, number)
@@ -33,9 +33,9 @@ def _shown(output: dict[str, Any], number: int) -> list[dict[str, Any]]:
     if MIME in data and data[MIME].get("kind") in KINDS:
         return [data[MIME]]
     if "image/svg+xml" in data:
-        return [{"kind": "drawing", "svg": _text(data["image/svg+xml"]), "caption": ""}]
+        return [{"kind": "drawing", "svg": text(data["image/svg+xml"]), "caption": ""}]
     if output.get("output_type") == "stream" and output.get("name") == "stdout":
-        return [{"kind": "text", "text": line} for line in _text(output.get("text", "")).splitlines() if line.strip()]
+        return [{"kind": "text", "text": line} for line in text(output.get("text", "")).splitlines() if line.strip()]
     if data:
         return [{"kind": "note", "tone": "plain", "text": f"What cell {number} shows is in the notebook only; give it as a block to print it."}]
     return []
@@ -67,10 +67,10 @@ def title(found: Sequence[dict[str, Any]], otherwise: str) -> str:
 def failure(executed: dict[str, Any]) -> str:
     """"in cell 5 (Where to look): NotFound: There is no ..." for the first error in the outputs, else ""."""
     heading = ""
-    own = [c for c in executed.get("cells", []) if not _ADDED & set(c.get("metadata", {}).get("tags", []))]
+    own = [c for c in executed.get("cells", []) if not ADDED & set(c.get("metadata", {}).get("tags", []))]
     for number, cell in enumerate(own, start=1):
         if cell.get("cell_type") == "markdown":
-            heads = [b["text"] for b in words(_text(cell.get("source", ""))) if b["kind"] == "heading"]
+            heads = [b["text"] for b in words(text(cell.get("source", ""))) if b["kind"] == "heading"]
             heading = heads[-1] if heads else heading
         for output in cell.get("outputs", []):
             if output.get("output_type") == "error":
@@ -80,5 +80,6 @@ def failure(executed: dict[str, Any]) -> str:
     return ""
 
 
-def _text(value: str | list[str]) -> str:
+def text(value: str | list[str]) -> str:
+    """A text of a notebook, which may stand there as a list of lines."""
     return value if isinstance(value, str) else "".join(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -21,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from workbench import bundle
-from workbench.briefings import declared, html, notebook, pdf
+from workbench.briefings import declared, html, notebook, pdf, resting
 from workbench.errors import AccessRefused, BadInput, NotFound, WorkbenchError, did_you_mean
 from workbench.session import Workbench
+from workbench.session.asked import resting as resting_on
 
 Progress = Callable[[str, float], None]
 
@@ -95,10 +97,14 @@ def run(workbench: Workbench, template: str, given: Mapping[str, Any] | None = N
         folder.mkdir(parents=True, exist_ok=True)
         with _staging(folder, template) as scratch:
             executed = _execute(source, scratch, declared.plain(values), workbench.path, progress, folder / f"{stem}.failed.ipynb")
-            files = _write(executed, scratch, folder, stem, values, made_at, source.parent)
-        if workbench.versions:  # what it rests on stays readable, whatever is cleared away later
-            workbench.lake.pin(dict(values.get("versions") or workbench.versions), f"briefing {files.pdf.name}", workbench.user)
-        outcome.update(run_id=files.run_id, file=files.pdf.name)
+            blocks = _blocks(executed, stem)
+            told = {"versions": workbench.versions, "workspace": resting_on(workbench.path), "run_id": str(values["run_id"]), "made_at": made_at}
+            about = resting.about(template, json.loads(source.read_text(encoding="utf-8")), values, blocks, **told)
+            parts = pages(executed, blocks, about, scratch / "pdf", source.parent)
+            if about["versions"]:  # what it rests on stays readable, whatever is cleared away later
+                workbench.lake.pin(about["versions"], f"briefing {stem}.pdf", workbench.user)
+            files = _write(parts, scratch, folder, stem, str(values["run_id"]))
+        outcome.update(run_id=files.run_id, file=files.pdf.name, sha256={kind: hashlib.sha256(data).hexdigest() for kind, data in parts.items()})
     if progress:
         progress(template, 1.0)
     return files
@@ -195,20 +201,52 @@ def _execute(source: Path, scratch: Path, values: dict[str, Any], home: Path, pr
     return executed
 
 
-def _write(executed: dict[str, Any], scratch: Path, folder: Path, stem: str, values: Mapping[str, Any], made_at: datetime, design: Path) -> BriefingFiles:
+def again(workbench: Workbench, source: Mapping[str, Any], values: Mapping[str, Any], *, progress: Progress | None = None) -> dict[str, Any]:
+    """Execute a notebook once more in a scratch folder inside ``out`` and give it executed; nothing of it stays.
+
+    Raises:
+        WorkbenchError: a cell failed; the message says which and why.
+    """
+    folder = workbench.path / "out"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _staging(folder, "verify") as scratch:
+        copy = scratch / "again.ipynb"
+        copy.write_text(json.dumps(source), encoding="utf-8")
+        return _execute(copy, scratch, dict(values), workbench.path, progress, scratch / "failed.ipynb")
+
+
+def _blocks(executed: dict[str, Any], stem: str) -> list[dict[str, Any]]:
     blocks = notebook.blocks(executed)
     if not blocks:
         raise WorkbenchError(f"The briefing {stem!r} shows nothing that could be printed; end its cells with blocks (workbench.briefings.blocks).")
-    title, run_id = notebook.title(blocks, stem), str(values["run_id"])
+    return blocks
+
+
+def pages(executed: dict[str, Any], blocks: list[dict[str, Any]], about: dict[str, Any], scratch: Path, design: Path) -> dict[str, bytes]:
+    """The three files as bytes, each carrying ``about``; the same run gives the same bytes.
+
+    Args:
+        executed: the executed notebook; its metadata get ``about``.
+        blocks: to be printed.
+        about: as ``resting.about`` made it.
+        scratch: an empty or new folder to set the page in.
+        design: where the template lies, which may have a page design of its own beside it.
+    """
+    title, run_id = notebook.title(blocks, about["template"]), about["run_id"]
     packaged = bundle.folder("templates")
     screen = design if all((design / f"briefing.{k}").is_file() for k in ("html", "css")) else packaged
     paper = design if (design / "briefing.typ").is_file() else packaged
-    (scratch / "pdf").mkdir()
-    parts = {
+    scratch.mkdir(exist_ok=True)
+    executed.setdefault("metadata", {})["workbench"] = about
+    made_at = datetime.fromisoformat(about["made_at"])
+    return {
         "ipynb": json.dumps(executed, indent=1, ensure_ascii=False).encode() + b"\n",
-        "html": html.page(blocks, title=title, run=run_id, folder=screen).encode(),
-        "pdf": pdf.typeset(blocks, scratch / "pdf", title=title, run=run_id, made_at=made_at, folder=paper),
+        "html": html.page(blocks, title=title, run=run_id, folder=screen, head=resting.meta(about)).encode(),
+        "pdf": pdf.typeset(blocks, scratch, title=title, run=run_id, made_at=made_at, folder=paper, about=about),
     }
+
+
+def _write(parts: Mapping[str, bytes], scratch: Path, folder: Path, stem: str, run_id: str) -> BriefingFiles:
     for kind, data in parts.items():
         with open(scratch / f"final.{kind}", "wb") as file:
             file.write(data)

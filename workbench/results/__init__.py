@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # only the link chart needs networkx: half a second of import
 
 __all__ = ["Base", "Basis", "Call", "Links", "Matrix", "Origin", "Ranking", "Result", "Surface", "Track", "code_version", "fingerprint", "noted",
            "origin_of", "plain", "read", "recorded", "remember"]
+#: Under which a notebook's outputs keep the basis of a result.
+MIME = "application/vnd.workbench.basis+json"
 Base = Callable[[], tuple[Layer, ...]]
 #: Keeps versions readable for a saved answer (why) and says what else of the workspace it rests on.
 Keep = Callable[[Mapping[str, int], str], dict[str, str]]
@@ -257,6 +259,10 @@ class Result:
         from workbench.results import saving
 
         return saving.save(self, Path(path))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """What a notebook keeps beside the HTML: the basis, from which the answer can be run again."""
+        return {"text/plain": self.headline, "text/html": self._repr_html_(), MIME: json.loads(self.basis.to_json())}
 
     def _repr_html_(self) -> str:
         from workbench.views import tables

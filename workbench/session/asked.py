@@ -74,7 +74,7 @@ def not_whole(purged: pl.DataFrame | None, versions: Mapping[str, int]) -> tuple
     if at is None or purged is None or purged.is_empty():
         return ()
     told = []
-    later = purged.filter(_utc(purged, "at") > at).sort("at")
+    later = purged.filter(utc(purged, "at") > at).sort("at")
     for (table,), rows in later.group_by(["table"], maintain_order=True):
         total, by = int(rows["rows"].sum()), ", ".join(map(str, rows["certificate_id"].unique(maintain_order=True).to_list()))
         if total:
@@ -83,7 +83,8 @@ def not_whole(purged: pl.DataFrame | None, versions: Mapping[str, int]) -> tuple
     return tuple(told)
 
 
-def _utc(frame: pl.DataFrame, column: str) -> pl.Expr:
+def utc(frame: pl.DataFrame, column: str) -> pl.Expr:
+    """A column of times, as text, naive or aware, as UTC."""
     kind = frame.schema[column]
     if kind == pl.String:
         return pl.col(column).str.to_datetime(time_zone="UTC")
