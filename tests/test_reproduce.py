@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
+import re
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,14 +19,17 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 import workbench as wb
-from workbench import results
+from workbench import briefings, cli, reproduce, results, workspace
+from workbench.briefings import blocks, runner
 from workbench.errors import BadInput, NotFound
 from workbench.geo import Grid, Polygon
+from workbench.loaders import Part, Source
+from workbench.loaders.kit.expressions import column, local_time, text
 from workbench.models.hotspots import backtest, counts, kde
 from workbench.models.links import case as links_case
 from workbench.models.patterns import clock, expected
 from workbench.models.plates import history
-from workbench.results import Basis, Origin, recording, remember, saving
+from workbench.results import Basis, recording, saving
 
 CASE = {"case": "2026-0142", "purpose": "investigation", "reason": "tests of the workbench"}
 ASOF = "2026-07-01"
@@ -46,10 +51,10 @@ def test_a_basis_read_from_its_json_is_the_same_basis(notes: list[str], **said: 
     assert again == basis and again.to_json() == basis.to_json() and again.known == basis.known
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"method": 1}', "null", '{"span": null, "asof": "x", "notes": []}'])
-def test_what_is_no_basis_is_refused(text: str) -> None:
+@pytest.mark.parametrize("said", ["", "[]", "{}", '{"method": 1}', "null", '{"span": null, "asof": "x", "notes": []}'])
+def test_what_is_no_basis_is_refused(said: str) -> None:
     with pytest.raises(BadInput, match="not the basis of a result"):
-        Basis.from_json(text)
+        Basis.from_json(said)
 
 
 VALUES = st.recursive(
@@ -129,8 +134,8 @@ def test_a_saved_result_comes_back_with_table_and_basis_and_a_changed_one_is_ref
     file.write_text(json.dumps(said))
     with pytest.raises(BadInput, match="changed after it was saved: column i"):
         results.read(file)
-    for text, why in (("{", "cannot be read"), ("{}", "no saved result"), ('{"kind": "workbench result", "format": 9}', "format 9")):
-        file.write_text(text)
+    for content, why in (("{", "cannot be read"), ("{}", "no saved result"), ('{"kind": "workbench result", "format": 9}', "format 9")):
+        file.write_text(content)
         with pytest.raises(BadInput, match=why):
             results.read(file)
     with pytest.raises(NotFound):
@@ -148,4 +153,187 @@ def test_what_is_saved_pins_its_versions_so_that_vacuum_spares_them(own_city: Pa
     assert city.audit.entries(2)["action"].to_list() == ["keep", "keep"]
 
 
-_ = (Origin, remember, shutil, saving, expected, history)
+
+# --- run again ------------------------------------------------------------------------------------------------------------------------
+
+
+def answers(city: Any) -> dict[str, results.Result]:
+    """One answer of each kind of model, on frames as the workbench gave them."""
+    past, grid = city.incidents(end=ASOF, offence="burglary"), city.grid(1000)
+    facts = city.facts(reads_since="2026-06-20")
+    return {
+        "risk": kde.surface(past, grid, ASOF),
+        "score": backtest.rolling(past, grid, {"counts": functools.partial(counts.surface, window="90d")}, start="2026-05-20", end=ASOF, seed=7, draws=99),
+        "week": clock.week(city.incidents("2026-05-01", ASOF), ASOF, runs=19, seed=3),
+        "counted": expected.counts(city.incidents("2026-01-01", ASOF), ASOF, groups=city.agency.offence_groups, weeks=8),
+        "links": links_case.around(facts, past["incident_id"][-1], asof=ASOF),
+        "news": links_case.new_links(facts, {"2026-0142": [f"incident:{past['incident_id'][-1]}"]}, "2026-06-20", asof=ASOF),
+        "track": history.history(city.reads("2026-06-20", ASOF), "ABC1234"),
+        "quality": city.quality("calls"),
+    }
+
+
+def further_loads(path: Path, folder: Path) -> None:
+    """New editions and new rows come in, small files are folded, what no pin spares is vacuumed."""
+    rows = (path / "sample_more.csv")
+    city = wb.open_workbench(path, **CASE)
+    lines = [f"m{n},2026-06-{10 + n % 15:02d}T03:00:00,-90.9,41.56" for n in range(60)]
+    rows.write_text("\n".join(["id,at,lon,lat", *lines]) + "\n", encoding="utf-8")
+    more = Source(name="more", title="more burglaries", columns=("id", "at", "lon", "lat"), parts=(Part("incidents", {
+        "incident_id": text("id"), "started_at": local_time(column("at"), "iso"), "nibrs": "'220'", "offence": "'BURGLARY'",
+        "lon": "try_cast(\"lon\" as double)", "lat": "try_cast(\"lat\" as double)"}),))
+    assert workspace.load(path, more, rows).added == 60
+    city.lake.compact()
+    city.lake.vacuum(0)
+
+
+def test_every_answer_comes_out_equal_after_loads_compaction_and_vacuum_and_a_changed_cell_is_named(own_city: Path, tmp_path: Path) -> None:
+    city = wb.open_workbench(own_city, **CASE)
+    made = answers(city)
+    files = {name: result.save(tmp_path / f"{name}.json") for name, result in made.items()}
+    further_loads(own_city, tmp_path)
+    now = wb.open_workbench(own_city, **CASE)
+    assert now.incidents(end=ASOF, offence="burglary").height > city.incidents(end=ASOF, offence="burglary").height
+    for name, file in files.items():
+        verdict = reproduce.verify(file, now)
+        assert (verdict.outcome, verdict.differences) == (reproduce.EQUAL, ()), (name, verdict.lines())
+        assert results.read(file).headline == made[name].headline
+    done = now.audit.entries(1).row(0, named=True)
+    assert done["action"] == "verify" and done["phase"] == "done" and done["object"] == "quality.json"
+
+    said = json.loads(files["week"].read_text())
+    said["table"]["rows"][5][2] = 999.5
+    said["headline"] = said["headline"].replace("e", "E", 1)
+    for resigned in (False, True):  # whoever changes a figure may make new hashes, too
+        files["week"].write_text(json.dumps(saving.signed(said) if resigned else said))
+        verdict = reproduce.verify(files["week"], now)
+        assert verdict.outcome == reproduce.DIFFERS and verdict.code == 1
+        column_ = made["week"].table.columns[2]
+        assert any(f"column {column_!r}, row 6 says 999.5" in d for d in verdict.differences) and any("the headline says" in d for d in verdict.differences)
+        assert any("changed after it was saved" in d for d in verdict.differences) is not resigned
+
+    shut = wb.open_workbench(own_city)
+    refused = reproduce.verify(files["track"], shut)
+    assert refused.code == 3 and "the gate refuses it" in refused.sentence and "case and a purpose" in refused.sentence
+    assert reproduce.verify(files["risk"], shut).code == 0, "incidents need no case"
+
+    for name in now.lake.pins()["name"]:
+        now.lake.unpin(name)
+    now.lake.vacuum(0)
+    gone = reproduce.verify(files["risk"], now)
+    assert gone.code == 3 and "vacuumed and no pin spared them" in gone.sentence
+    purged = pl.DataFrame({"certificate_id": ["P-7"], "at": [datetime.now(UTC) + timedelta(minutes=1)], "table": ["incidents"], "rows": [3]})
+    named = reproduce.verify(files["risk"], now, certificates=lambda _: purged)
+    assert named.code == 3 and "purged rows prevent it" in named.sentence and "certificate P-7" in named.sentence
+
+
+def test_what_cannot_be_run_again_says_why(city: Any, tmp_path: Path) -> None:
+    frame = city.incidents("2026-06-01", ASOF)
+    cases = {"hand": (clock.week(frame.head(200), ASOF, runs=9), "the frame 'incidents' .* by hand"),
+             "bare": (results.Ranking(headline="H", table=pl.DataFrame({"a": [1]}), layers=(), basis=Basis("m")), "names no function of a model")}
+    for name, (result, why) in cases.items():
+        verdict = reproduce.verify(results.Result.save(dataclasses.replace(result, basis=dataclasses.replace(result.basis, keep=None)),
+                                                       tmp_path / f"{name}.json"), city)
+        assert verdict.code == 3 and re.search(why, verdict.sentence), verdict.lines()
+    (tmp_path / "x.txt").write_text("x")
+    with pytest.raises(BadInput, match="none of what can be run again"):
+        reproduce.verify(tmp_path / "x.txt", city)
+    with pytest.raises(NotFound):
+        reproduce.verify(tmp_path / "none.json", city)
+    hostile = saving.document(dataclasses.replace(cases["bare"][0], basis=Basis("m", run={"function": "os:system", "arguments": {"command": "true"}})))
+    (tmp_path / "h.json").write_text(json.dumps(saving.signed(hostile)))
+    verdict = reproduce.verify(tmp_path / "h.json", city)
+    assert verdict.code == 3 and "no function of a model" in verdict.sentence
+
+
+def test_an_answer_of_an_earlier_moment_comes_out_equal_whatever_was_learnt_since(own_city: Path, tmp_path: Path) -> None:
+    then = wb.open_workbench(own_city, known=datetime.now(UTC))
+    risk = counts.surface(then.incidents(end=ASOF, offence="burglary"), then.grid(1000), ASOF)
+    file = risk.save(tmp_path / "risk.json")
+    further_loads(own_city, tmp_path)
+    assert risk.basis.known == then.known_at and ("Known at", f"{then.known_at:%Y-%m-%d %H:%M:%S} UTC") in risk.basis.lines()
+    assert reproduce.verify(file, wb.open_workbench(own_city)).outcome == reproduce.EQUAL
+    fresh = wb.open_workbench(own_city, known=then.known_at)
+    assert counts.surface(fresh.incidents(end=ASOF, offence="burglary"), fresh.grid(1000), ASOF).headline == risk.headline
+
+
+@pytest.fixture(scope="module")
+def briefed(untouched_city: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    path = Path(shutil.copytree(untouched_city, tmp_path_factory.mktemp("briefed") / "city"))
+    city = wb.open_workbench(path, **CASE)
+    files = briefings.run(city, "daily_briefing", {"asof": "2026-07-01T06:00", "folds": "2", "weeks": "4", "cell": "1000"})
+    further_loads(path, path.parent)
+    return {"path": path, "files": files}
+
+
+@pytest.mark.parametrize("kind", ["ipynb", "html", "pdf"])
+def test_a_daily_briefing_comes_out_equal_from_each_of_its_files_and_a_changed_figure_is_named(briefed: dict[str, Any], kind: str, tmp_path: Path) -> None:
+    file: Path = getattr(briefed["files"], kind)
+    city = wb.open_workbench(briefed["path"], **CASE)
+    verdict = reproduce.verify(file, city)
+    assert (verdict.outcome, verdict.differences) == (reproduce.EQUAL, ()), verdict.lines()
+    assert dict(reproduce.show(file))["Briefing"] == "daily_briefing" and "Record" in dict(reproduce.show(file))
+    assert not list((briefed["path"] / "out").glob(".*")), "nothing of the run stays"
+    forged = tmp_path / file.name
+    if kind == "pdf":
+        forged.write_bytes(file.read_bytes().replace(b"/Title", b"/Titel", 1))
+        wanted = "pages of the PDF"
+    elif kind == "html":
+        forged.write_text(re.sub(r"<p class='figure'><b>[\d,]+</b>", "<p class='figure'><b>4,711</b>", file.read_text(), count=1))
+        wanted = r"block \d+ \(cards.*4,711"
+    else:
+        said = json.loads(file.read_text())
+        shown = [o["data"][blocks.MIME] for c in said["cells"] for o in c.get("outputs", []) if blocks.MIME in o.get("data", {})]
+        block = next(b for b in shown if b["kind"] == "cards")
+        block["cards"][0]["count"] = 4711
+        forged.write_text(json.dumps(said))
+        wanted = r"cell \d+ \(cards.*\), cards 1, count says '4711'"
+    assert forged.read_bytes() != file.read_bytes()
+    told = reproduce.verify(forged, city)
+    assert told.code == 1 and re.search(wanted, "\n".join(told.differences)), told.lines()
+
+
+def test_a_changed_record_another_code_and_a_missing_case_are_named_and_foreign_code_is_not_run(
+        briefed: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files, path = briefed["files"], briefed["path"]
+    page = tmp_path / "page.html"
+    page.write_text(files.html.read_text().replace("&quot;run_id&quot;: &quot;", "&quot;run_id&quot;: &quot;9", 1))
+    assert "Record" in dict(reproduce.show(page)) and "changed" in dict(reproduce.show(page))["Record"]
+    said = json.loads(files.ipynb.read_text())
+    foreign = {**said, "metadata": {k: v for k, v in said["metadata"].items() if k != "workbench"}}
+    foreign["cells"] = [*said["cells"], {"cell_type": "code", "source": "open('ran', 'w').write('x')", "outputs": [], "metadata": {}, "execution_count": 1}]
+    (tmp_path / "foreign.ipynb").write_text(json.dumps(foreign))
+    command = ["basis", "verify", str(tmp_path / "foreign.ipynb"), "-w", str(path), "--case", CASE["case"], "--purpose", "investigation",
+               "--reason", "checking the figures of this briefing"]
+    assert cli.main(command) == 3 and "running a notebook is running its code" in capsys.readouterr().out
+    assert not (path / "ran").exists()
+    assert cli.main(["basis", "verify", str(files.html), "-w", str(path)]) == 3
+    assert "only under" in capsys.readouterr().out
+    page.write_text("<html><p>no record</p></html>")
+    assert cli.main(["basis", "verify", str(page), "-w", str(path)]) == 3
+    assert cli.main(["basis", "show", str(files.pdf)]) == 0 and "Table versions:" in capsys.readouterr().out
+    assert cli.main(["basis", "verify", str(tmp_path / "nothing.json"), "-w", str(path)]) == 3
+
+
+def test_a_notebook_with_a_versions_parameter_comes_out_equal_and_one_without_says_what_it_lacks(own_city: Path, tmp_path: Path) -> None:
+    import nbformat.v4 as nb
+
+    setup = "import workbench as wb\nfrom workbench.models.patterns import clock\n"
+    pinned = nb.new_notebook(cells=[
+        nb.new_code_cell("workspace: str | None = None\nversions: dict[str, int] | None = None", metadata={"tags": ["parameters"]}),
+        nb.new_code_cell(setup + "city = wb.open_workbench(workspace, versions=versions)\nweek = clock.week(city.incidents(), '2026-07-01', runs=9)\nweek"),
+        nb.new_code_cell("print(city.incidents().height)\nobject()")])
+    loose = nb.new_notebook(cells=[nb.new_code_cell(setup + "clock.week(wb.open_workbench().incidents(), '2026-07-01', runs=9)")])
+    (own_city / "notebooks" / "pinned.ipynb").write_text(json.dumps(pinned))
+    (own_city / "notebooks" / "loose.ipynb").write_text(json.dumps(loose))
+    city = wb.open_workbench(own_city)
+    city.lake.pin(city.versions, "test")
+    for name, given_ in (("pinned", {"workspace": str(own_city), "versions": city.versions}), ("loose", {})):
+        executed = runner.again(city, json.loads((own_city / "notebooks" / f"{name}.ipynb").read_text()), given_)
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps(executed))
+        assert reproduce.verify(tmp_path / f"{name}.ipynb", city).outcome == reproduce.EQUAL
+    further_loads(own_city, tmp_path)
+    now = wb.open_workbench(own_city)
+    assert reproduce.verify(tmp_path / "pinned.ipynb", now).outcome == reproduce.EQUAL
+    lacking = reproduce.verify(tmp_path / "loose.ipynb", now)
+    assert lacking.code == 3 and "takes no parameter `versions`" in lacking.sentence
