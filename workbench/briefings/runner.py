@@ -98,8 +98,8 @@ def run(workbench: Workbench, template: str, given: Mapping[str, Any] | None = N
         with _staging(folder, template) as scratch:
             executed = _execute(source, scratch, declared.plain(values), workbench.path, progress, folder / f"{stem}.failed.ipynb")
             blocks = _blocks(executed, stem)
-            told = {"versions": workbench.versions, "workspace": resting_on(workbench.path), "run_id": str(values["run_id"]), "made_at": made_at}
-            about = resting.about(template, json.loads(source.read_text(encoding="utf-8")), values, blocks, **told)
+            about = resting.about(template, json.loads(source.read_text(encoding="utf-8")), values, blocks, versions=workbench.versions,
+                                  workspace=resting_on(workbench.path), run_id=str(values["run_id"]), made_at=made_at)
             parts = pages(executed, blocks, about, scratch / "pdf", source.parent)
             if about["versions"]:  # what it rests on stays readable, whatever is cleared away later
                 workbench.lake.pin(about["versions"], f"briefing {stem}.pdf", workbench.user)

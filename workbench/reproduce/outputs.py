@@ -23,7 +23,8 @@ def differences(executed: Mapping[str, Any], again: Mapping[str, Any]) -> list[s
     """One sentence for each output that is not the same, with its cell's number (what papermill added is not counted) and first words that differ."""
     out: list[str] = []
     old, new = _cells(executed), _cells(again)
-    for number, (one, other) in enumerate(zip_longest(old, new, fillvalue={}), start=1):
+    none: dict[str, Any] = {}
+    for number, (one, other) in enumerate(zip_longest(old, new, fillvalue=none), start=1):
         if one.get("cell_type") != "code" and other.get("cell_type") != "code":
             continue
         was, now = (_shown(c) for c in (one, other))

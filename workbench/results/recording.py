@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 import polars as pl
@@ -80,8 +80,9 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
             run["arguments"] = {name: _argument(signature.parameters[name], value) for name, value in bound.arguments.items()}
         except Unrepeatable as why:
             run["cannot"] = str(why)
-        again: Any = dataclasses.replace(result, basis=dataclasses.replace(result.basis, run=run))  # type: ignore[type-var]
-        return again
+        answer: Any = result
+        answer = dataclasses.replace(answer, basis=dataclasses.replace(answer.basis, run=run))
+        return cast(R, answer)
 
     return asked
 
