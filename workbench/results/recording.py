@@ -73,7 +73,7 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
         with _outermost():
             result: Any = function(*args, **kwargs)
         if not dataclasses.is_dataclass(result) or not hasattr(result, "basis"):
-            return result
+            return cast(R, result)
         bound = signature.bind(*args, **kwargs)
         run: dict[str, Any] = {"function": reference(function)}
         try:
