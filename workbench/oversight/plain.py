@@ -39,4 +39,6 @@ def _clean(value: Any) -> Any:
 
 def _secret(name: str, value: Any) -> bool:
     """The key of a record, which is a list of its values, and a number of keys are no secrets."""
-    return bool(_NAMES.search(name)) and value not in (None, "") and not isinstance(value, bool) and not (name in ("key", "keys") and not isinstance(value, (str, bytes)))
+    if name in ("key", "keys") and not isinstance(value, (str, bytes)):
+        return False
+    return bool(_NAMES.search(name)) and value not in (None, "") and not isinstance(value, bool)
