@@ -390,7 +390,7 @@ def test_every_page_exists_and_its_links_lead_somewhere(name: str) -> None:
 @cache
 def commands() -> frozenset[str]:
     shown = run(sys.executable, "-m", "workbench.cli", "--help").stdout
-    return frozenset(re.findall(r"^    ([a-z][a-z-]+) ", shown, re.M))
+    return frozenset(re.findall(r"^    ([a-z][a-z-]+)(?: |$)", shown, re.M))
 
 
 def test_every_command_that_the_docs_show_exists() -> None:
