@@ -75,8 +75,9 @@ def recorded(function: Callable[P, R]) -> Callable[P, R]:
         if not dataclasses.is_dataclass(result) or not hasattr(result, "basis"):
             return cast(R, result)
         bound = signature.bind(*args, **kwargs)
-        run: dict[str, Any] = {"function": reference(function)}
+        run: dict[str, Any] = {"function": f"{function.__module__}:{function.__qualname__}"}
         try:
+            run["function"] = _model(function)
             run["arguments"] = {name: _argument(signature.parameters[name], value) for name, value in bound.arguments.items()}
         except Unrepeatable as why:
             run["cannot"] = str(why)
@@ -94,6 +95,13 @@ def _outermost() -> Iterator[None]:
         yield
     finally:
         _running.reset(token)
+
+
+def _model(function: Callable[..., Any]) -> str:
+    try:
+        return reference(function)
+    except Unrepeatable as why:
+        raise Unrepeatable(f"the model {why}") from None
 
 
 def _argument(parameter: inspect.Parameter, value: Any) -> Any:
