@@ -1,4 +1,4 @@
-"""The commands everybody begins with: make a workspace, load, look, brief, serve, lab, demo."""
+"""The commands everybody begins with: make a workspace, load, look, brief, lab, demo."""
 
 from __future__ import annotations
 
@@ -47,11 +47,6 @@ def commands(add: Add) -> None:
     brief.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the briefing; may be given several times")
     brief.add_argument("--out", type=Path, metavar="DIR", help="folder inside the workspace for the files (default: out)")
     bound_arguments(brief)
-
-    serve = add("serve", _serve, "serve the hub and the apps on this machine")
-    serve.add_argument("--port", type=int, default=5006, help="port on 127.0.0.1 (default 5006; the next free one if taken)")
-    serve.add_argument("--open", action="store_true", help="open a browser")
-    role_argument(serve)
 
     lab = add("lab", _lab, "open JupyterLab in the workspace")
     role_argument(lab)
@@ -177,15 +172,6 @@ def _brief(args: argparse.Namespace) -> None:
     files = briefings.run(city, args.template, given, args.out, progress=bar())
     for path in (files.ipynb, files.html, files.pdf):
         print(path)
-
-
-def _serve(args: argparse.Namespace) -> None:
-    from workbench import apps
-    from workbench.session import open_workbench
-
-    _, person = required(args, "serve", "hub")
-    city = open_workbench(args.workspace, role=args.role or person.role)
-    apps.serve(city, port=args.port, show=args.open, started=lambda url: print(f"The hub is at {url}  (Ctrl-C stops it)", flush=True))
 
 
 def _lab(args: argparse.Namespace) -> None:

@@ -33,24 +33,34 @@ __all__ = ["Place", "When", "Workbench", "find_workspace", "open_workbench"]
 
 def open_workbench(path: str | Path | None = None, *, case: str | None = None, purpose: str | None = None, reason: str | None = None,
                    versions: dict[str, int] | None = None, known: When | None = None, user: str | None = None, role: str | None = None,
-                   emergency: bool = False) -> Workbench:
+                   emergency: bool = False, token: str | None = None) -> Workbench:
     """Open a workspace and bind who is asking, for which case and why.
 
     Args:
-        path: the workspace folder; None = the nearest parent of the working directory that holds agency.toml.
+        path: the workspace folder; None = the nearest parent of the working directory that holds agency.toml. Or the address of a server that
+            owns one: "grpc://127.0.0.1:8815", "grpc+unix:///run/workbench/workbench.sock", "grpc+tls://server:8815".
         case, purpose, reason: needed before any plate or person is shown: an open case of the casebook, a purpose of the agency's list, and a reason
             that says what is to be learnt, e.g. case="2026-0142", purpose="investigation", reason="who was near the scenes".
         versions: table versions of an earlier basis, to see the same state again; None = the newest.
         known: show what was known at this moment ("2026-05-01 18:00", local) and nothing recorded later; None = all. See ``Workbench.known``.
-        user: who asks; None = the operating system's user.
+        user: who asks; None = the operating system's user. A server knows it by the token.
         role: in which of their roles, or a lower one; None = the first that agency.toml gives them.
         emergency: break the glass: see for a short time what a higher role sees, without a case but with a reason; reviewed afterwards.
+        token: for a server; None = $WORKBENCH_TOKEN, else the file ~/.config/workbench/token.
 
     Raises:
         NotFound: there is no workspace, or a version is not there.
         BadInput: agency.toml has an error, or ``known`` lies in the future.
         AccessRefused: a role that is not theirs, a case that is not open, a purpose that is not on the list, or a reason that says nothing.
+        SignInRefused: the server does not take the token.
     """
+    if isinstance(path, str) and path.startswith("grpc") and "://" in path:
+        from workbench.session import remote
+
+        return remote.connect(path, case=case, purpose=purpose, reason=reason, versions=versions, user=user, token=token, role=role, emergency=emergency,
+                              known=known)
+    if token is not None:
+        raise BadInput("token= is for a server, e.g. open_workbench('grpc://127.0.0.1:8815', token=...); a workspace folder needs none.")
     folder, who = find_workspace(path), user or current_user()
     try:
         chosen = Policy.of(agencies.read(folder)).chosen(who, role)
