@@ -26,8 +26,8 @@ def commands(add: Add) -> None:
     serve.add_argument("--days", type=int, default=90, help="how long a new token is good (default 90)")
     serve.add_argument("--port", type=int, default=5006, help="port on 127.0.0.1 (default 5006; the next free one if taken)")
     serve.add_argument("--open", action="store_true", help="open a browser")
-    serve.add_argument("--frames", nargs="?", const="", metavar="ADDRESS", help="also frames, at grpc://127.0.0.1:8815, grpc+unix:///path or grpc+tls://host:port "
-                       "(default: [server] of agency.toml)")
+    serve.add_argument("--frames", nargs="?", const="", metavar="ADDRESS",
+                       help="also frames, at grpc://127.0.0.1:8815, grpc+unix:///path or grpc+tls://host:port (default: [server] of agency.toml)")
     serve.add_argument("--frames-only", nargs="?", const="", metavar="ADDRESS", help="frames and no apps")
 
 

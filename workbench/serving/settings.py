@@ -99,7 +99,8 @@ class Settings:
             except KeyError:
                 raise BadInput(f"{FILE} [server] names the group {self.group!r}, which this machine does not have.") from None
             except PermissionError:
-                raise BadInput(f"The service account is not in the group {self.group!r}, so it cannot give it the socket: usermod -aG {self.group} ACCOUNT") from None
+                raise BadInput(f"The service account is not in the group {self.group!r}, so it cannot give it the socket: "
+                               f"usermod -aG {self.group} ACCOUNT") from None
         socket.chmod(self.mode)
 
 

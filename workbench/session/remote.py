@@ -69,8 +69,8 @@ class Remote(Workbench):
 
     def __getattr__(self, name: str) -> Any:
         if name in _WITH_SERVER:
-            raise AccessRefused(f"city.{name} is not here: the files of {vars(self).get('_workspace', 'the workspace')} lie with the server, and only its service "
-                                "account can open them. Ask with city.incidents, city.sql and the like.")
+            raise AccessRefused(f"city.{name} is not here: the files of {vars(self).get('_workspace', 'the workspace')} lie with the server, and only its "
+                                "service account can open them. Ask with city.incidents, city.sql and the like.")
         raise AttributeError(f"A workbench of a server has no {name!r}.")
 
     def __dir__(self) -> list[str]:

@@ -27,7 +27,7 @@ REQUEST = 4_000_000
 #: How deep values may lie in one another.
 DEPTH = 40
 _ARRAYS = ("float64", "int64", "bool")
-_RECORDS: dict[str, type] = {"person": Person, "shift": Shift, "role": Role}
+_RECORDS: dict[str, Any] = {"person": Person, "shift": Shift, "role": Role}
 
 
 def pack(value: Any) -> bytes:
