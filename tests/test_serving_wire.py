@@ -32,9 +32,11 @@ from workbench.serving.files import exposed
 from workbench.session import address, wire
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-PLAIN = st.one_of(st.none(), st.booleans(), st.integers(-2**63, 2**64), st.floats(allow_nan=False), TEXT, st.binary(max_size=20), st.dates(), st.times(), st.timedeltas(),
+PLAIN = st.one_of(st.none(), st.booleans(), st.integers(-2**63, 2**64), st.floats(allow_nan=False), TEXT, st.binary(max_size=20), st.dates(), st.times(),
+        st.timedeltas(),
                   st.datetimes(), st.datetimes(timezones=st.just(UTC)), st.decimals(allow_nan=False))
-VALUES = st.recursive(PLAIN, lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXT, inner, max_size=4), st.lists(inner, max_size=3).map(tuple)), max_leaves=12)
+VALUES = st.recursive(PLAIN, lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXT, inner, max_size=4), st.lists(inner,
+        max_size=3).map(tuple)), max_leaves=12)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,8 @@ def test_what_cannot_be_sent_or_is_too_deep_is_said() -> None:
 
 
 @given(st.one_of(st.binary(max_size=300), st.recursive(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), TEXT), lambda v: st.one_of(
-    st.lists(v, max_size=4), st.dictionaries(st.sampled_from(["$array", "$grid", "$polygon", "$dict", "$span", "$person", "$tuple", "$float", "$bytes", "$x", ""]), v, max_size=2),
+    st.lists(v, max_size=4), st.dictionaries(st.sampled_from(["$array", "$grid", "$polygon", "$dict", "$span", "$person", "$tuple", "$float", "$bytes",
+            "$x", ""]), v, max_size=2),
 ), max_leaves=12).map(lambda v: json.dumps(v).encode())))
 @example(b"[" * 100_000)
 @example(b'{"$array": ["float64", [1000000000000], ""]}')
@@ -111,8 +114,10 @@ def _clear(call: Any) -> None:
 
 
 ODD = st.one_of(st.binary(max_size=400), VALUES.map(wire.pack), st.fixed_dictionaries(
-    {"session": st.just("$"), "method": st.one_of(st.sampled_from(["sql", "incidents", "rows", "grid", "search", "find", "history", "casebook.case", "area_of"]), TEXT),
-     "args": st.lists(VALUES, max_size=3), "kwargs": st.dictionaries(st.sampled_from(["area", "start", "end", "cell", "most", "name", "params", "self", "x"]), VALUES, max_size=2)}))
+    {"session": st.just("$"), "method": st.one_of(st.sampled_from(["sql", "incidents", "rows", "grid", "search", "find", "history", "casebook.case",
+    "area_of"]), TEXT),
+     "args": st.lists(VALUES, max_size=3), "kwargs": st.dictionaries(st.sampled_from(["area", "start", "end", "cell", "most", "name", "params", "self",
+     "x"]), VALUES, max_size=2)}))
 
 
 @given(ODD, st.sampled_from(["call", "open", "close", "deed", "", "x" * 300]))
@@ -123,16 +128,11 @@ def test_garbage_gets_a_sentence_and_the_server_goes_on(server: serving.Frames, 
     client, options = city._line._client, city._line._options(30)
     _clear(lambda: client.do_get(fl.Ticket(data), options).read_all())
     _clear(lambda: list(client.do_action(fl.Action(kind, data), options)))
-    assert city.offences() and city.may_see("incidents") and server.turns.taken.total() == 0
-
-
-_open: dict[str, Any] = {}
+    assert _city(server).may_see("incidents") and server.turns.taken.total() == 0
 
 
 def _city(server: serving.Frames) -> Any:
-    if server.url not in _open:
-        _open[server.url] = wb.open_workbench(server.url, token="t")
-    return _open[server.url]
+    return wb.open_workbench(server.url, token="t")
 
 
 def test_an_oversized_request_and_a_very_long_sentence_are_refused_clearly(server: serving.Frames) -> None:
@@ -155,7 +155,6 @@ def test_a_flood_of_wrong_tokens_does_not_fill_the_audit(server: serving.Frames,
     def nobody(token: str) -> Person:
         raise SignInRefused("no")
 
-    _city(server)
     monkeypatch.setattr(server, "_who", nobody)
     before = Audit(server._path / "audit.db").entries().height
     for _ in range(24):
@@ -167,7 +166,8 @@ def test_a_flood_of_wrong_tokens_does_not_fill_the_audit(server: serving.Frames,
 # --- addresses, settings, tokens, files -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("wrong", ["grpc://10.0.0.5:8815", "grpc://0.0.0.0:8815", "grpc://city.example:8815", "grpc://[::]:1", "http://127.0.0.1:1", "grpc://127.0.0.1",
+@pytest.mark.parametrize("wrong", ["grpc://10.0.0.5:8815", "grpc://0.0.0.0:8815", "grpc://city.example:8815", "grpc://[::]:1", "http://127.0.0.1:1",
+        "grpc://127.0.0.1",
                                    "grpc://127.0.0.1:99999", "grpc+unix://relative.sock", "grpc+unix:///" + "x" * 120, "grpc://"])
 def test_an_address_that_would_show_tokens_to_the_network_or_is_none_is_refused_on_both_sides(wrong: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput):
@@ -198,7 +198,8 @@ def test_settings_that_cannot_be_are_said(tmp_path: Path, text: str, says: str) 
 
 
 def test_settings_are_read(tmp_path: Path) -> None:
-    _with_server(tmp_path, 'address = "grpc+tls://10.0.0.1:8815"\ncertificate = "c.pem"\nkey = "k.pem"\ngroup = "rtcc"\nmode = "600"\nidle_minutes = 5\nqueries = 2')
+    _with_server(tmp_path, 'address = "grpc+tls://10.0.0.1:8815"\ncertificate = "c.pem"\nkey = "k.pem"\ngroup = "rtcc"\n'
+                 'mode = "600"\nidle_minutes = 5\nqueries = 2')
     found = serving.Settings.of(agencies.read(tmp_path))
     assert (found.mode, found.idle_minutes, found.queries, found.group, found.key) == (0o600, 5.0, 2, "rtcc", tmp_path / "k.pem")
     (tmp_path / "k.pem").write_text("x")

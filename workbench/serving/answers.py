@@ -131,6 +131,11 @@ def pieces(frame: pl.DataFrame) -> Iterator[Any]:
         yield from frame.slice(start, rows).to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks().to_batches()
 
 
+def whole(frame: pl.DataFrame, schema: Any) -> Any:
+    """The frame as one Arrow table, for columns of categories."""
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest()).replace_schema_metadata(schema.metadata)
+
+
 def schema(frame: pl.DataFrame, noted: bytes | None) -> Any:
     """The Arrow schema of a frame's pieces, its origin in the metadata.
 

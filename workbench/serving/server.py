@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.flight as fl
 
 from workbench import agency as agencies
@@ -79,6 +80,9 @@ class Frames(fl.FlightServerBase):
                     if frame.height > self.settings.rows:
                         raise BadInput(f"The answer has {frame.height:,} rows; this server sends at most {self.settings.rows:,}. Ask for a shorter period.")
                     schema = answers.schema(frame, noted)
+                    if "dictionary<" in str(schema):  # Flight sends dictionaries only with a table that is there as a whole
+                        slot.release()
+                        return fl.RecordBatchStream(answers.whole(frame, schema))
                     return fl.GeneratorStream(schema, self._stream(answers.pieces(frame), slot, session))
                 except BaseException:
                     slot.release()
@@ -114,8 +118,8 @@ class Frames(fl.FlightServerBase):
         return self._unserved(context)
 
     def get_schema(self, context: Any, descriptor: Any) -> Any:
-        """Nothing is described."""
-        return self._unserved(context)
+        """Nothing is described: an empty schema, for whoever asks."""
+        return fl.SchemaResult(pa.schema([]))
 
     def do_put(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> Any:
         """Nothing is taken."""
