@@ -23,7 +23,7 @@ from workbench.serving.tokens import Tokens
 
 TITLE = "A server of frames against the files themselves: a small query, and a million reads"
 ROWS, REPEATS = 1_000_000, 15
-_WHY = {"case": "2026-0142", "purpose": "investigation", "reason": "how fast frames of reads come from the server"}
+_WHY: dict[str, Any] = {"case": "2026-0142", "purpose": "investigation", "reason": "how fast frames of reads come from the server"}
 
 
 def _timed(task: str, method: str, call: Callable[[], Any], note: Callable[[Any, float], str], repeats: int = REPEATS) -> dict[str, Any]:

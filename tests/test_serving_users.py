@@ -146,7 +146,9 @@ print(json.dumps([city.incidents().height, *closed, case.reads('2026-06-30').hei
     assert {"done", "refused"} <= set(mine["phase"]) and rows.filter(pl.col("user") == "nobody").is_empty()
 
 
-@pytest.mark.parametrize("query", [
+#: What DuckDB answers with nothing of anybody's: no secret is ever made.
+HARMLESS = ("select * from duckdb_secrets()",)
+QUERIES = [
     "select * from read_parquet('{folder}/lake/reads/*.parquet')", "select * from read_csv('/etc/passwd')", "select * from read_text('{folder}/agency.toml')",
     "select * from '{folder}/casebook.db'", "select * from glob('{folder}/*')", "copy (select 1) to '{folder}/out/x.csv'", "copy incidents to '/tmp/x.parquet'",
     "attach '{folder}/casebook.db' as c", "pragma database_list", "set enable_external_access = true", "install httpfs", "load sqlite",
@@ -156,12 +158,16 @@ print(json.dumps([city.incidents().height, *closed, case.reads('2026-06-30').hei
     "select (select max(plate) from reads)",
     "select * from query('select * from reads')", "select * from query_table('reads')", "from reads", "describe reads",
     "select * from delta_scan('{folder}/lake/reads')",
-])
-def test_no_turn_of_sql_goes_round_the_gate(place: Place, query: str) -> None:
-    kind, said = _asked(place, f"city = wb.open_workbench(url)\nprint(json.dumps(no(lambda: city.sql({query!r}.replace('{{folder}}', folder)))))")
-    secret = kind == "got" and query not in ("select * from duckdb_secrets()",)
-    assert not secret, said
-    assert kind in ("BadInput", "AccessRefused", "NotFound", "got") and "root:" not in said and not list((place.city / "out").glob("x.*"))
+]
+
+
+def test_no_turn_of_sql_goes_round_the_gate(place: Place) -> None:
+    got = _asked(place, f"city = wb.open_workbench(url)\nprint(json.dumps([no(lambda: city.sql(q.replace('{{folder}}', folder))) for q in {QUERIES!r}]))")
+    assert len(got) == len(QUERIES)
+    for query, (kind, said) in zip(QUERIES, got, strict=True):
+        assert kind in ("BadInput", "AccessRefused", "NotFound") or query in HARMLESS and kind == "got", (query, kind, said)
+        assert "root:" not in said and "Fairwater" not in said, query
+    assert not [p for p in (place.city / "out").glob("x.*")]
 
 
 def test_another_account_cannot_be_somebody_else(place: Place) -> None:

@@ -121,7 +121,7 @@ ODD = st.one_of(st.binary(max_size=400), VALUES.map(wire.pack), st.fixed_diction
 
 
 @given(ODD, st.sampled_from(["call", "open", "close", "deed", "", "x" * 300]))
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_garbage_gets_a_sentence_and_the_server_goes_on(server: serving.Frames, asked: Any, kind: str) -> None:
     city = _city(server)
     data = asked if isinstance(asked, bytes) else wire.pack(asked | {"session": city._session})
