@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from workbench import schema
 from workbench.errors import BadInput, WorkbenchError, did_you_mean
 from workbench.loaders import FORMATS, Part, Source
+from workbench.loaders.kit import confined
 from workbench.loaders.kit.grammar import EXAMPLES, FILLS, Reader, checked
 from workbench.loaders.kit.pieces import Place, Raw, Value
 from workbench.loaders.kit.times import chain_doubts
@@ -95,6 +96,8 @@ class Written:
         if self.table == "calls" and "doubts" not in columns:
             columns["doubts"] = chain_doubts(**{m: columns[f"{m}_at"] for m in _MOMENTS if f"{m}_at" in columns})
         where = _where(reader, self.where) if self.where else "true"
+        for name, sql in (*columns.items(), ("where", where)):
+            _confined(name, sql, reader)
         given = {n: sql for n, sql in columns.items() if sql != "null"}
         lacking = [n for n, c in table.columns.items() if c.required and n not in given]
         if lacking:
@@ -240,6 +243,17 @@ def _fitting(value: Value, column: str, type_: str, written: str) -> str:
     if type_ not in FILLS[value.kind]:
         raise BadInput(f"{column} is of type {type_}; {written} gives a {value.kind}. Write e.g. {EXAMPLES[type_]}.")
     return value.sql
+
+
+def _confined(name: str, sql: str, reader: Reader) -> None:
+    """Have every SQL that the engine will run for a column looked at, whatever text it was made of."""
+    steps = dict(getattr(sql, "steps", ()))
+    made = dict.fromkeys((str(sql), *steps.values(), *(getattr(sql, form, "") for form in ("quick", "given", "probe"))))
+    try:
+        for one in filter(None, made):
+            confined.check(one, (*reader.used.columns, *steps))
+    except BadInput as error:
+        raise BadInput(f"{name}: {error}") from None
 
 
 def _where(reader: Reader, written: str) -> str:
