@@ -303,7 +303,9 @@ def _text(value: Any) -> str | None:
 def _parquet(path: Path) -> Sample:
     import duckdb
 
-    con = duckdb.connect()
+    from workbench.engines.duckdb import connect
+
+    con = connect(within=(path,))
     try:
         found = con.execute("select sum(num_rows)::bigint from parquet_file_metadata(?)", [str(path)]).fetchone()
         total = int(found[0] or 0) if found else 0

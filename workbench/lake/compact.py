@@ -116,7 +116,7 @@ def _step(root: Path, view: View, table: str, *, brief: bool) -> Compacted | Non
         chosen = _chosen(_files(view, table, versions), brief=brief)
         if not chosen:
             return None
-        con = connect(memory="1GB", spill=folder(root, owner) / "spill")
+        con = connect(memory="1GB", spill=folder(root, owner) / "spill", within=(root,))
         try:
             made = written(con, view, table, versions, [f.path for f in chosen], owner, work)
         finally:

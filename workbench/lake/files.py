@@ -19,10 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 
-from workbench.engines.duckdb import literal, name
+from workbench.engines.duckdb import connect, literal, name
 from workbench.errors import BadInput, did_you_mean
 from workbench.lake.records import NONE, NUMBER, Batch, Csv, Ndjson, Numbers, as_text
 from workbench.lake.texts import Blocks, told_encoding
@@ -360,7 +359,7 @@ def ndjson_piece(ready: Ready, batches: list[Batch], members: Iterable[str]) -> 
 
 def _one_piece(ready: Ready, made: Iterator[Piece], work: Path) -> Iterator[Piece]:
     """All pieces as one, for a mapping that looks at several records at once; they lie in the work folder meanwhile."""
-    con = duckdb.connect()
+    con = connect(within=(work,))
     parts: list[str] = []
     records = 0
     try:

@@ -92,7 +92,7 @@ class _Fold:
         if self.id in self.view.visible(self.view.settled()):
             return None
         filled = sorted(self.batch["rows"])
-        con = connect(memory="512MB", spill=folder(self.root, self.id) / "spill")
+        con = connect(memory="512MB", spill=folder(self.root, self.id) / "spill", within=(self.root,))
         con.execute("set threads = 1")
         try:
             with working(self.root, self.view, self.id) as work:

@@ -56,7 +56,7 @@ class Mapper:
         self._fill = Filling(source, beside, self.zone, self.said, root)
         self.mask = Mask(source, self._fill)
         self._wanted = (*source.columns, *source.optional)
-        self._con = connect(memory="512MB")
+        self._con = connect(memory="512MB", within=())
         functions.register(self._con)
         self._con.execute("set threads = 1; pragma disable_optimizer")
         self._con.execute(f"create temp table incoming ({name(NUMBER)} bigint, body varchar)")

@@ -103,7 +103,7 @@ class Load:
 
     @contextmanager
     def _engine(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        con = connect(memory=self.memory, spill=sweep.folder(self.root, self.batch_id) / "spill")
+        con = connect(memory=self.memory, spill=sweep.folder(self.root, self.batch_id) / "spill", within=(self.root, self.file))
         functions.register(con)
         try:
             yield con

@@ -28,7 +28,7 @@ def resolve(root: Path, view: View, batch_id: str, lines: Iterable[int], outcome
         raise BadInput("A mended reject names the batch that took it in (resolved_by).")
     wanted = sorted(set(lines))
     sweep(root, view)
-    con = connect(memory="256MB")
+    con = connect(memory="256MB", within=(root,))
     try:
         asked = f"select distinct line from ({view.current('rejects', view.versions())}) where batch_id = ?"
         held = {line for (line,) in con.execute(asked, [batch_id]).fetchall()}

@@ -133,7 +133,8 @@ def _walk(node: Any, columns: frozenset[str], bound: frozenset[str]) -> None:
         _walk([v for k, v in node.items() if k not in ("class", "type", "literal")], columns, bound)
     else:
         what = str(node.get("type") or kind).lower().replace("_", " ")
-        raise BadInput(f"{what} may not stand in a mapping; allowed are columns, texts, numbers, comparisons, case, casts and the functions of docs/mapping.md.")
+        raise BadInput(f"{what} may not stand in a mapping; allowed are columns, texts, numbers, comparisons, case, casts and "
+                       "the functions of docs/mapping.md.")
 
 
 def _function(node: dict[str, Any], columns: frozenset[str], bound: frozenset[str]) -> None:
@@ -145,7 +146,7 @@ def _function(node: dict[str, Any], columns: frozenset[str], bound: frozenset[st
     if node.get("filter") or node.get("distinct") or (node.get("order_bys") or {}).get("orders"):
         raise BadInput(f"{name} is written here as it is over many rows; a mapping looks at one record.")
     for argument in node["arguments"]:
-        given = argument["expression"] if "expression" in argument else argument
+        given = argument.get("expression", argument)
         if over and given.get("class") == "LAMBDA":
             _walk(given["expr"], columns, bound | _given(given["lhs"]))
         else:
