@@ -82,7 +82,7 @@ def bar() -> Callable[[str, float], None] | None:
 
     def show(phase: str, fraction: float) -> None:
         if not held:
-            held.append(tqdm(total=100, bar_format="{desc:32} {bar} {n:3.0f} %", leave=False, file=sys.stderr))
+            held.append(tqdm(total=100, bar_format="{desc:32} {bar} {n:3.0f} %", leave=False, file=getattr(sys.stderr, "bare", sys.stderr)))
         held[0].set_description_str(phase[:32], refresh=False)
         held[0].n = min(100, round(100 * fraction))
         held[0].refresh()

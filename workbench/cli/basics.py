@@ -184,7 +184,7 @@ def _lab(args: argparse.Namespace) -> None:
     os.environ.setdefault("JUPYTERLAB_SETTINGS_DIR", str(home / "settings"))
     os.environ.setdefault("IPYTHONDIR", str(home / "ipython"))
     quiet = ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--LabApp.extension_manager=readonly"]
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", "--ip=127.0.0.1", *quiet, *args.rest])
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", "--ip=127.0.0.1", *quiet, *args.rest])  # noqa: S606 - the command line's own arguments, no shell
 
 
 def _demo(args: argparse.Namespace) -> None:

@@ -27,7 +27,7 @@ from workbench.intake.fetch import Fetched
 #: Rows fetched from the server at a time.
 CHUNK = 10_000
 #: The environment variable that may hold the password.
-PASSWORD = "WORKBENCH_DB_PASSWORD"
+PASSWORD = "WORKBENCH_DB_PASSWORD"  # noqa: S105 - the name of a variable
 
 
 def address(url: str) -> sql.URL:

@@ -94,8 +94,13 @@ def _repeated(path: Path) -> tuple[str, list[str]]:
 def _sheet(path: Path) -> tuple[str, list[str]]:
     import fastexcel
 
+    from workbench.lake.forms.books import measured
+
+    with forms.opened(path, FORMATS["excel"]) as opened:
+        data = opened.read()
+    measured(path.name, data)
     try:
-        book = fastexcel.read_excel(str(path))
+        book = fastexcel.read_excel(data)
         sizes = {n: book.load_sheet(n).height for n in book.sheet_names}
     except Exception as error:
         raise BadInput(f"{path.name} is not an Excel book that can be read ({str(error).splitlines()[0]}).") from None

@@ -17,7 +17,7 @@ from workbench.errors import BadInput, did_you_mean
 from workbench.loaders import Source
 from workbench.loaders.kit.expressions import SALT, ZONE
 
-_SECRET = "_secret"
+_SECRET = "_secret"  # noqa: S105 - the name of a file
 _HOLE = re.compile(r"\{(said|beside):([^{}]*)\}")
 
 

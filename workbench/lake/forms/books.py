@@ -10,7 +10,8 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from workbench.errors import BadInput, did_you_mean
 from workbench.lake.forms.packed import opened
 from workbench.loaders import FORMATS
 
-#: A book may hold this many bytes when its archive is unpacked.
-LARGEST = 4 << 30
+#: A book may hold this many bytes when its archive is unpacked, and beyond ``FEW`` so many times its size: sheets pack well, but not that well.
+LARGEST, FEW, TIMES = 4 << 30, 256 << 20, 100
+#: Cells that the rectangle of a sheet may have; the reader holds all of them.
+CELLS = 50_000_000
+_CELL = re.compile(rb'r="([A-Z]{1,3})(\d{1,7})"')
 _NINE = re.compile(r"-?\d+\.\d{9}")
 _MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\d 00:00:00")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?")
@@ -58,7 +62,7 @@ def _columns(name: str, data: bytes, sheet: str) -> tuple[list[list[str | None]]
     """The sheet's columns as texts, and in which row of them the header stands."""
     import fastexcel
 
-    _measured(name, data)
+    measured(name, data)
     try:
         book = fastexcel.read_excel(data)
         held = book.sheet_names
@@ -92,25 +96,77 @@ def _header(columns: list[list[str | None]]) -> int | None:
     return next((i for i, n in enumerate(filled) if n > 1 or n and widest < 3), None)
 
 
-def _measured(name: str, data: bytes) -> None:
-    """Refuse an archive that would swell beyond all measure."""
+def measured(name: str, data: bytes) -> None:
+    """Refuse a book that would swell beyond all measure: its bytes are counted by unpacking, since a directory can lie, and the rectangle that its
+    cells span is looked at, since the reader makes all of it.
+
+    Raises:
+        BadInput: it is damaged, or too large.
+    """
     if not data.startswith(b"PK"):
         return
+    most, size, unpacked = min(LARGEST, max(FEW, TIMES * len(data))), 0, 0
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             size = sum(m.file_size for m in archive.infolist())
-    except (zipfile.BadZipFile, ValueError, RuntimeError) as error:
+            for member in archive.infolist() if size <= most else ():
+                span = _Span()
+                for block in _inflated(data, member):
+                    unpacked += len(block)
+                    size = max(size, unpacked)
+                    if member.filename.lower().startswith("xl/worksheets/") and span.cells(block) > CELLS:
+                        raise BadInput(f"{name} has cells so far out that its sheet spans more than {CELLS:,}; nothing was loaded. Save it as CSV.")
+                    if size > most:
+                        break
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
+        if isinstance(error, BadInput):
+            raise
         raise BadInput(f"{name} is cut off or damaged ({error}); nothing was loaded. Fetch it again.") from error
-    if size > LARGEST:
-        raise BadInput(f"{name} swells to {size / 1e9:,.1f} GB when it is unpacked; nothing was loaded. Save it as CSV.")
+    if size > most:
+        raise BadInput(f"{name} swells to more than {most / 1e6:,.0f} MB when it is unpacked; nothing was loaded. Save it as CSV.")
+
+
+def _inflated(data: bytes, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """What a member really unpacks to, in blocks of at most a megabyte."""
+    if member.compress_type != zipfile.ZIP_DEFLATED:
+        return
+    head = member.header_offset
+    begin = head + 30 + int.from_bytes(data[head + 26:head + 28], "little") + int.from_bytes(data[head + 28:head + 30], "little")
+    inflate, waiting, at = zlib.decompressobj(-15), b"", begin
+    while not inflate.eof and (waiting or at < begin + member.compress_size):
+        if not waiting:
+            waiting, at = data[at:min(at + 65_536, begin + member.compress_size)], at + 65_536
+        block = inflate.decompress(waiting, 1 << 20)
+        waiting = inflate.unconsumed_tail
+        if block:
+            yield block
+
+
+class _Span:
+    """The rectangle that the cells of a sheet span, as its XML names them."""
+
+    def __init__(self) -> None:
+        self._rows, self._columns, self._rest = 1, 1, b""
+
+    def cells(self, block: bytes) -> int:
+        """How many cells it has, with those named in one more block."""
+        text = self._rest + block
+        for letters, row in set(_CELL.findall(text)):
+            self._rows = max(self._rows, int(row))
+            column = 0
+            for sign in letters:
+                column = column * 26 + sign - 64
+            self._columns = max(self._columns, column)
+        self._rest = text[-16:]
+        return self._rows * self._columns
 
 
 def _mended(cells: list[str | None]) -> list[str | None]:
     """Cells as they are meant: blanks are null, numbers in their shortest form, a time of day without the day that Excel gives it."""
-    return [None if v is None or not v.strip() else _cell(v) for v in cells]
+    return [None if v is None or not v.strip() else _shown(v) for v in cells]
 
 
-def _cell(text: str) -> str:
+def _shown(text: str) -> str:
     if _NINE.fullmatch(text):
         shortest = repr(float(text))
         return shortest if "e" not in shortest and f"{float(text):.9f}" == text else text

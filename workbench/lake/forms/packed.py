@@ -2,7 +2,7 @@
 
 What a file is told by its first bytes, so that a packed file with the wrong name is still read. A zip archive must hold one file of data; a
 read-me or a data dictionary beside it does no harm as long as only one of its files has the suffix of a form that is known. A packed
-file that swells to more than 200 times its size and 4 GB is refused, since no export does that.
+file that swells to more than 200 times its size and 256 MB is refused, since no export does that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from workbench.errors import BadInput
 from workbench.loaders import FORMATS
 
 #: A packed file may swell to this many times its size, or to this many bytes, whichever is more.
-SWELL_TIMES, SWELL_BYTES = 200, 4 << 30
+SWELL_TIMES, SWELL_BYTES = 200, 256 << 20
 _GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
 #: Containers that are zip archives themselves and are not to be taken apart here.
 _ARCHIVES = (".xlsx", ".xlsm", ".xlsb", ".ods")
@@ -91,7 +91,7 @@ class Unpacked(io.RawIOBase):
             raise self._damaged(error) from error
         self._given += len(block)
         if self._stream is not self._packed and self._given > self._limit:
-            raise BadInput(f"{self._file.name} swells to more than {self._limit / 1e9:,.0f} GB when it is unpacked; nothing was loaded. "
+            raise BadInput(f"{self._file.name} swells to more than {self._limit / 1e6:,.0f} MB when it is unpacked; nothing was loaded. "
                            "If it is right, unpack it yourself and load what was in it.")
         return block
 
