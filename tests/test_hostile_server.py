@@ -86,7 +86,8 @@ def test_a_request_that_is_no_http_does_not_end_the_server(served: Any) -> None:
 
 HOSTILE = [
     "'", "'; drop table incidents; --", "\" or 1=1 --", "' or '1'='1", "%' or 1=1 --", "\\", "../../etc/passwd", "//evil.example", "<script>alert(1)</script>",
-    "{{7*7}}", "${7*7}", "\u202eabc", "\x1b[31mred", "=cmd|'/c calc'!A0", '#read("/etc/passwd")', "$x$", "a" * 20_000, "%00", "?", "$1", "*", "%", "_", "\ud800",
+    "{{7*7}}", "${7*7}", "\u202eabc", "\x1b[31mred", "=cmd|'/c calc'!A0", '#read("/etc/passwd")', "$x$", "a" * 20_000,
+    "%00", "?", "$1", "*", "%", "_", "\ud800",
 ]  # fmt: skip
 
 
