@@ -263,7 +263,7 @@ def template(name: str, zone: str, *, bounds: tuple[float, float, float, float] 
         '# jurisdiction = "US-NC"            # the stricter of its law and yours counts', "reads = 90", "",
         "[access]                            # who may see what: workbench access; built-in roles can be changed under [roles]",
         'default_role = "analyst"            # of everybody who is not named here: no plates, no persons',
-        f'{"" if user else "# "}people = {{ {q(user or "anna")} = ["supervisor", "administrator"] }}', "",
+        f'{"" if user else "# "}people = {{ {q(user or "anna")} = ["supervisor", "administrator", "auditor"] }}', "",
     ]
     return "\n".join(lines)
 

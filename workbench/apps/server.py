@@ -24,6 +24,7 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
 from workbench import apps
+from workbench import session as sessions
 from workbench.apps import guard as guards
 from workbench.apps import hub, login, page
 from workbench.errors import BadInput, SignInRefused, WorkbenchError
@@ -197,7 +198,7 @@ def fresh(workbench: Workbench) -> Workbench:
 
 def opened_for(workbench: Workbench, signed: Signed) -> Workbench:
     """The same workspace opened as the person signed in, in their role and without a case: they open one themselves, with purpose and reason."""
-    return Workbench(workbench.path, Person(signed.user, role=signed.role))
+    return sessions.opened_for(workbench.path, Person(signed.user, role=signed.role))
 
 
 def _port(port: int, address: str) -> int:

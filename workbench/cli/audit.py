@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench.cli.asking import Add
+from workbench.cli.asking import Add, required, role_argument
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -33,13 +33,14 @@ def commands(add: Add) -> None:
     audit.add_argument("--note", default="", help="review: why it was decided so")
     audit.add_argument("--all", action="store_true", help="review: decided items too")
     audit.add_argument("--json", action="store_true", help="print one JSON object a line")
+    role_argument(audit)
 
 
 def _audit(args: argparse.Namespace) -> int:
-    from workbench.oversight.audit import Audit, Person, current_user
-    from workbench.session import find_workspace
+    from workbench.oversight.audit import Audit
 
-    audit, person = Audit(find_workspace(args.workspace) / "audit.db"), Person(current_user())
+    folder, person = required(args, "review" if args.action in ("watch", "review", "sample") else "audit", f"audit {args.action}")
+    audit = Audit(folder / "audit.db")
     if args.what and args.action not in ("copy", "proof", "review"):
         raise BadInput(f"workbench audit {args.action} takes no {args.what[0]!r}.")
     if args.action == "show":

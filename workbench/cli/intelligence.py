@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.cli.asking import Add
+from workbench.cli.asking import Add, required, role_argument
 from workbench.errors import BadInput, did_you_mean
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ control_official = ""            # who answers for it
 def commands(add: Add) -> None:
     """Declare it."""
     command = add("intelligence", _run, "intelligence records under 28 CFR Part 23: add, review, share, purge")
+    role_argument(command)
     deeds = command.add_subparsers(dest="deed", metavar="DEED", required=True)
     deeds.add_parser("template", help="print a record to be filled in")
     deeds.add_parser("add", help="keep a record").add_argument("file", type=Path, metavar="FILE", help="filled-in template")
@@ -61,6 +62,9 @@ def commands(add: Add) -> None:
     share.add_argument("--agrees", action="store_true", help="the agency keeps to procedures that conform to 28 CFR Part 23")
     share.add_argument("--imminent-danger", action="store_true", help="to avoid imminent danger to life or property")
     deeds.add_parser("purge", help="delete what is kept no longer")
+    for deed in deeds.choices.values():  # -w and --role may stand behind the deed too
+        deed.add_argument("-w", "--workspace", metavar="DIR", default=argparse.SUPPRESS, help="workspace folder")
+        deed.add_argument("--role", default=argparse.SUPPRESS, help="in which of your roles")
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -73,11 +77,10 @@ def _run(args: argparse.Namespace) -> None:
 @contextmanager
 def _store(args: argparse.Namespace, object: str = "") -> Iterator[tuple[Intelligence, str, dict[str, Any]]]:
     """The records, who asks and the outcome, with the deed in the audit."""
-    from workbench.oversight.audit import Audit, Person, current_user
+    from workbench.oversight.audit import Audit
     from workbench.oversight.intelligence import Intelligence
-    from workbench.session import find_workspace
 
-    folder, person = find_workspace(args.workspace), Person(current_user())
+    folder, person = required(args, "intelligence", f"intelligence {args.deed}")
     with Audit(folder / "audit.db").deed(person, f"intelligence {args.deed}", object or "intelligence") as outcome:
         yield Intelligence(folder / "intelligence.db"), person.user, outcome
 

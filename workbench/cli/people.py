@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from workbench.cli.asking import Add
+from workbench.cli.asking import Add, required
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def _people(args: argparse.Namespace) -> None:
     from workbench.oversight.accounts import FILE, Accounts
     from workbench.session import find_workspace
 
-    accounts = Accounts(find_workspace(args.workspace) / FILE)
+    folder = find_workspace(args.workspace)
+    required(argparse.Namespace(workspace=args.workspace), "people", args.action)
+    accounts = Accounts(folder / FILE)
     if args.action == "list":
         return _list(accounts)
     if args.action == "token" and args.list:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from workbench.cli.asking import Add
+from workbench.cli.asking import Add, required, role_argument
 from workbench.errors import BadInput
 
 _ACTIONS = ("show", "preview", "purge", "holds", "hold", "release", "verify")
@@ -29,6 +30,7 @@ def commands(add: Add) -> None:
     keep.add_argument("--start", metavar="TIME", help="hold: rows from this time on")
     keep.add_argument("--end", metavar="TIME", help="hold: rows before this time")
     keep.add_argument("--until", metavar="DATE", help="hold: when it ends, at most a year from now")
+    role_argument(keep)
 
     out = add("expunge", _expunge, "carry out an expungement order: remove a person from facts, cases and outputs")
     out.add_argument("person", nargs="+", metavar="PERSON_ID", help="ids of the person's records")
@@ -37,12 +39,16 @@ def commands(add: Add) -> None:
     out.add_argument("--date", required=True, metavar="DATE", help="the order's date")
     out.add_argument("--evidence-too", action="store_true", help="the order seals case evidence, too")
     out.add_argument("--yes", action="store_true", help="really delete")
+    role_argument(out)
 
 
 def _retention(args: argparse.Namespace) -> int | None:
     from workbench.session import find_workspace
 
-    folder = find_workspace(args.workspace)
+    if args.action in ("show", "verify"):  # the rules and what a certificate says of itself are nobody's secret
+        folder = find_workspace(args.workspace)
+    else:
+        folder, _ = required(args, "hold" if args.action in ("holds", "hold", "release") else "purge", f"retention {args.action}")
     if args.action == "verify":
         return _verify(folder, args)
     {"show": _show, "preview": _preview, "purge": _purge, "holds": _holds, "hold": _hold, "release": _release}[args.action](folder, args)
@@ -140,10 +146,10 @@ def _verify(folder: Path, args: argparse.Namespace) -> int:
 
 def _expunge(args: argparse.Namespace) -> None:
     from workbench.oversight import expunge
-    from workbench.oversight.audit import Audit, Person, current_user
-    from workbench.session import find_workspace
+    from workbench.oversight.audit import Audit
 
-    folder, person = find_workspace(args.workspace), Person(current_user(), purpose="expungement", reason=f"order {args.number} of {args.court}")
+    folder, who = required(args, "purge", "expunge")
+    person = replace(who, purpose="expungement", reason=f"order {args.number} of {args.court}")
     order = expunge.Order(args.court, args.number, args.date, tuple(args.person), args.evidence_too)
     if not args.yes:
         found = ", ".join(f"{n:,} of {t}" for t, n in expunge.preview(folder, order).items())

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.cli.asking import Add
+from workbench.cli.asking import Add, required, role_argument
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def commands(add: Add) -> None:
     serve.add_argument("--days", type=int, default=90, help="how long a new token is good (default 90)")
     serve.add_argument("--port", type=int, default=5006, help="port on 127.0.0.1 (default 5006; the next free one if taken)")
     serve.add_argument("--open", action="store_true", help="open a browser")
+    role_argument(serve)
     serve.add_argument("--frames", nargs="?", const="", metavar="ADDRESS",
                        help="also frames, at grpc://127.0.0.1:8815, grpc+unix:///path or grpc+tls://host:port (default: [server] of agency.toml)")
     serve.add_argument("--frames-only", nargs="?", const="", metavar="ADDRESS", help="frames and no apps")
@@ -36,10 +37,12 @@ def _serve(args: argparse.Namespace) -> int:
 
     folder = find_workspace(args.workspace)
     if args.action:
+        required(args, "people", "tokens")
         _tokens(folder, args.action, args.name, args.days)
         return 0
     if args.frames is not None and args.frames_only is not None:
         raise BadInput("Give --frames (with the apps) or --frames-only, not both.")
+    required(args, "serve", "hub")
     os.umask(0o077)
     only = args.frames_only is not None
     where = args.frames_only if only else args.frames
@@ -90,7 +93,8 @@ def _apps(args: argparse.Namespace, folder: Path) -> None:
     from workbench import apps
     from workbench.session import open_workbench
 
-    apps.serve(open_workbench(folder), port=args.port, show=args.open, started=lambda url: print(f"The hub is at {url}  (Ctrl-C stops it)", flush=True))
+    city = open_workbench(folder, role=args.role)
+    apps.serve(city, port=args.port, show=args.open, started=lambda url: print(f"The hub is at {url}  (Ctrl-C stops it)", flush=True))
 
 
 def _tokens(folder: Path, action: str, name: str | None, days: int) -> None:

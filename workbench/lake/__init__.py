@@ -85,7 +85,7 @@ class Lake:
             raise BadInput(f"The lake's folder {self.path} has {coded[0]!r} in its path, which Delta tables take for a coded character; rename that folder.")
         self.path.mkdir(parents=True, exist_ok=True)
         purging.resume(self.path, self._view)
-        report = Load(self.path, self._view, source, Path(file), zone or source.zone, user, memory, progress or _quiet, said or {}).run()
+        report = Load(self.path, self._view, source, Path(file), zone or source.zone, user, memory, progress or (lambda phase, share: None), said or {}).run()
         if not report.already:
             report = replace(report, dropped=positions.dropped(self, source, report))
             compaction.after_load(self.path, self._view, (*source.tables, "rejects"))
@@ -395,7 +395,3 @@ def _known(table: str) -> str:
     if table not in SHAPES:
         raise NotFound(f"There is no table {table!r}.{did_you_mean(table, SHAPES)}")
     return table
-
-
-def _quiet(phase: str, share: float) -> None:
-    pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from workbench.agency import Agency
@@ -39,6 +40,7 @@ class Policy:
     settings: policy.Settings
     workspace: str = "city"
     example: str = "2026-0142"
+    folder: Path | None = None
 
     @classmethod
     def of(cls, agency: Agency) -> Policy:
@@ -50,21 +52,31 @@ class Policy:
         held = agency.__dict__.get("_policy")
         if held is None:
             roles = policy.roles(agency.settings.get("roles", {}))
-            held = cls(roles, policy.settings(agency.settings.get("access", {}), roles), agency.folder.name, agency.demo_case or "2026-0142")
+            held = cls(roles, policy.settings(agency.settings.get("access", {}), roles), agency.folder.name, agency.demo_case or "2026-0142",
+                       agency.folder)
             agency.__dict__["_policy"] = held
         return held
 
     def held(self, user: str) -> tuple[str, ...]:
-        """The roles given to a user; the first is taken where none is asked for."""
+        """The roles given to a user, by their account where they have one; the first is taken where none is asked for.
+
+        Raises:
+            AccessRefused: their account was closed.
+        """
+        from workbench.oversight import accounts
+
+        of_account = accounts.role_of(self.folder, user) if self.folder is not None and (self.folder / accounts.FILE).exists() else None
+        if of_account is not None:
+            return (of_account,)
         return self.settings.people.get(user, self.settings.default)
 
-    def chosen(self, user: str, asked: str | None = None) -> str:
-        """The role in which a user acts: the one asked for where they hold it or one above it, else their first.
+    def chosen(self, user: str, asked: str | None = None, held: tuple[str, ...] = ()) -> str:
+        """The role in which a user acts: the one asked for where they hold it or one above it, else their first. ``held``: where a server knows it.
 
         Raises:
             AccessRefused: it is not theirs. NotFound: there is no such role.
         """
-        held = self.held(user)
+        held = held or self.held(user)
         if not asked:
             return held[0]
         role = self.role(asked)

@@ -21,7 +21,7 @@ import polars as pl
 from argon2 import PasswordHasher
 
 from workbench import agency as agencies
-from workbench.errors import BadInput, NotFound, SignInRefused, did_you_mean
+from workbench.errors import AccessRefused, BadInput, NotFound, SignInRefused, did_you_mean
 from workbench.oversight import passwords
 from workbench.oversight.audit import Audit, Person, current_user
 from workbench.oversight.people_store import Store, digest
@@ -31,7 +31,7 @@ from workbench.oversight.tries import Let, Tries
 FILE = "accounts.db"
 REFUSED = ("The name or the password is not right, or it was tried too often. After several wrong tries a name is closed for some minutes; "
            "wait, or ask whoever looks after the accounts here.")
-TOKEN_REFUSED = "The token is not known here, or it has run out or was taken back. A new one: workbench people token NAME"
+TOKEN_REFUSED = "The token is not known here, or it has run out or was taken back. A new one: workbench people token NAME"  # noqa: S105 - a sentence
 _USER = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,63}")
 _FIELDS = "user, role, via, created_at, changed_at, signed_in_at, closed, must_change"
 
@@ -321,6 +321,18 @@ class Accounts:
             with self.store.change() as db:
                 db.execute("update tokens set used_at = ? where token_id = ?", (now, row[0]))
         return self._account(account)
+
+
+def role_of(folder: Path, user: str) -> str | None:
+    """The role of a person's account in a workspace, None where they have none. One look at a small file.
+
+    Raises:
+        AccessRefused: the account was closed by a person.
+    """
+    found = Store(folder / FILE).read("select role, closed from accounts where user = ?", user.strip().lower())
+    if found and found[0][1]:
+        raise AccessRefused(f"The account of {user} is closed; whoever looks after the accounts can open it: workbench people unlock {user}")
+    return str(found[0][0]) if found else None
 
 
 def named(user: str) -> str:

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from workbench.agency import FILE, Agency
 from workbench.errors import BadInput, did_you_mean
+from workbench.oversight.access import Policy
 
 #: Roles that a workspace has whose agency.toml names none.
-ROLES = ("analyst", "detective", "supervisor", "auditor", "ems", "administrator")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -91,7 +91,7 @@ def role_known(agency: Agency, role: str) -> str:
     Raises:
         BadInput: there is no such role.
     """
-    known = list(agency.roles) or list(ROLES)
+    known = list(Policy.of(agency).roles)
     if role not in known:
         raise BadInput(f"There is no role {role!r}.{did_you_mean(role, known)} Roles are set in {FILE} [roles].")
     return role

@@ -58,7 +58,7 @@ def opened(workbench: Workbench, versions: Mapping[str, int]) -> Workbench:
     Raises:
         NotFound: a version is not there, or was vacuumed. DataPurged: rows of it were purged.
     """
-    return type(workbench)(workbench.path, workbench.person, dict(versions))
+    return type(workbench)(workbench.path, workbench.person, dict(versions), until=workbench.until)
 
 
 def purged_since(workbench: Workbench, tables: Iterable[str], since: str | datetime | None, certificates: Certificates | None) -> str:

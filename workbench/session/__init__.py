@@ -7,6 +7,7 @@ audit as intent, then done, then written as outcome. Frames come back as plain `
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +29,7 @@ from workbench.session.knowing import Knowing
 if TYPE_CHECKING:
     from workbench.intake.quality import Quality
 
-__all__ = ["Place", "When", "Workbench", "find_workspace", "open_workbench"]
+__all__ = ["Place", "When", "Workbench", "find_workspace", "open_workbench", "opened_for"]
 
 
 def open_workbench(path: str | Path | None = None, *, case: str | None = None, purpose: str | None = None, reason: str | None = None,
@@ -61,14 +62,30 @@ def open_workbench(path: str | Path | None = None, *, case: str | None = None, p
                               known=known)
     if token is not None:
         raise BadInput("token= is for a server, e.g. open_workbench('grpc://127.0.0.1:8815', token=...); a workspace folder needs none.")
-    folder, who = find_workspace(path), user or current_user()
+    asked = Person(user or current_user(), case, purpose, reason, "", emergency)
+    return opened_for(find_workspace(path), asked, role=role, versions=versions, known=known)
+
+
+def opened_for(folder: Path, person: Person, *, role: str | None = None, versions: dict[str, int] | None = None, known: When | None = None) -> Workbench:
+    """Open a workspace for a person whom a program knows: a server that they signed in to.
+
+    Args:
+        folder: the workspace.
+        person: who asks; their ``role`` is that of their account, "" = what accounts or agency.toml give their name.
+        role: the role they ask for, theirs or a lower one.
+        versions, known: as for ``open_workbench``.
+
+    Raises:
+        As ``open_workbench``.
+    """
     try:
-        chosen = Policy.of(agencies.read(folder)).chosen(who, role)
+        chosen = Policy.of(agencies.read(folder)).chosen(person.user, role, (person.role,) if person.role else ())
     except AccessRefused as error:
-        asked = Person(who, case, purpose, reason, role or "", emergency)
-        Audit(folder / "audit.db").write(asked, "open", folder.name, phase="refused", error=type(error).__name__, said=str(error), role=role)
+        Audit(folder / "audit.db").write(replace(person, role=role or person.role), "open", folder.name, phase="refused", error=type(error).__name__,
+                                         said=str(error))
         raise
-    city = Workbench(folder, Person(who, case, purpose or ("emergency" if emergency else None), reason, chosen, emergency), versions)
+    purpose = person.purpose or ("emergency" if person.emergency else None)
+    city = Workbench(folder, replace(person, role=chosen, purpose=purpose), versions)
     return city if known is None else city.known(known)
 
 

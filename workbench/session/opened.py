@@ -277,6 +277,7 @@ class Opened:
 
     def keep(self, versions: Mapping[str, int], why: str) -> dict[str, str]:
         """Pin the versions that something saved rests on, and say as SHA-256 what else of the workspace it rests on."""
+        self.require("export")
         with self.deed("keep", why, versions=dict(versions)) as outcome:
             outcome["pin"] = self.lake.pin(versions, why, self.user)
         return asked.resting(self.path)

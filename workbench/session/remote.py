@@ -12,8 +12,8 @@ import functools
 import inspect
 import json
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -23,8 +23,9 @@ import polars as pl
 from workbench.agency import Agency
 from workbench.casebook import Casebook
 from workbench.errors import AccessRefused, BadInput
-from workbench.gate import Place
+from workbench.gate import Place, When
 from workbench.geo import Grid
+from workbench.oversight.access import Decision
 from workbench.oversight.audit import Person
 from workbench.results import Origin, remember
 from workbench.session import Workbench, wire
@@ -32,14 +33,14 @@ from workbench.session import line as lines
 from workbench.session.address import parse
 
 #: Questions that are answered with a frame.
-FRAMES = ("incidents", "calls", "reads", "rows", "table", "sql", "history", "holdings", "batches", "rejects", "search", "find")
+FRAMES = ("incidents", "calls", "reads", "rows", "table", "sql", "history", "holdings", "batches", "rejects", "search", "find", "changes")
 #: Those among them whose frames have an origin (workspace, versions, notes), which goes into the basis of every result.
-TRACED = ("incidents", "calls", "reads", "rows", "table", "sql", "history")
+TRACED = ("incidents", "calls", "reads", "rows", "table", "sql", "history", "changes")
 #: Questions that are answered with a value.
-VALUES = ("asof", "beats", "grid", "warnings", "may_see", "refresh")
+VALUES = ("asof", "beats", "grid", "warnings", "may_see", "may", "decide", "gaps", "keep", "refresh")
 #: What the casebook is asked with a frame, and with a value.
 CASE_FRAMES, CASE_VALUES = ("cases", "subjects", "leads"), ("case", "open_case", "add_subject", "add_lead", "judge")
-_WITH_SERVER = ("path", "lake", "audit", "engine")
+_WITH_SERVER = ("path", "lake", "audit", "engine", "policy", "until")
 
 
 def connect(address: str, *, case: str | None = None, purpose: str | None = None, reason: str | None = None, versions: dict[str, int] | None = None,
@@ -52,6 +53,8 @@ def connect(address: str, *, case: str | None = None, purpose: str | None = None
     if user is not None:
         raise BadInput(f"user={user!r} cannot be given to a server: it knows who asks by the token. Leave it out.")
     line = lines.Line(parse(address), lines.token(token))
+    if isinstance(more.get("known"), date):
+        more["known"] = more["known"].isoformat()
     return Remote(line, {"case": case, "purpose": purpose, "reason": reason, "versions": versions, **{k: v for k, v in more.items() if v}})
 
 
@@ -77,8 +80,51 @@ class Remote(Workbench):
         return [n for n in object.__dir__(self) if n not in _WITH_SERVER]
 
     def bind(self, *, case: str, purpose: str, reason: str | None = None, **more: Any) -> Remote:
-        """The same workspace and versions, bound to a case and purpose: a session of its own at the server."""
-        return Remote(self._line, {"case": case, "purpose": purpose, "reason": reason, "versions": self.versions, **{k: v for k, v in more.items() if v}})
+        """The same workspace, versions and role, bound to a case and purpose: a session of its own at the server."""
+        return self._anew(case=case, purpose=purpose, reason=reason, **more)
+
+    def emergency(self, reason: str) -> Remote:
+        """Break the glass: for some minutes what a higher role sees, without a case; see ``Workbench.emergency``."""
+        return self._anew(reason=reason, emergency=True)
+
+    def known(self, at: When) -> Self:
+        """The same as known at a moment; see ``Workbench.known``."""
+        return self._anew(case=self.case, purpose=None if self.person.emergency else self.purpose, reason=self.reason, emergency=self.person.emergency,  # type: ignore[return-value]
+                          known=at.isoformat() if isinstance(at, date) else at)
+
+    def again(self) -> Self:
+        """The same person at the newest versions, in a session of its own."""
+        return self._anew(case=self.case, purpose=None if self.person.emergency else self.purpose, reason=self.reason, emergency=self.person.emergency,  # type: ignore[return-value]
+                          versions=None)
+
+    def _anew(self, **asked: Any) -> Remote:
+        wanted = {"versions": self.versions, "role": self.person.role, **asked}
+        return Remote(self._line, {k: v for k, v in wanted.items() if v})
+
+    def decide(self, name: str) -> Decision:
+        """What the policy says of this person and a table, as the server decides."""
+        found: Decision = self._value("decide", name)
+        return found
+
+    def may(self, deed: str) -> bool:
+        """Whether this person may do something at the server."""
+        return bool(self._value("may", deed))
+
+    def gaps(self) -> tuple[str, ...]:
+        """What was known at this workbench's moment and is purged since."""
+        return tuple(self._value("gaps"))
+
+    def keep(self, versions: Mapping[str, int], why: str) -> dict[str, str]:
+        """Pin versions at the server for something saved here."""
+        return dict(self._value("keep", dict(versions), why))
+
+    def require(self, deed: str) -> None:
+        """Not at a server: what changes the workspace is done where it is."""
+        raise AccessRefused("What changes the workspace is done where it is, not by a client of its server.")
+
+    def enter(self, page: str, tables: Sequence[str]) -> None:
+        """Not at a server: its own apps serve pages."""
+        raise AccessRefused("Pages are served by the server's own apps: workbench serve.")
 
     def refresh(self) -> Self:
         """Pin the newest versions; returns self."""
@@ -144,7 +190,7 @@ class Remote(Workbench):
         if noted is None:
             return frame
         known = {f.name for f in dataclasses.fields(Origin)}
-        return remember(frame, Origin(**{k: v for k, v in noted.items() if k in known}, base=self.base))
+        return remember(frame, Origin(**{k: v for k, v in noted.items() if k in known}, base=self.base, keep=self.keep))
 
     def _value(self, method: str, *args: Any, **kwargs: Any) -> Any:
         return wire.unpack(self._line.act("call", self._question(method, args, kwargs))[0])
@@ -157,8 +203,8 @@ class Remote(Workbench):
             raise BadInput("A server takes no conditions of a client; use incidents, calls, reads, rows or sql.")
         return self.table(name)
 
-    def _origin(self) -> Origin:
-        return Origin(self._workspace, dict(self.versions), self.base)
+    def _origin(self, notes: tuple[str, ...] = ()) -> Origin:
+        return Origin(self._workspace, dict(self.versions), self.base, notes, keep=self.keep)
 
 
 class RemoteCasebook(Casebook):

@@ -17,17 +17,19 @@ from typing import Any
 
 import numpy as np
 
-from workbench.agency import Role, Shift
+from workbench.agency import Shift
 from workbench.errors import BadInput
 from workbench.geo import Grid, Plane, Polygon
+from workbench.oversight.access import Decision
 from workbench.oversight.audit import Person
+from workbench.results import Call
 
 #: Longest request taken, bytes.
 REQUEST = 4_000_000
 #: How deep values may lie in one another.
 DEPTH = 40
 _ARRAYS = ("float64", "int64", "bool")
-_RECORDS: dict[str, Any] = {"person": Person, "shift": Shift, "role": Role}
+_RECORDS: dict[str, Any] = {"person": Person, "shift": Shift, "decision": Decision, "call": Call}
 
 
 def pack(value: Any) -> bytes:

@@ -76,7 +76,8 @@ class _Parser:
         """The tree of ``select SQL``, as JSON."""
         with self._lock:
             if self._con is None:
-                shut = {"enable_external_access": False, "autoload_known_extensions": False, "autoinstall_known_extensions": False, "threads": 1}
+                shut: dict[str, str | bool | int | float | list[str]] = {
+                    "enable_external_access": False, "autoload_known_extensions": False, "autoinstall_known_extensions": False, "threads": 1}
                 self._con = duckdb.connect(config=shut)
             rows = self._con.execute("select json_serialize_sql(?::varchar)", [f"select {sql}"]).fetchall()
         return str(rows[0][0])
