@@ -34,12 +34,14 @@ FACTS: dict[str, Callable[[Any], Any]] = {
     "search": lambda c: c.search("door"), "find": lambda c: c.find("2026-0142"), "casebook": lambda c: c.casebook,
     "grid": lambda c: c.grid() if c.agency.study_area is None else c.incidents(), "beats": lambda c: c.beats() if not c.agency.beats else c.incidents(),
     "changes": lambda c: c.changes("incidents", "2026-01-01"), "keep": lambda c: c.keep(c.versions, "a saved result"),
+    "attach": lambda c: c.attach("reads", "R-1", why="the car at the scene"), "evidence": lambda c: c.evidence(),
     "area_of": lambda c: c.area_of(pl.DataFrame({"lon": [0.0], "lat": [0.0]})), "map_file": lambda c: c.map_file(c.path / "agency.toml"),
 }
 PERSONAL: dict[str, Callable[[Any], Any]] = {
     "reads": lambda c: c.reads(), "rows": lambda c: c.rows("arrests"), "table": lambda c: c.table("people"), "facts": lambda c: c.facts(),
     "sql": lambda c: c.sql("select 1 from posts"), "history": lambda c: c.history("people", "P000001"), "quality": lambda c: c.quality("reads"),
     "search": lambda c: c.search("van", "posts"), "changes": lambda c: c.changes("people", "2026-01-01"),
+    "attach": lambda c: c.attach("reads", "R-1", why="the car at the scene"), "evidence": lambda c: c.evidence(),
 }
 #: Command -> arguments; None = it shows and changes nothing of a workspace that is there (said why).
 COMMANDS: dict[str, list[str] | None] = {
@@ -49,6 +51,7 @@ COMMANDS: dict[str, list[str] | None] = {
     "sources": None, "demo": None, "access": None,  # the loaders there are; makes a folder of its own; the policy itself
     "audit": [], "retention": ["preview"], "expunge": ["P-1", "--court", "County", "--number", "1", "--date", "2026-05-01"], "people": [],
     "intelligence": ["list"],
+    "evidence": ["--case", "2026-0142", "--purpose", "investigation", "--reason", "who was near the scenes"],
     "basis": None,  # what it runs again passes the same questions; its own tests refuse it
 }
 

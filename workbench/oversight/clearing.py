@@ -12,11 +12,13 @@ import re
 import secrets
 import sqlite3
 import tomllib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from workbench.oversight.audit import Audit
+from workbench.oversight import intelligence as records
+from workbench.oversight.audit import Audit, Person
 from workbench.oversight.certificate import FOLDER as CERTIFICATES
 from workbench.oversight.certificate import KEYS
 from workbench.oversight.evidence import FILE as CASEBOOK
@@ -24,6 +26,8 @@ from workbench.oversight.traces import Search
 
 MASK = "(purged)"
 AUDIT = "audit.db"
+#: Stores with rules of their own: what they hold is held otherwise.
+STORES = (records.FILE, "accounts.db", "tokens.json")
 #: Folders and files in which people write: values are replaced there, the file stays.
 _WRITTEN = ("plugins", "templates", "notebooks", "map")
 _APART = ("lake", KEYS)
@@ -62,7 +66,7 @@ def files(path: Path, search: Search, noted: Noted) -> None:
 
 
 def others(path: Path) -> Iterator[Path]:
-    """The files of a workspace beside lake, keys, casebook and audit and the notes of a purge under way."""
+    """The files of a workspace beside lake, keys, casebook, audit, the other stores and the notes of a purge under way."""
     for folder, inside, names in os.walk(path):
         here = Path(folder)
         if here == path:
@@ -71,7 +75,7 @@ def others(path: Path) -> Iterator[Path]:
             inside[:] = [d for d in inside if d != "_work"]
         inside.sort()
         for name in sorted(names):
-            if (here / name).is_symlink() or here == path and name.startswith((CASEBOOK, AUDIT)):
+            if (here / name).is_symlink() or here == path and name.startswith((CASEBOOK, AUDIT, *STORES)):
                 continue
             yield here / name
 
@@ -120,14 +124,24 @@ def casebook(path: Path, search: Search) -> list[str]:
     return said
 
 
-def audit(path: Path, values: Collection[str]) -> list[str]:
-    """Have the audit forget the values, where it can; gives what was done."""
-    store = Audit(path / AUDIT)
-    forget = getattr(store, "forget", None)
-    if forget is None or not values:
+def audit(path: Path, search: Search, *, user: str, certificate: str) -> list[str]:
+    """Have the audit forget the values; gives what was done."""
+    values = set[str]().union(*(search.in_file(file)[0] for file in sorted(path.glob(f"{AUDIT}*"))))
+    if not values:
         return []
-    count = int(forget(values))
+    count = Audit(path / AUDIT).forget(values, person=Person(user), why="purge", certificate=certificate)
     return [f"audit: {count:,} fields replaced by their salted hashes"] if count else []
+
+
+def intelligence(path: Path, said: Mapping[str, Any]) -> list[str]:
+    """Delete the intelligence records that are kept no longer, and by an order those about the persons; gives what was done and who must be told."""
+    if not (path / records.FILE).exists():
+        return []
+    held = records.Intelligence(path / records.FILE)
+    gone = held.expunge([f"person:{p}" for p in said["persons"]]) if said.get("persons") else held.purge(now=datetime.fromisoformat(said["moment"]))
+    count = len(gone.records)
+    return [f"intelligence: {count} record{'' if count == 1 else 's'} deleted"] * bool(count) + [
+        f"intelligence: tell {person}, {agency} that {record} is kept no longer" for record, person, agency in gone.told]
 
 
 def tidy_sqlite(file: Path) -> None:

@@ -85,7 +85,7 @@ def run(path: str | Path, order: Order, *, user: str) -> Certificate:
         sealed = _evidence(folder, lake, selection) if order.evidence_too else []
         said = f"order {order.number} of {order.court}, {order.date}"
         about = {"kind": "Expungement", "user": user, "reason": said, "policy": [said], "moment": moment.isoformat(), "holds": [], "order": said,
-                 "evidence": sealed, "outputs_before": None, "cases_before": None}
+                 "evidence": sealed, "persons": list(order.persons), "outputs_before": None, "cases_before": None}
         purge_id = purge.new_id("expunge")
         purge.begin(folder, purge_id, lake, selection, about, sorted(order.persons))
         return purge.carry_on(folder, purge_id)

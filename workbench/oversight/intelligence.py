@@ -23,6 +23,7 @@ import sqlalchemy as sa
 
 from workbench.errors import AccessRefused, BadInput, NotFound, did_you_mean
 
+FILE = "intelligence.db"
 KINDS = ("criminal intelligence", "tip")
 RELIABILITY = ("reliable", "usually reliable", "unreliable", "unknown")
 VALIDITY = ("confirmed", "probable", "doubtful", "cannot be judged")

@@ -134,7 +134,7 @@ def begin(folder: Path, purge_id: str, lake: Lake, selection: Selection, about: 
             whole = lake_purge.doomed(lake._view, versions, table, replace(selection, editions={}), home)
             listed = con.sql(f"select distinct {', '.join(map(name, key))} from ({whole})").pl()
             span = f"select epoch_us({retention.moment(table)}) as \"#\" from {every}"
-            at = con.execute(f"select min(\"#\"), max(\"#\") from ({span})").fetchone() or (None, None)
+            at = con.execute(f"select min(\"#\"), max(\"#\") from ({span})").fetchall()[0]
             if at[0] is not None:
                 listed.write_parquet(home / f"{table}.gone.parquet")
                 tables[table] = {"earliest": _iso(at[0]), "latest": _iso(at[1])}
@@ -163,35 +163,34 @@ def carry_on(folder: Path, purge_id: str) -> Certificate:
     kept = {t: pl.read_parquet(home / f"{t}.kept.parquet") for t in said["kept"]}
     first = lake.purge(Selection({}, said["editions"], keys, kept,
                                  {t: datetime.fromisoformat(m) for t, m in said["floors"].items()}, said["barred"]), purge_id)
-    work = cases.forget(folder, said)
+    work = [*cases.forget(folder, said), *clearing.intelligence(folder, said)]
     candidates = pl.read_parquet(home / "values.parquet")["value"].to_list()
     gone = [v for lot in _lots(candidates) for v in sorted(set(lot) - _otherwise(folder, lake, lot))]
     second = lake.purge(Selection(keys={"rejects": _rejects(lake, gone)}), f"{purge_id}-values")
     noted = _Noted(home / "files.ndjson")
     if said.get("outputs_before") is not None:
         clearing.old_outputs(folder, float(said["outputs_before"]), noted)
-    for lot in _lots(gone):
-        search = Search(lot)
+    searches = [Search(lot) for lot in _lots(gone)]
+    for search in searches:
         clearing.files(folder, search, noted)
         work += clearing.casebook(folder, search)
-        work += clearing.audit(folder, lot)
+        work += clearing.audit(folder, search, user=said["user"], certificate=purge_id)
     if not gone and (folder / evidence.FILE).exists():
         clearing.tidy_sqlite(folder / evidence.FILE)
     body = {"certificate_id": purge_id, "at": datetime.now(UTC).isoformat(), **{k: said[k] for k in ("kind", "user", "reason", "policy", "moment", "holds",
             "salt", "root")}, "tables": _tables(said, first, second), "outputs": noted.listed(), "work": work,
-            "verification": verification(folder, gone, len(set(candidates)) - len(gone))}
+            "verification": verification(folder, searches, len(set(candidates)) - len(gone))}
     made = certificate.write(folder, purge_id, body)
     shutil.rmtree(home)
     return made
 
 
-def verification(folder: Path, values: list[str], otherwise: int) -> dict[str, Any]:
+def verification(folder: Path, searches: list[Search], otherwise: int) -> dict[str, Any]:
     """Look for the values in every byte of the workspace, unpacked too: what was looked at, and where any was found."""
     where: dict[str, set[str]] = {}
     files = looked = count = skipped = 0
     waiting = clearing.watched(folder)
-    for lot in _lots(values) or [[]]:
-        search = Search(lot)
+    for search in searches or [Search(())]:
         files, count, skipped = 0, count + search.values, skipped + search.skipped
         for file in sorted(p for p in folder.rglob("*") if p.is_file() and not p.is_relative_to(folder / FOLDER / _WORK)):
             files += 1
@@ -270,6 +269,8 @@ def _otherwise(folder: Path, lake: Lake, values: list[str]) -> set[str]:
         found |= search.in_file(segment.path)[0]
     for key, text in evidence.texts(folder):
         found |= search.in_bytes(f"{key}\n{text}".encode("utf-8", "surrogatepass"))
+    for store in sorted(f for name_ in clearing.STORES for f in folder.glob(f"{name_}*")):
+        found |= search.in_file(store)[0]
     if (folder / evidence.FILE).exists():
         in_force = holds.listed(folder).filter(pl.col("state").is_in(["in force", "not begun"]))
         for row in in_force.iter_rows(named=True):

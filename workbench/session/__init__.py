@@ -24,7 +24,7 @@ from workbench.oversight.access import Policy
 from workbench.oversight.audit import Audit, Person, current_user
 from workbench.schema import TABLES
 from workbench.session.asked import noting
-from workbench.session.knowing import Knowing
+from workbench.session.attaching import Attaching
 
 if TYPE_CHECKING:
     from workbench.intake.quality import Quality
@@ -106,7 +106,7 @@ def find_workspace(path: str | Path | None = None) -> Path:
     raise NotFound(f"No workspace found from {start} upwards; make one with: workbench init city --sample, then use -w city.")
 
 
-class Workbench(Knowing):
+class Workbench(Attaching):
     """An opened workspace. Made by :func:`open_workbench`; see there."""
 
     def bind(self, *, case: str, purpose: str, reason: str | None = None) -> Workbench:

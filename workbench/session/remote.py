@@ -33,11 +33,11 @@ from workbench.session import line as lines
 from workbench.session.address import parse
 
 #: Questions that are answered with a frame.
-FRAMES = ("incidents", "calls", "reads", "rows", "table", "sql", "history", "holdings", "batches", "rejects", "search", "find", "changes")
+FRAMES = ("incidents", "calls", "reads", "rows", "table", "sql", "history", "holdings", "batches", "rejects", "search", "find", "changes", "evidence")
 #: Those among them whose frames have an origin (workspace, versions, notes), which goes into the basis of every result.
 TRACED = ("incidents", "calls", "reads", "rows", "table", "sql", "history", "changes")
 #: Questions that are answered with a value.
-VALUES = ("asof", "beats", "grid", "warnings", "may_see", "may", "decide", "gaps", "keep", "refresh")
+VALUES = ("asof", "beats", "grid", "warnings", "may_see", "may", "decide", "gaps", "keep", "attach", "refresh")
 #: What the casebook is asked with a frame, and with a value.
 CASE_FRAMES, CASE_VALUES = ("cases", "subjects", "leads"), ("case", "open_case", "add_subject", "add_lead", "judge")
 _WITH_SERVER = ("path", "lake", "audit", "engine", "policy", "until")
@@ -117,6 +117,10 @@ class Remote(Workbench):
     def keep(self, versions: Mapping[str, int], why: str) -> dict[str, str]:
         """Pin versions at the server for something saved here."""
         return dict(self._value("keep", dict(versions), why))
+
+    def attach(self, name: str, *keys: Any, why: str) -> list[int]:
+        """Copy rows to the evidence of the case bound, at the server; see ``Workbench.attach``."""
+        return list(self._value("attach", name, *keys, why=why))
 
     def require(self, deed: str) -> None:
         """Not at a server: what changes the workspace is done where it is."""

@@ -86,8 +86,13 @@ class _Parser:
 _parser = _Parser()
 
 
+#: Parsers of the process this one was forked from: never closed here, since their threads are not here.
+_parents: list[_Parser] = []
+
+
 def _anew() -> None:
     global _parser
+    _parents.append(_parser)
     _parser = _Parser()
 
 
