@@ -107,7 +107,7 @@ def test_a_forked_child_and_several_threads_write_beside_their_parent(tmp_path: 
     threads = [threading.Thread(target=lambda: [audit.write(ANN, "query", "reads") for _ in range(10)]) for _ in range(4)]
     for one in [*children, *threads]:
         one.start()
-    assert [said.get(timeout=60) for _ in children] == [True] * 3
+    assert [said.get(timeout=120) for _ in children] == [True] * 3
     for one in [*children, *threads]:
         one.join(60)
     audit.write(ANN, "query", "reads")

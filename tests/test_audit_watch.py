@@ -110,7 +110,7 @@ def test_samples_are_drawn_the_same_each_time_with_at_least_one_a_user_a_week() 
 
 @pytest.fixture
 def asked(tmp_path: Path) -> tuple[Audit, agencies.Agency]:
-    (tmp_path / "agency.toml").write_text('[agency]\nname = "A"\nzone = "UTC"\n[audit]\nsample = 1.0\nrepeats = 3\n')
+    (tmp_path / "agency.toml").write_text('[agency]\nname = "A"\nzone = "UTC"\n[access]\ndefault_role = ["auditor", "supervisor"]\n[audit]\nsample = 1.0\nrepeats = 3\n')
     audit = Audit(tmp_path / "audit.db")
     for _ in range(4):
         audit.write(Person("ann", "2026-0142", "investigation", GOOD), "query", "reads", phase="intent", plate="ABC1234")
@@ -192,5 +192,5 @@ def test_the_command_line_goes_all_the_way(asked: tuple[Audit, agencies.Agency],
         assert code == 1 and words in said
     assert audit.verify()[0]
     assert "BREAK-GLASS" in run("show", "--last", "50")[1]
-    (tmp_path / "agency.toml").write_text('[agency]\nname = "A"\nzone = "UTC"\n[audit]\nsampel = 1.0\n')
+    (tmp_path / "agency.toml").write_text('[agency]\nname = "A"\nzone = "UTC"\n[access]\ndefault_role = "auditor"\n[audit]\nsampel = 1.0\n')
     assert "Did you mean 'sample'" in run("watch")[1]

@@ -402,7 +402,7 @@ def test_a_setting_that_makes_no_sense_is_said_at_once(tmp_path: Path, line: str
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[int, str, str]]]:
-    (tmp_path / "agency.toml").write_text('[agency]\nname = "Fairwater"\nzone = "America/Chicago"\n')
+    (tmp_path / "agency.toml").write_text('[agency]\nname = "Fairwater"\nzone = "America/Chicago"\n[access]\ndefault_role = "administrator"\n')
 
     def ran(*arguments: str, typed: str = "") -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "stdin", io.StringIO(typed))

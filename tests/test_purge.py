@@ -28,7 +28,7 @@ from workbench.oversight import certificate, evidence, holds, purge
 from workbench.oversight.audit import Audit, Person
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-TOML = '[agency]\nname = "Toy"\nzone = "UTC"\n[retention]\nreads = 30\n'
+TOML = '[agency]\nname = "Toy"\nzone = "UTC"\n[access]\ndefault_role = ["administrator", "supervisor", "auditor"]\n[retention]\nreads = 30\n'
 HEADER = "id,plate,at,reader"
 FACTS = "the plate stood at the corner of Main and 5th when the shop was robbed on 3 May"
 

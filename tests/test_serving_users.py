@@ -182,13 +182,13 @@ line = Line(parse(url), os.environ['WORKBENCH_TOKEN'])
 print(json.dumps([
   no(lambda: wb.open_workbench(url, user='anna', **WHY)),
   no(lambda: line.act('open', dict(user='anna'))),
-  no(lambda: line.act('open', dict(role='administrator'))),
+  no(lambda: line.act('open', dict(role='chief'))),
   no(lambda: line.frame(dict(session={session!r}, method='reads', args=[], kwargs={{}}))),
   no(lambda: line.act('deed', dict(session={session!r}, phase='intent', deed=None, action='a', object='b', detail={{}}))),
   no(lambda: wb.open_workbench(url, token='made-up', **WHY)),
   no(lambda: wb.open_workbench(url, **WHY).casebook.open_case('2026-0999', 'x', user='anna')),
 ]))""", token=other)
-    assert [g[0] for g in got] == ["BadInput", "BadInput", "AccessRefused", "SignInRefused", "SignInRefused", "SignInRefused", "AccessRefused"], got
+    assert [g[0] for g in got] == ["BadInput", "BadInput", "NotFound", "SignInRefused", "SignInRefused", "SignInRefused", "AccessRefused"], got
 
 
 def test_another_account_cannot_take_or_stop_the_server(place: Place) -> None:

@@ -185,7 +185,7 @@ def test_addresses_are_read_as_they_are_written() -> None:
 
 def _with_server(folder: Path, text: str) -> Path:
     folder.mkdir(exist_ok=True)
-    (folder / "agency.toml").write_text('[agency]\nname = "A"\nzone = "UTC"\n[server]\n' + text)
+    (folder / "agency.toml").write_text('[agency]\nname = "A"\nzone = "UTC"\n[access]\ndefault_role = "administrator"\n[server]\n' + text)
     return folder
 
 

@@ -287,7 +287,7 @@ def test_the_first_account_closes_a_server_that_runs_and_the_last_one_gone_does_
 
 
 def test_a_page_left_alone_locks_and_nothing_of_it_stays(person: Callable[..., Any], tmp_path: Path) -> None:
-    with running(made(tmp_path / "city", "idle_minutes = 0.25")) as server:
+    with running(made(tmp_path / "city", "idle_minutes = 0.5")) as server:
         page = person()
         sign_in(page, server, path="?case=2026-0142")
         expect(page.get_by_text(TITLE)).to_be_visible()
