@@ -140,7 +140,7 @@ def _watch(audit: Audit, person: Person, args: argparse.Namespace) -> int:
     agency, cases = agencies.read(folder), _cases(folder)
     with audit.deed(person, f"audit {args.action}", "entries") as outcome:
         if args.action == "watch":
-            rows = review.flags_of(audit, agency, cases).to_dicts()
+            rows = review.flags_of(audit, agency, cases).drop("seqs").to_dicts()
         else:
             filled = review.fill(audit, agency, cases)
             outcome.update(flags=filled.flags, samples=filled.samples)

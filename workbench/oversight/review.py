@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from workbench.errors import AccessRefused, BadInput, NotFound, did_you_mean
-from workbench.oversight import settings, store, watch
+from workbench.oversight import entries, settings, store, watch
 
 if TYPE_CHECKING:
     from workbench.agency import Agency
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DECISIONS = ("justified", "not justified", "follow up")
 _ITEMS = ("create table if not exists review_items(item text primary key, kind text not null, user text not null, what text not null, count integer not null, "
           "first_seq integer not null, last_seq integer not null, made_at text not null, sentence text not null) strict")
+_BEHIND = "create table if not exists review_entries(item text not null, seq integer not null, primary key (item, seq)) strict"
 COLUMNS = {"item": pl.String, "kind": pl.String, "user": pl.String, "what": pl.String, "count": pl.Int64, "first_seq": pl.Int64, "last_seq": pl.Int64,
            "made_at": pl.String, "sentence": pl.String, "status": pl.String, "decided_by": pl.String, "decided_at": pl.String, "note": pl.String}
 
@@ -39,38 +40,60 @@ class Filled:
     samples: int
 
 
-def flags_of(audit: Audit, agency: Agency, cases: Mapping[str, tuple[str, str]] | None = None) -> pl.DataFrame:
-    """What stands out among the accesses of a workspace (``watch.flags`` with the agency's own settings)."""
+def flags_of(audit: Audit, agency: Agency, cases: Mapping[str, tuple[str, str]] | None = None, *, now: datetime | None = None) -> pl.DataFrame:
+    """What stands out among the accesses of a workspace in the last ``watch.DAYS`` days (``watch.flags`` with the agency's own settings).
+
+    Break-glass accesses are looked at however old they are. O(entries of those days).
+    """
     said = settings.of(agency.settings.get("audit", {}), agency.folder)
-    return watch.flags(audit.entries(), zone=agency.zone, shifts=[(s.name, s.start, s.end) for s in agency.shifts], own=said.own, cases=cases,
-                       repeats=said.repeats, is_vague=lambda reason, purpose: watch.vague(reason, purpose, said.vague))
+    since = ((now or datetime.now(UTC)) - timedelta(days=watch.DAYS)).isoformat(timespec="microseconds")
+    looked = "phase in ('intent', 'note', 'refused')"
+    with audit.opened() as db:
+        recent = entries.frame(db, f"at >= ? and ({looked} or action like '%export%') order by seq", (since,), watch.FIELDS)
+        earlier = entries.frame(db, f"at < ? and emergency = '1' and {looked} order by seq", (since,), watch.FIELDS)
+    return watch.flags(recent, zone=agency.zone, shifts=[(s.name, s.start, s.end) for s in agency.shifts], own=said.own, cases=cases,
+                       repeats=said.repeats, is_vague=lambda reason, purpose: watch.vague(reason, purpose, said.vague), earlier=earlier)
 
 
 def fill(audit: Audit, agency: Agency, cases: Mapping[str, tuple[str, str]] | None = None, *, today: date | None = None) -> Filled:
-    """Bring flags and due samples into the queue; running it twice adds nothing twice. Break-glass accesses always come in. O(entries).
+    """Bring flags and due samples into the queue; running it twice adds nothing twice. Break-glass accesses always come in.
 
+    Looks at the last ``watch.DAYS`` days for flags, and for samples at the days since the last draw. O(entries of those days).
     An item that was decided comes back as a new one when more of the same was done after it. ``today`` (UTC) is the first day that is not finished.
     """
     share = settings.of(agency.settings.get("audit", {}), agency.folder).sample
     today = today or datetime.now(UTC).date()
     found = flags_of(audit, agency, cases).filter(~((pl.col("kind") == "off hours") & (pl.col("count") == 0)))
-    drawn = samples(audit.entries(), share=share, today=today)
     flagged = sampled = 0
     now = datetime.now(UTC).isoformat(timespec="seconds")
     with audit.opened() as db:
         store.begin(db)
         db.execute(_ITEMS)
-        decided = _decisions(db)
+        db.execute(_BEHIND)
+        db.execute("commit")
+        drawn, decided = samples(_since_last_draw(db), share=share, today=today), _decisions(db)
+        store.begin(db)
         for f in found.iter_rows(named=True):
             flagged += _flag(db, f, decided, now)
         known = {seq for (seq,) in db.execute("select first_seq from review_items where kind = 'sample'")}
         for seq, user, what in drawn:
             if seq not in known:
                 said = f"Drawn at random: entry {seq} of {user}, {what}."
-                db.execute("insert into review_items values (?, 'sample', ?, ?, 1, ?, ?, ?, ?)", (os.urandom(4).hex(), user, what, seq, seq, now, said))
+                item = os.urandom(4).hex()
+                db.execute("insert into review_items values (?, 'sample', ?, ?, 1, ?, ?, ?, ?)", (item, user, what, seq, seq, now, said))
+                db.execute("insert into review_entries values (?, ?)", (item, seq))
                 sampled += 1
         db.execute("commit")
     return Filled(flagged, sampled)
+
+
+def _since_last_draw(db: sqlite3.Connection) -> pl.DataFrame:
+    """What ``samples`` needs of the entries since the week before the last sample was drawn, from a Monday on: the same weeks whole as ever."""
+    drawn = db.execute("select max(e.at) from review_items i join entries e on e.seq = i.first_seq where i.kind = 'sample'").fetchone()[0]
+    since = date.fromisoformat(drawn[:10]) if drawn else date.min
+    monday = (since - timedelta(days=since.weekday() + 7)).isoformat() if drawn else ""
+    rows = db.execute("select seq, at, phase, user, action, object, lower(hex(hash)) from entries where at >= ? order by seq", (monday,)).fetchall()
+    return pl.DataFrame(rows, schema={"seq": pl.Int64} | dict.fromkeys(("at", "phase", "user", "action", "object", "hash"), pl.String), orient="row")
 
 
 def _flag(db: sqlite3.Connection, f: Mapping[str, Any], decided: Mapping[str, Any], now: str) -> int:
@@ -80,22 +103,30 @@ def _flag(db: sqlite3.Connection, f: Mapping[str, Any], decided: Mapping[str, An
     if open_items:
         db.execute("update review_items set count = ?, first_seq = min(first_seq, ?), last_seq = ?, sentence = ? where item = ?",
                    (f["count"], f["first_seq"], f["last_seq"], f["sentence"], open_items[-1]))
+        _behind(db, open_items[-1], f["seqs"])
         return 0
     if held and held[-1][1] >= f["last_seq"]:
         return 0
+    item = os.urandom(4).hex()
     db.execute("insert into review_items values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-               (os.urandom(4).hex(), f["kind"], f["user"], f["what"], f["count"], f["first_seq"], f["last_seq"], now, f["sentence"]))
+               (item, f["kind"], f["user"], f["what"], f["count"], f["first_seq"], f["last_seq"], now, f["sentence"]))
+    _behind(db, item, f["seqs"])
     return 1
 
 
-def samples(entries: pl.DataFrame, *, share: float, today: date) -> list[tuple[int, str, str]]:
+def _behind(db: sqlite3.Connection, item: str, seqs: list[int]) -> None:
+    db.executemany("insert or ignore into review_entries values (?, ?)", [(item, s) for s in seqs])
+
+
+def samples(asked_for: pl.DataFrame, *, share: float, today: date) -> list[tuple[int, str, str]]:
     """The accesses drawn for review: (number, user, action and object), from all finished UTC days before ``today``.
 
     By user and day a share of the accesses, and from each finished week (Monday to Sunday) at least one of each user. The same entries give the same draw.
+    ``asked_for``: seq, at, phase, user, action, object and hash of the entries, from a Monday on.
     """
     asked: dict[date, dict[str, list[tuple[int, str]]]] = {}
     last: dict[date, str] = {}
-    for seq, at, phase, user, action, what, own in entries.select("seq", "at", "phase", "user", "action", "object", "hash").iter_rows():
+    for seq, at, phase, user, action, what, own in asked_for.select("seq", "at", "phase", "user", "action", "object", "hash").iter_rows():
         day = date.fromisoformat(at[:10])
         last[day] = own
         if phase in ("intent", "note") and watch.is_asking(action):
@@ -147,6 +178,23 @@ def _decisions(db: sqlite3.Connection) -> dict[str, dict[str, Any]]:
         except ValueError:
             continue
     return out
+
+
+def behind(audit: Audit, item: str) -> pl.DataFrame:
+    """The entries behind an item, in order, with how each ended; columns as ``entries.of``.
+
+    Items of a queue that was filled before the entries were kept with it have only their first and last one.
+
+    Raises:
+        NotFound: no such item.
+    """
+    with audit.opened() as db:
+        there = {n for (n,) in db.execute("select name from sqlite_master where name in ('review_items', 'review_entries')")}
+        held = db.execute("select first_seq, last_seq from review_items where item = ?", (item,)).fetchone() if "review_items" in there else None
+        if held is None:
+            raise NotFound(f"There is no item {item!r} in the review queue.")
+        seqs = [s for (s,) in db.execute("select seq from review_entries where item = ?", (item,))] if "review_entries" in there else []
+    return entries.of(audit, seqs or held)
 
 
 def decide(audit: Audit, item: str, person: Person, decision: str, note: str) -> None:

@@ -31,7 +31,8 @@ KINDS = {
 _TARGETS = ("plate", "plates", "person", "people", "name", "names", "address", "addresses", "phone", "phones", "person_id", "value", "text", "subject", "vin")
 _PERSONAL = frozenset({"reads", "hotlist", "people", "vehicles", "phones", "addresses", "involvements", "associations", "arrests", "interviews", "warrants",
     "posts"})
-_ASKING = frozenset({"query", "sql", "search", "lookup", "history", "view", "export", "brief"})
+#: First words of the actions that look at facts.
+ASKING = frozenset({"query", "sql", "search", "lookup", "history", "view", "export", "brief"})
 _VAGUE = frozenset({"test", "testing", "tests", "asdf", "asdfg", "qwerty", "investigation", "investigating", "police", "work", "check", "checking", "case",
     "stuff", "na", "n/a",
                     "none", "query", "search", "lookup", "look up", "reason", "because", "official", "official business", "law enforcement", "le", "info",
@@ -39,8 +40,13 @@ _VAGUE = frozenset({"test", "testing", "tests", "asdf", "asdfg", "qwerty", "inve
 #: Days of asking, and accesses, before a person's own hours say anything.
 ENOUGH_DAYS, ENOUGH_ACCESSES = 15, 60
 ENOUGH_USERS = 5
+#: How far back is looked, in days; a break-glass access is looked at however old it is.
+DAYS = 90
+#: What of an entry is looked at.
+FIELDS = ("at", "phase", "user", "emergency", "action", "object", "case_number", "purpose", "reason", "detail")
+_RATE = re.compile(r"(\d+ of \d+ other users score as high|I cannot tell how unusual that is: only \d+ other users? to compare with)\.$")
 COLUMNS = {"kind": pl.String, "user": pl.String, "what": pl.String, "count": pl.Int64, "base_rate": pl.String, "first_seq": pl.Int64, "last_seq": pl.Int64,
-           "last_at": pl.String, "sentence": pl.String}
+           "last_at": pl.String, "sentence": pl.String, "seqs": pl.List(pl.Int64)}
 
 
 @dataclass(frozen=True)
@@ -65,24 +71,27 @@ def vague(reason: str | None, purpose: str | None = None, more: Collection[str] 
 
 def flags(entries: pl.DataFrame, *, zone: str = "UTC", shifts: Iterable[tuple[str, time, time]] = (), own: Mapping[str, Collection[str]] | None = None,
           cases: Mapping[str, tuple[str, str]] | None = None, repeats: int = 5, large: int = 10_000,
-          is_vague: Callable[[str | None, str | None], bool] = vague) -> pl.DataFrame:
-    """What stands out in the entries; one row a flag, columns as ``COLUMNS``. O(entries).
+          is_vague: Callable[[str | None, str | None], bool] = vague, earlier: pl.DataFrame | None = None) -> pl.DataFrame:
+    """What stands out in the entries; one row a flag, columns as ``COLUMNS`` (``seqs``: the entries behind it). O(entries).
 
     Args:
-        entries: as ``Audit.entries`` gives them.
+        entries: seq and ``FIELDS``, as ``Audit.entries`` gives them.
         zone, shifts: the agency's time zone and watches (name, start, end in local time).
         own: user -> plates and names of their own or of people close to them.
         cases: case number -> (status, who opened it); without it "other's case" is not looked at.
         repeats: how often one target within 30 days is too often.
         large: rows from which one export is called large.
         is_vague: (reason, purpose) -> whether the reason says nothing.
+        earlier: further break-glass entries, from before those in ``entries``.
     """
     asked = [_Access(r) for r in entries.iter_rows(named=True) if r["phase"] in ("intent", "note", "refused")]
+    before = [] if earlier is None else [_Access(r) for r in earlier.iter_rows(named=True) if r["phase"] in ("intent", "note", "refused")]
     users = {a.user for a in asked}
     found = [*_same_target(asked, repeats), *_own(asked, own or {}), *_off_hours(asked, ZoneInfo(zone), tuple(shifts)), *_vague_reasons(asked, is_vague),
-             *_no_case(asked), *_refused(asked), *_emergencies(asked), *_exports(entries, large), *_cases(asked, cases)]
-    at = {a.seq: a.text_at for a in asked} | dict(zip(entries["seq"].to_list(), entries["at"].to_list(), strict=True))
-    rows = [(f.kind, f.user, f.what, f.count, rate := _rate(f, users), min(f.seqs), max(f.seqs), at[max(f.seqs)], f"{f.said} {rate}") for f in found]
+             *_no_case(asked), *_refused(asked), *_emergencies([*before, *asked]), *_exports(entries, large), *_cases(asked, cases)]
+    at = {a.seq: a.text_at for a in before} | dict(zip(entries["seq"].to_list(), entries["at"].to_list(), strict=True))
+    rows = [(f.kind, f.user, f.what, f.count, rate := _rate(f, users), min(f.seqs), max(f.seqs), at[max(f.seqs)], f"{f.said} {rate}".strip(), sorted(f.seqs))
+            for f in found]
     return pl.DataFrame(rows, schema=COLUMNS, orient="row").sort("last_seq", "kind", "user", descending=[True, False, False])
 
 
@@ -106,7 +115,7 @@ class _Access:
 
 def is_asking(action: str) -> bool:
     """Whether an action looks at facts: a query, a search, a view, an export, a briefing."""
-    return action.split(" ")[0] in _ASKING
+    return action.split(" ")[0] in ASKING
 
 
 def _texts(value: object) -> list[str]:
@@ -122,6 +131,12 @@ def _texts(value: object) -> list[str]:
 
 def _normal(text: str) -> str:
     return re.sub(r"[\W_]+", "", text).upper()
+
+
+def rate_in(sentence: str) -> str:
+    """The base rate at the end of a flag's sentence, "" where there is none."""
+    found = _RATE.search(sentence)
+    return found[0] if found else ""
 
 
 def _rate(flag: _Flag, users: Collection[str]) -> str:
