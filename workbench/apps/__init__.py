@@ -21,7 +21,10 @@ __all__ = ["Entry", "find", "listed", "names", "serve"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One app as its file describes it (TITLE, QUESTION, NEEDS: tables, ICON: SVG path data in a 24 x 24 box), known without importing it."""
+    """One app as its file describes it (TITLE, QUESTION, NEEDS: tables, DEEDS, ICON: SVG path data in a 24 x 24 box), known without importing it.
+
+    ``deeds``: the page is for roles that may do one of these (words of ``workbench.oversight.policy.DEEDS``); none = for every role.
+    """
 
     name: str
     file: Path
@@ -30,6 +33,7 @@ class Entry:
     needs: tuple[str, ...]
     icon: str = ""
     plugin: bool = False
+    deeds: tuple[str, ...] = ()
 
     def load(self) -> Callable[[Workbench], Any]:
         """Import the module and give its ``app`` function."""
@@ -39,10 +43,14 @@ class Entry:
         """The app's page for a workbench.
 
         Raises:
-            AccessRefused: its role does not see a table that the app needs; it is written to the audit.
+            AccessRefused: its role does not see a table that the app needs, or may do nothing that it is for; it is written to the audit.
         """
-        workbench.enter(self.name, self.needs)
+        workbench.enter(self.name, self.needs, self.deeds)
         return self.load()(workbench)
+
+    def is_for(self, workbench: Workbench) -> bool:
+        """Whether the page is for the role of a workbench, as far as deeds say."""
+        return not self.deeds or bool(workbench.role) and any(workbench.may(d) for d in self.deeds)
 
     def _module(self) -> ModuleType:
         if not self.plugin:
@@ -97,11 +105,12 @@ def _read(file: Path, *, plugin: bool) -> Entry | None:
     said: dict[str, Any] = {}
     for node in tree.body:
         names_given = [t.id for t in node.targets if isinstance(t, ast.Name)] if isinstance(node, ast.Assign) else []
-        if isinstance(node, ast.Assign) and {"TITLE", "QUESTION", "NEEDS", "ICON"} & set(names_given):
+        if isinstance(node, ast.Assign) and {"TITLE", "QUESTION", "NEEDS", "DEEDS", "ICON"} & set(names_given):
             try:
                 said[names_given[0]] = ast.literal_eval(node.value)
             except ValueError:
                 continue
     title = str(said.get("TITLE") or file.stem.replace("_", " ").capitalize())
     question = str(said.get("QUESTION") or (ast.get_docstring(tree) or "").split("\n")[0])
-    return Entry(file.stem, file, title, question, tuple(str(n) for n in said.get("NEEDS", ())), str(said.get("ICON", "")), plugin)
+    return Entry(file.stem, file, title, question, tuple(str(n) for n in said.get("NEEDS", ())), str(said.get("ICON", "")), plugin,
+                 tuple(str(d) for d in said.get("DEEDS", ())))

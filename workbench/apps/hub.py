@@ -49,18 +49,23 @@ def holdings(workbench: Workbench) -> pl.DataFrame:
 
 
 def _app_card(entry: Entry, held: pl.DataFrame, workbench: Workbench) -> str:
+    icon = f'<svg viewBox="0 0 24 24" aria-hidden=true><path fill-rule=evenodd d="{text(entry.icon or _APP)}"/></svg>'
+    head = f"<div class=head>{icon}<h2>{text(entry.title)}</h2></div><p class=question>{text(entry.question)}</p>"
+    whose = _listing([r.name for r in workbench.policy.roles.values() if any(r.does(d) for d in entry.deeds)] or ["no role"])
+    if not entry.is_for(workbench):
+        return f'<div class="app closed">{head}<p class=needs>This page is for {text(whose)}; your role is {text(workbench.role)}.</p></div>'
     have = {row["table"]: row for row in held.iter_rows(named=True)}
     missing = [n for n in entry.needs if n not in have]
-    if not entry.needs:
+    if entry.deeds and not entry.needs:
+        needs = f"For {text(whose)}. Every visit is written down."
+    elif not entry.needs:
         needs = "Needs no data."
     elif missing:
         needs = f"Needs {text(', '.join(missing))}: not loaded yet. <b>workbench load</b> takes them in."
     else:
         newest = max((have[n]["latest"] for n in entry.needs if have[n]["latest"] is not None), default=None)
         needs = f"Rests on {text(_listing(entry.needs))}." + (f" Newest row: {text(page.local(newest, workbench, '%-d %b %Y, %H:%M'))}." if newest else "")
-    icon = f'<svg viewBox="0 0 24 24" aria-hidden=true><path fill-rule=evenodd d="{text(entry.icon or _APP)}"/></svg>'
-    return (f'<a class=app href="./{text(quote(entry.name))}"><div class=head>{icon}<h2>{text(entry.title)}</h2></div>'
-            f"<p class=question>{text(entry.question)}</p><p class=needs>{needs}</p></a>")
+    return f'<a class=app href="./{text(quote(entry.name))}">{head}<p class=needs>{needs}</p></a>'
 
 
 def _listing(words: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ log = logging.getLogger("workbench.apps")
 text = html.escape
 
 _HERE = Path(__file__).parent
-CSS = f":host {{ --wb-warn: {theme.WARN}; --wb-bad: {theme.BAD}; }}\n" + (_HERE / "page.css").read_text(encoding="utf-8")
+CSS = f":host {{ --wb-warn: {theme.WARN}; --wb-bad: {theme.BAD}; --wb-good: {theme.GOOD}; }}\n" + (_HERE / "page.css").read_text(encoding="utf-8")
 
 _CARD = (_HERE / "card.css").read_text(encoding="utf-8")
 
@@ -101,7 +101,7 @@ def shell(workbench: Workbench, title: str, main: Sequence[Any], *, here: str = 
 
 def heading(workbench: Workbench, here: str) -> str:
     """The way to every app, and for whom and which case the page stands; for ``made.header[0].object`` when a case is opened."""
-    entries = [("", "Home"), *((e.name, e.title) for e in listed(workbench.path / "plugins"))]
+    entries = [("", "Home"), *((e.name, e.title) for e in listed(workbench.path / "plugins") if e.is_for(workbench))]
     links = "".join(f'<a href="./{text(name)}"{" aria-current=page" if name == here else ""}>{text(label)}</a>' for name, label in entries)
     bound = f"case <b>{text(workbench.case)}</b>" if workbench.case else "no case open"
     if workbench.person.emergency and workbench.until is not None:

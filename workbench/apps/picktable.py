@@ -54,7 +54,7 @@ def _width(values: pl.Series) -> str:
     """Short texts stay on one line, long ones get room, what lies between may wrap."""
     longest = values.str.len_chars().max() if values.dtype == pl.String() else 0
     length = longest if isinstance(longest, int) else 0
-    return "short" if length <= 18 else "wide" if length > 60 else ""
+    return "short" if length <= 19 else "wide" if length > 60 else ""
 
 
 def _cell(value: Any, zone: ZoneInfo, top: float | None) -> Any:

@@ -174,7 +174,7 @@ def _page(workbench: Workbench, entries: list[apps.Entry], entry: apps.Entry | N
             if guard.needed():
                 signed = guards.here()
                 bare = copy.copy(workbench)
-                bare.person = Person(signed.user if signed is not None else "not signed in")
+                bare.person = Person(signed.user, role=signed.role) if signed is not None else Person("not signed in")
                 if signed is None:
                     raise SignInRefused("Nobody is signed in; open the page anew.")
                 guard.own(signed)

@@ -124,20 +124,12 @@ def _copy(audit: Audit, person: Person, args: argparse.Namespace) -> int:
     return 0
 
 
-def _cases(folder: Path) -> dict[str, tuple[str, str]] | None:
-    from workbench.casebook import Casebook
-
-    if not (folder / "casebook.db").exists():
-        return None
-    return {r["case_number"]: (r["status"], r["opened_by"]) for r in Casebook(folder / "casebook.db").cases().iter_rows(named=True)}
-
-
 def _watch(audit: Audit, person: Person, args: argparse.Namespace) -> int:
     from workbench import agency as agencies
     from workbench.oversight import review
 
     folder = audit.file.parent
-    agency, cases = agencies.read(folder), _cases(folder)
+    agency, cases = agencies.read(folder), review.cases(folder)
     with audit.deed(person, f"audit {args.action}", "entries") as outcome:
         if args.action == "watch":
             rows = review.flags_of(audit, agency, cases).drop("seqs").to_dicts()

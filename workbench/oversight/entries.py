@@ -91,7 +91,8 @@ def find(audit: Audit, wanted: Wanted, *, zone: ZoneInfo, most: int = 500) -> tu
 
 
 def of(audit: Audit, seqs: Iterable[int]) -> pl.DataFrame:
-    """The entries of some numbers, in order, with ``outcome``: how the deed of each ended ("" where nothing more is written), and ``rows``, how many it gave."""
+    """The entries of some numbers, in order, with ``outcome``: how the deed of each ended ("" where nothing more is written), and ``rows``:
+    how many it gave."""
     chosen = sorted(set(seqs))
     with audit.opened() as db:
         parts = [frame(db, f"seq in ({_marks(lot)}) order by seq", lot) for lot in _lots(chosen)] or [frame(db, "0", [])]

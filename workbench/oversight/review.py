@@ -13,10 +13,12 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from workbench.casebook import Casebook
 from workbench.errors import AccessRefused, BadInput, NotFound, did_you_mean
 from workbench.oversight import entries, settings, store, watch
 
@@ -29,7 +31,8 @@ _ITEMS = ("create table if not exists review_items(item text primary key, kind t
           "first_seq integer not null, last_seq integer not null, made_at text not null, sentence text not null) strict")
 _BEHIND = "create table if not exists review_entries(item text not null, seq integer not null, primary key (item, seq)) strict"
 COLUMNS = {"item": pl.String, "kind": pl.String, "user": pl.String, "what": pl.String, "count": pl.Int64, "first_seq": pl.Int64, "last_seq": pl.Int64,
-           "made_at": pl.String, "sentence": pl.String, "status": pl.String, "decided_by": pl.String, "decided_at": pl.String, "note": pl.String}
+           "made_at": pl.String, "sentence": pl.String, "since": pl.String, "status": pl.String, "decided_by": pl.String, "decided_at": pl.String,
+           "note": pl.String}
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,13 @@ class Filled:
 
     flags: int
     samples: int
+
+
+def cases(folder: Path) -> dict[str, tuple[str, str]] | None:
+    """The cases of a workspace as the watch takes them: number -> (status, who opened it); None where there is no casebook."""
+    if not (folder / "casebook.db").exists():
+        return None
+    return {r["case_number"]: (r["status"], r["opened_by"]) for r in Casebook(folder / "casebook.db").cases().iter_rows(named=True)}
 
 
 def flags_of(audit: Audit, agency: Agency, cases: Mapping[str, tuple[str, str]] | None = None, *, now: datetime | None = None) -> pl.DataFrame:
@@ -156,11 +166,13 @@ def samples(asked_for: pl.DataFrame, *, share: float, today: date) -> list[tuple
 
 
 def queue(audit: Audit, *, every: bool = False) -> pl.DataFrame:
-    """What waits for a decision (or ``every`` item with what was decided), oldest first; columns as ``COLUMNS``. Items to follow up are still in it."""
+    """What waits for a decision (or ``every`` item with what was decided), oldest first; columns as ``COLUMNS`` (``since``: the time
+    of the first entry behind it). Items to follow up are still in it."""
     with audit.opened() as db:
         there = db.execute("select 1 from sqlite_master where name = 'review_items'").fetchone()
-        rows = db.execute("select * from review_items order by last_seq, item").fetchall() if there else []
-        decided = _decisions(db)
+        rows = db.execute("select i.*, e.at from review_items i left join entries e on e.seq = i.first_seq order by i.last_seq, i.item").fetchall() \
+            if there else []
+        decided = _decisions(db) if there else {}
     out = []
     for row in rows:
         d = decided.get(row[0], {})
@@ -197,6 +209,11 @@ def behind(audit: Audit, item: str) -> pl.DataFrame:
     return entries.of(audit, seqs or held)
 
 
+def about(user: str, person: Person) -> bool:
+    """Whether an item about a user is about the person who would decide it; names of users differ by more than capitals."""
+    return user.strip().casefold() == person.user.strip().casefold()
+
+
 def decide(audit: Audit, item: str, person: Person, decision: str, note: str) -> None:
     """Write a decision about an item into the audit.
 
@@ -212,7 +229,7 @@ def decide(audit: Audit, item: str, person: Person, decision: str, note: str) ->
         raise BadInput(f"{decision!r} is no decision.{did_you_mean(decision, DECISIONS)}")
     if len(note.strip()) < 5:
         raise BadInput("A decision needs a note that says why, e.g. --note \"call 2026-118 named the plate; supervisor asked\"")
-    if found[0]["user"] == person.user:
+    if about(found[0]["user"], person):
         audit.write(person, "review", item, phase="refused", decision=decision)
         raise AccessRefused(f"Item {item} is about {person.user}; somebody else has to review it.")
     audit.write(person, "review", item, phase="done", decision=decision, note=note.strip(), about=found[0]["user"], kind=found[0]["kind"],

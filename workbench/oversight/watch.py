@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from statistics import median
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -28,7 +29,8 @@ KINDS = {
     "export": "many or large exports",
     "other's case": "searches under a case that is closed, unknown or not opened by this person",
 }
-_TARGETS = ("plate", "plates", "person", "people", "name", "names", "address", "addresses", "phone", "phones", "person_id", "value", "text", "subject", "vin")
+_TARGETS = frozenset(("plate", "plates", "person", "people", "name", "names", "address", "addresses", "phone", "phones", "person_id", "value", "text", "subject",
+    "vin"))
 _PERSONAL = frozenset({"reads", "hotlist", "people", "vehicles", "phones", "addresses", "involvements", "associations", "arrests", "interviews", "warrants",
     "posts"})
 #: First words of the actions that look at facts.
@@ -45,8 +47,8 @@ DAYS = 90
 #: What of an entry is looked at.
 FIELDS = ("at", "phase", "user", "emergency", "action", "object", "case_number", "purpose", "reason", "detail")
 _RATE = re.compile(r"(\d+ of \d+ other users score as high|I cannot tell how unusual that is: only \d+ other users? to compare with)\.$")
-COLUMNS = {"kind": pl.String, "user": pl.String, "what": pl.String, "count": pl.Int64, "base_rate": pl.String, "first_seq": pl.Int64, "last_seq": pl.Int64,
-           "last_at": pl.String, "sentence": pl.String, "seqs": pl.List(pl.Int64)}
+COLUMNS: dict[str, Any] = {"kind": pl.String, "user": pl.String, "what": pl.String, "count": pl.Int64, "base_rate": pl.String, "first_seq": pl.Int64,
+           "last_seq": pl.Int64, "last_at": pl.String, "sentence": pl.String, "seqs": pl.List(pl.Int64)}
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class _Access:
             said = {}
         self.detail = said if isinstance(said, dict) else {}
         self.asking = is_asking(self.action)
-        self.targets = tuple(sorted({t for k in _TARGETS for t in _texts(self.detail.get(k)) if not t.startswith("(")}))
+        self.targets = tuple(sorted({t for k in self.detail.keys() & _TARGETS for t in _texts(self.detail[k]) if not t.startswith("(")}))
 
 
 def is_asking(action: str) -> bool:

@@ -169,14 +169,18 @@ class Opened:
             self.audit.write(self.person, deed, self.path.name, phase="refused", error=type(error).__name__, said=str(error), **self._marks)
             raise
 
-    def enter(self, page: str, tables: Sequence[str]) -> None:
-        """Open a page that rests on some tables: refused, and written down, where the role sees one of them neither under a case nor in an emergency.
+    def enter(self, page: str, tables: Sequence[str], deeds: Sequence[str] = ()) -> None:
+        """Open a page that rests on some tables: refused, and written down, where the role sees one of them neither under a case nor in an emergency,
+        or where the page is for some deeds and the role may do none of them.
 
         Raises:
             AccessRefused: the sentence says which role does.
         """
         higher = self.policy.role(self.policy.settings.emergency_role)
         with self.deed("view", page):
+            if deeds and not any(self.may(d) for d in deeds):
+                who = ", ".join(r.name for r in self.policy.roles.values() if any(r.does(d) for d in deeds)) or "no role"
+                raise AccessRefused(f"The role {self.role} does not see this page ({page}); it is for: {who}.")
             for name in tables:
                 glass = self.may("emergency") and higher.sees(name)  # the page then asks for a case or an emergency; its rows pass the gate by themselves
                 if name in TABLES and not self.policy.acting(self.person).sees(name) and not glass:

@@ -126,7 +126,7 @@ class Remote(Workbench):
         """Not at a server: what changes the workspace is done where it is."""
         raise AccessRefused("What changes the workspace is done where it is, not by a client of its server.")
 
-    def enter(self, page: str, tables: Sequence[str]) -> None:
+    def enter(self, page: str, tables: Sequence[str], deeds: Sequence[str] = ()) -> None:
         """Not at a server: its own apps serve pages."""
         raise AccessRefused("Pages are served by the server's own apps: workbench serve.")
 
