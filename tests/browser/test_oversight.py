@@ -17,7 +17,7 @@ from workbench.oversight import certificate
 from workbench.oversight.audit import Audit, Person, current_user
 
 pytestmark = pytest.mark.browser
-ZONE_CASE = "2026-0142"
+CASE = "2026-0142"
 
 
 def expect(thing: Any) -> Any:
@@ -30,11 +30,11 @@ def expect(thing: Any) -> Any:
 def accesses(folder: Path) -> None:
     """A few accesses of made-up people, of the last days."""
     audit, now = Audit(folder / "audit.db"), datetime.now(UTC)
-    reyes = Person("d.reyes", ZONE_CASE, "investigation", "partial plate from the robbery of 3 June", "detective")
+    reyes = Person("d.reyes", CASE, "investigation", "partial plate from the robbery of 3 June", "detective")
     novak = Person("f.novak", None, None, "armed man fled toward the school in a gray van", "patrol", True)
     for n in range(6):
         put(audit, now - timedelta(hours=60 - n), reyes, "query", "reads", plate="KTX4417")
-        put(audit, now - timedelta(hours=50 - n), Person(("b.okafor", "e.tanaka", "g.hart")[n % 3], ZONE_CASE, "investigation", "tip 118 names the driver",
+        put(audit, now - timedelta(hours=50 - n), Person(("b.okafor", "e.tanaka", "g.hart")[n % 3], CASE, "investigation", "tip 118 names the driver",
                                                          "detective"), "query", "reads", plate=f"LRX{2200 + n}")
     put(audit, now - timedelta(hours=30), novak, "query", "reads", plate="MRX2231")
     put(audit, now - timedelta(hours=20), Person(current_user(), None, None, "child missing, last seen at Oak Park", "patrol", True), "query", "reads")
@@ -46,9 +46,9 @@ def watched(untouched_city: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     """The product serving a city in which somebody asked for one plate again and again."""
     folder = Path(shutil.copytree(untouched_city, tmp_path_factory.mktemp("watched") / "city"))
     accesses(folder)
-    said = {"certificate_id": "P-1", "kind": "purge", "at": datetime.now(UTC).isoformat(), "user": "kim", "reason": "past the limit", "policy": ["reads: 60 days"],
-            "tables": {"reads": {"rows": 7, "earliest": None, "latest": None, "files_rewritten": 1, "files_deleted": 0, "version": 3}}, "root": "", "salt": "",
-            "outputs": [], "work": [], "holds": [],
+    said = {"certificate_id": "P-1", "kind": "purge", "at": datetime.now(UTC).isoformat(), "user": "kim", "reason": "past the limit",
+            "policy": ["reads: 60 days"], "root": "", "salt": "", "outputs": [], "work": [], "holds": [],
+            "tables": {"reads": {"rows": 7, "earliest": None, "latest": None, "files_rewritten": 1, "files_deleted": 0, "version": 3}},
             "verification": {"values": 7, "files": 3, "bytes": 900, "found": 0, "otherwise_held": 0, "too_short": 0, "where": []}}
     certificate.write(folder, "P-1", said)
     with serving(folder) as running:

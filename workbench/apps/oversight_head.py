@@ -147,6 +147,7 @@ class Head:
                 good, sentence = self.workbench.audit.verify()
                 outcome["fit"] = good
             now = page.local(datetime.now(UTC), self.workbench, "%H:%M:%S")
+            sentence = sentence.partition(". ")[0].rstrip(".") + "." if good else sentence  # its roots are told below
             mark, said = ("good", "The audit is whole") if good else ("bad", "The audit does not fit")
             self.verdict.object = f'<p class=sentence><span class="mark {mark}">{said}</span> as of {now}. {text(sentence)}</p>'
             told, there = root_sentence(self.workbench)

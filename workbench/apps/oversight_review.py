@@ -72,7 +72,8 @@ class Review:
         for decision, button in self.buttons.items():
             button.on_click(partial(self._decided, decision))
         acts = pn.Row(*self.buttons.values(), stylesheets=[":host { gap: 8px; flex-wrap: wrap; }"], margin=0)
-        self.form = page.grid(self.note, acts, wide="minmax(0, 1fr) auto", below=1300, align="center", styles={"margin-top": "10px"})
+        asked = page.grid(self.note, acts, wide="minmax(0, 1fr) auto", below=1300, align="center", styles={"margin-top": "10px"})
+        self.form = pn.Column(asked, margin=0, sizing_mode="stretch_width")  # a grid itself would not hide
         head = page.grid(self.which, self.status, wide="auto minmax(0, 1fr)", narrow="auto minmax(0, 1fr)", align="center")
         self.card = page.card("What somebody should look at", head, self.message.pane, self.table,
                               note="A flag is a reason to look, not a finding of misconduct. As high: how many other users score as high. Pick a row.")

@@ -29,8 +29,8 @@ KINDS = {
     "export": "many or large exports",
     "other's case": "searches under a case that is closed, unknown or not opened by this person",
 }
-_TARGETS = frozenset(("plate", "plates", "person", "people", "name", "names", "address", "addresses", "phone", "phones", "person_id", "value", "text", "subject",
-    "vin"))
+_TARGETS = frozenset(("plate", "plates", "person", "people", "name", "names", "address", "addresses", "phone", "phones", "person_id", "value", "text",
+    "subject", "vin"))
 _PERSONAL = frozenset({"reads", "hotlist", "people", "vehicles", "phones", "addresses", "involvements", "associations", "arrests", "interviews", "warrants",
     "posts"})
 #: First words of the actions that look at facts.
