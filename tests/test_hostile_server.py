@@ -14,11 +14,14 @@ from urllib.parse import urlsplit
 import pytest
 
 import workbench as wb
+from workbench import agency as agencies
 from workbench import cli
+from workbench.apps import hosts
 from workbench.apps import server as serving
-from workbench.errors import WorkbenchError
+from workbench.errors import BadInput
+from workbench.serving.settings import Settings
 
-CASE = {"case": "2026-0142", "purpose": "investigation", "reason": "tests of hostile requests"}
+CASE = {"case": "2026-0142", "purpose": "investigation", "reason": "who was near the scenes"}
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +48,15 @@ def ask(served: Any, path: str, method: str = "GET", **headers: str) -> tuple[in
 @pytest.mark.parametrize("path", [
     "/static/../../../../../../etc/passwd", "/static/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd", "/static/..%2f..%2f..%2f..%2fetc/passwd", "/static//etc/passwd",
     "/static/..%5c..%5cetc/passwd", "/static/extensions/panel/../../../../../../etc/passwd", "/components/..%2f..%2fetc/passwd", "/../agency.toml",
-    "/%2e%2e/agency.toml", "/agency.toml", "/audit.db", "/lake/_secret", "/.env", "/static/%00/etc/passwd", "/file:///etc/passwd",
+    "/%2e%2e/agency.toml", "/agency.toml", "/audit.db", "/lake/_secret", "/.env", "/static/%00/etc/passwd", "/static/%00", "/%00", "/hotspots%00",
+    "/components/..%2f..%2f", "/static/%252e%252e%252fetc/passwd", "/static/a%0d%0aX:1", "/file:///etc/passwd",
 ])  # fmt: skip
-def test_no_path_leads_to_a_file_that_is_not_a_page(served: Any, path: str) -> None:
-    status, _, body = ask(served, path)
-    assert status >= 400, (status, body[:200])
-    assert b"root:" not in body and b"[agency]" not in body
+def test_no_path_leads_to_a_file_that_is_not_a_page(served: Any, path: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("ERROR"):
+        status, _, body = ask(served, path)
+    assert status in (400, 403, 404), (status, body[:200])
+    assert b"root:" not in body and b"[agency]" not in body and b"Traceback" not in body
+    assert not [r for r in caplog.records if r.exc_info or r.levelname == "ERROR"]
 
 
 @pytest.mark.parametrize("path", ["//evil.example/", "//evil.example/%2e%2e", "/\\evil.example", "/?next=//evil.example", "/hotspots?url=https://evil.example",
@@ -70,6 +76,40 @@ def test_a_web_socket_of_another_page_is_refused(served: Any) -> None:
         assert status == 403, (origin, status)
 
 
+def test_a_name_that_is_not_this_servers_gets_no_page_and_no_web_socket(served: Any) -> None:
+    """A page of another machine whose name leads to 127.0.0.1 (DNS rebinding) asks under that name."""
+    port = urlsplit(served.url).port
+    socket_asked = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13", "Sec_WebSocket_Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+    others = "evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1:{port + 1}", f"127.0.0.1.evil.example:{port}", f"localhost.:{port}"
+    for host in (*others, f"[::1]:{port}", ""):
+        for path in ("/", "/hotspots", "/static/js/bokeh.min.js", "/sign-in", "/nothing"):
+            status, headers, body = ask(served, path, Host=host)
+            assert status == 421 and len(body) < 100 and "set-cookie" not in headers, (host, path, status)
+        assert ask(served, "/ws", Host=host, Origin=f"http://{host}", **socket_asked)[0] == 421
+        assert ask(served, "/hotspots", method="POST", Host=host, Content_Length="0")[0] == 421
+    for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"LOCALHOST:{port}"):
+        assert ask(served, "/sign-in", Host=host)[0] in (200, 302), host
+        got = ask(served, "/ws", Host=host, Origin=f"http://{host}", **socket_asked)[0]
+        assert got != 421, host
+
+
+def test_a_proxys_name_is_answered_where_agency_toml_says_it(own_city: Path) -> None:
+    file = own_city / "agency.toml"
+    kept = file.read_text(encoding="utf-8")
+    file.write_text(kept + '\n[server]\nhosts = ["workbench.example.gov"]\nplugins = "off"\n', encoding="utf-8")
+    assert Settings.of(agencies.read(own_city)).rows  # the server of frames takes the section too
+    running = serving.background(wb.open_workbench(own_city, **CASE))
+    try:
+        assert ask(running, "/nothing", Host="workbench.example.gov")[0] == 404
+        assert ask(running, "/nothing", Host="evil.example")[0] == 421
+    finally:
+        running.stop()
+    for bad in ('"*"', '["*"]', '["http://a.example"]', '["a.example/x"]', "[1]", '""'):
+        file.write_text(f"{kept}\n[server]\nhosts = {bad}\n", encoding="utf-8")
+        with pytest.raises(BadInput, match="hosts = .*workbench.example.gov"):
+            hosts.named(agencies.read(own_city))
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_a_form_of_another_page_changes_nothing(served: Any, method: str, city_path: Path) -> None:
     status, _, _ = ask(served, "/hotspots", method=method, Origin="http://evil.example", Content_Length="0")
@@ -82,36 +122,6 @@ def test_a_request_that_is_no_http_does_not_end_the_server(served: Any) -> None:
         with socket.create_connection((parts.hostname, parts.port), timeout=10) as con:
             con.sendall(noise)
     assert ask(served, "/")[0] == 200
-
-
-HOSTILE = [
-    "'", "'; drop table incidents; --", "\" or 1=1 --", "' or '1'='1", "%' or 1=1 --", "\\", "../../etc/passwd", "//evil.example", "<script>alert(1)</script>",
-    "{{7*7}}", "${7*7}", "\u202eabc", "\x1b[31mred", "=cmd|'/c calc'!A0", '#read("/etc/passwd")', "$x$", "a" * 20_000,
-    "%00", "?", "$1", "*", "%", "_", "\ud800",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_argument_of_a_session_is_a_value_and_changes_nothing(city_path: Path, text: str) -> None:
-    city = wb.open_workbench(city_path, **CASE)
-    before = city.holdings().select("table", "rows").to_dicts()
-    calls: list[Any] = [
-        lambda: city.find(text), lambda: city.table(text),
-        lambda: city.incidents(text), lambda: city.incidents(offence=text), lambda: city.incidents(area=text),
-        lambda: city.history("calls", text), lambda: city.search(text), lambda: city.reads("2026-06-01", "2026-06-02", plate=text),
-        lambda: city.grid(250, area=text),
-        lambda: city.sql("select * from incidents where incident_id = ?", [text]),
-        lambda: wb.open_workbench(city_path, case=text, purpose=text, reason=text),
-    ]  # fmt: skip
-    for call in calls:
-        try:
-            got = call()
-        except (WorkbenchError, TypeError, AttributeError) as error:
-            assert "root:" not in str(error)
-            continue
-        rows = got.to_dicts() if hasattr(got, "to_dicts") else []
-        assert len(rows) < 500 and "root:" not in repr(rows)[:5000]
-    assert city.holdings().select("table", "rows").to_dicts() == before
 
 
 def test_control_characters_of_data_are_not_sent_to_the_terminal(own_city: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -105,6 +105,7 @@ class Casebook:
         self.engine = sa.create_engine(f"sqlite:///{url}" if isinstance(url, Path) else url, connect_args={"timeout": 30} if isinstance(url, Path) else {})
         if isinstance(url, Path):
             sa.event.listen(self.engine, "connect", lambda db, record: db.execute("pragma secure_delete = on"))
+        sa.event.listen(self.engine, "handle_error", _unfit)
         _meta.create_all(self.engine)
 
     def open_case(self, case_number: str, title: str, *, user: str, purpose: str = "investigation", reason: str = "", at: datetime | None = None) -> None:
@@ -241,6 +242,13 @@ class Casebook:
             for s in c.get("subjects", ()):
                 self.add_subject(number, s["entity"], s.get("why", ""), user=user)
         return sum(number not in have for number, _, _ in wanted)
+
+
+def _unfit(context: Any) -> None:
+    """A value that the store cannot hold, as a sentence."""
+    error = context.original_exception
+    if isinstance(error, (UnicodeEncodeError, OverflowError)) or "NUL (0x00)" in str(error) or "0x00" in str(error):
+        raise BadInput(f"The casebook cannot hold what it was given ({str(error).splitlines()[0]}); write the text anew.") from None
 
 
 def _kind(type: Any) -> Any:

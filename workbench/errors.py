@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class WorkbenchError(Exception):
@@ -47,3 +48,21 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return " There are none yet."
     shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     return f" Known: {shown}."
+
+
+def whole(value: Any, what: str = "A value") -> None:
+    """Refuse a text, or a list of texts, that no store can hold: one with half a character (a lone surrogate), as broken programs write them.
+
+    Raises:
+        BadInput: it is such a text.
+    """
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise BadInput(f"{what} holds half a character at place {error.start + 1} ({ascii(value[error.start])}); write the text anew.") from None
+    elif isinstance(value, Mapping):
+        whole([*value.keys(), *value.values()], what)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for part in value:
+            whole(part, what)

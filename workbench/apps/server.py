@@ -26,7 +26,7 @@ from tornado.websocket import WebSocketClosedError
 from workbench import apps
 from workbench import session as sessions
 from workbench.apps import guard as guards
-from workbench.apps import hub, login, page
+from workbench.apps import hosts, hub, login, page
 from workbench.errors import BadInput, SignInRefused, WorkbenchError
 from workbench.oversight.audit import Person
 from workbench.oversight.oidc import Provider
@@ -72,12 +72,12 @@ def serve(workbench: Workbench, *, port: int = 5006, address: str = "127.0.0.1",
     Args:
         workbench: whose workspace is served; every page opened sees the newest state of its tables, under this workbench's case and purpose.
         port: where; 0 or a port that is taken gives an unused one, and the address printed says so.
-        address: the address to listen on; pages answer only to a browser that came by it.
+        address: the address to listen on; pages answer only to a browser that came by it, by a name of one's own machine or of ``[server] hosts``.
         show: open the browser too.
         started: called with the address instead of printing it.
 
     Raises:
-        BadInput: the address is not one of this machine.
+        BadInput: the address is not one of this machine, or ``[server] hosts`` holds no names.
     """
     loop = IOLoop(make_current=True)
     served = _listen(workbench, port, address, loop, keep_session=15.0)
@@ -127,7 +127,7 @@ def background(workbench: Workbench, *, port: int = 0, address: str = "127.0.0.1
 
 def _listen(workbench: Workbench, port: int, address: str, loop: IOLoop, keep_session: float) -> Served:
     chosen = _port(port, address)
-    host = f"[{address}]" if ":" in address else address
+    names = hosts.answered(address, chosen, hosts.named(workbench.agency))
     pn.extension("vega", nthreads=THREADS)
     for name in ("asyncio", "bokeh.server.views.ws"):
         logging.getLogger(name).addFilter(_is_news)  # the same function is added once only
@@ -135,10 +135,10 @@ def _listen(workbench: Workbench, port: int, address: str, loop: IOLoop, keep_se
     titles = {"/": workbench.agency.name} | {f"/{e.name}": f"{e.title} · {workbench.agency.name}" for e in entries}
     guard = guards.Guard(workbench.path, list(titles))
     oidc = guard.settings.oidc
-    provider = cache(lambda: Provider(guard.accounts, oidc, f"http://{host}:{chosen}/sign-in/oidc/back")) if oidc is not None else None
+    provider = cache(lambda: Provider(guard.accounts, oidc, f"http://{address}:{chosen}/sign-in/oidc/back")) if oidc is not None else None
     guard.patterns = login.patterns(guard, workbench.agency.name, provider)
     server = get_server(
-        _routes(workbench, entries, guard), title=titles, port=chosen, address=address, websocket_origin=[f"{host}:{chosen}"], loop=loop, show=False,
+        _routes(workbench, entries, guard), title=titles, port=chosen, address=address, websocket_origin=hosts.origins(names), loop=loop, show=False,
         start=False, verbose=False, admin=False, auth_provider=guard, transforms=[guard.headers()], log_function=guards.quiet_log,
         xsrf_cookies=True, xsrf_cookie_name=guard.xsrf, xsrf_cookie_kwargs={"samesite": "Lax" if oidc else "Strict", "secure": guard.settings.https},
         sign_sessions=True, secret_key=secrets.token_bytes(32), exclude_cookies=[guard.cookie, guard.xsrf, f"{guard.cookie}_oidc"],
@@ -146,12 +146,13 @@ def _listen(workbench: Workbench, port: int, address: str, loop: IOLoop, keep_se
         unused_session_lifetime_milliseconds=int(keep_session * 1000), check_unused_sessions_milliseconds=int(max(0.2, keep_session / 3) * 1000),
     )
     guard.install(server._tornado)
+    hosts.install(server._tornado, names)
     server.start()
     watch = PeriodicCallback(lambda: guard.watch(server._tornado), 1000 * guards.WATCH)
     loop.add_callback(watch.start)
     # Panel starts one task for the whole process within the first session that is busy, and that task would hold this session's document for ever.
     loop.add_callback(pn.state._schedule_busy_cleanup)
-    return Served(f"http://{host}:{chosen}/", chosen, chosen != port, server, loop)
+    return Served(f"http://{address}:{chosen}/", chosen, chosen != port, server, loop)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -207,10 +208,12 @@ def _port(port: int, address: str) -> int:
     Raises:
         BadInput: the address cannot be listened on.
     """
+    if ":" in address:  # Panel takes the port of Host for what stands behind its first colon
+        raise BadInput(f"The pages cannot be served on {address!r}, an address of IPv6; use 127.0.0.1, this machine's own.")
     if not 0 <= port <= 65535:
         raise BadInput(f"Port {port} is not possible; give one from 1024 to 65535, or 0 for an unused one.")
     for wanted in dict.fromkeys((port, 0)):
-        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        with socket.socket(socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((address, wanted))

@@ -15,6 +15,9 @@ from workbench.errors import BadInput, did_you_mean
 from workbench.session import address as addresses
 from workbench.session.address import Address
 
+#: Keys of ``[server]`` that others read: whether Python plug-ins are imported (``plugins``), and by which names the pages answer (``apps.hosts``).
+ELSEWHERE = ("plugins", "hosts")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -54,8 +57,10 @@ class Settings:
                  "sessions": _whole, "rows": _whole, "wait_seconds": _number}
         found: dict[str, Any] = {}
         for name, value in agency.settings.get("server", {}).items():
+            if name in ELSEWHERE:
+                continue
             if name not in known:
-                raise BadInput(f"{FILE} [server] has an unknown key {name!r}.{did_you_mean(name, known)}")
+                raise BadInput(f"{FILE} [server] has an unknown key {name!r}.{did_you_mean(name, [*known, *ELSEWHERE])}")
             found[name] = known[name](agency, name, value)
         made = cls(**found)
         addresses.parse(made.address)

@@ -17,7 +17,7 @@ import polars as pl
 
 from workbench import agency as agencies
 from workbench import gate
-from workbench.errors import AccessRefused, BadInput, CannotTell, NotFound
+from workbench.errors import AccessRefused, BadInput, CannotTell, NotFound, whole
 from workbench.gate import Place, When
 from workbench.geo import Grid
 from workbench.oversight.access import Policy
@@ -78,6 +78,7 @@ def opened_for(folder: Path, person: Person, *, role: str | None = None, version
     Raises:
         As ``open_workbench``.
     """
+    whole([person.user, person.case_number, person.purpose, person.reason, role], "What the workbench was opened with")
     try:
         chosen = Policy.of(agencies.read(folder)).chosen(person.user, role, (person.role,) if person.role else ())
     except AccessRefused as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import polars as pl
 
+from workbench.errors import whole
 from workbench.lake import known
 from workbench.results import Call, noted, recording, remember
 
@@ -26,11 +27,12 @@ AGAIN = frozenset({"incidents", "calls", "reads", "rows", "table", "sql", "histo
 
 
 def noting(method: Callable[Concatenate[S, P], pl.DataFrame]) -> Callable[Concatenate[S, P], pl.DataFrame]:
-    """Put over a method that gives a frame: the frame is remembered with the call. A few microseconds."""
+    """Put over a method that gives a frame: the frame is remembered with the call, and texts that no store can hold are refused. A few microseconds."""
     signature = inspect.signature(method)
 
     @functools.wraps(method)
     def again(self: S, /, *args: P.args, **kwargs: P.kwargs) -> pl.DataFrame:
+        whole([*args, *kwargs.values()], f"What {method.__name__} was given")
         frame = method(self, *args, **kwargs)
         try:
             bound = signature.bind(self, *args, **kwargs).arguments
