@@ -6,13 +6,14 @@ import argparse
 import json
 
 from workbench.cli.asking import Add, bound, bound_arguments
+from workbench.views import sheets
 
 
 def commands(add: Add) -> None:
     """Declare it."""
     quality = add("quality", _quality, "look tables through: what is missing, heaped, misplaced, repeated, drifted")
     quality.add_argument("table", nargs="?", help="a table; without it every table that holds rows and may be seen")
-    quality.add_argument("--behind", metavar="CHECK", help="print the rows behind one finding as CSV")
+    quality.add_argument("--behind", metavar="CHECK", help="print the rows behind one finding as CSV, safe to open in a spreadsheet")
     quality.add_argument("--json", action="store_true", help="print one JSON object a finding")
     bound_arguments(quality)
 
@@ -23,7 +24,7 @@ def _quality(args: argparse.Namespace) -> None:
     for name in names:
         found = city.quality(name)
         if args.behind:
-            print(found.behind(args.behind).write_csv(), end="")
+            print(sheets.csv(found.behind(args.behind)), end="")
             continue
         if args.json:
             for row in found.table.iter_rows(named=True):

@@ -1,7 +1,8 @@
 """What became of the records that could not be used? Listed, written out to be mended, taken in again, or dismissed with a reason.
 
 Rejects go out batch by batch in the form they came in (CSV under its own header, else one JSON object a line) with a list beside them that says
-line and reason of each. When the mended file comes back, record n of the file is row n of that list; those that are now taken in are
+line and reason of each. The records stay byte for byte as they came, since they are loaded again: look at them in an editor, a spreadsheet may take a
+cell for a formula. When the mended file comes back, record n of the file is row n of that list; those that are now taken in are
 marked as mended by the new batch, the others stay open where they were.
 """
 
@@ -26,6 +27,7 @@ from workbench.lake.masking import NOT_KEPT
 from workbench.lake.records import Csv, Ndjson
 from workbench.lake.texts import Blocks
 from workbench.loaders import Source
+from workbench.views import sheets
 
 #: What the list beside a file of rejects ends in.
 BESIDE = ".reasons.csv"
@@ -143,7 +145,7 @@ def write(rejects: pl.DataFrame, header: str | None, source: Source | None, to: 
         table = csv.writer(out)
         table.writerow(_COLUMNS)
         for n, (batch_id, line, reason, raw) in enumerate(ordered.select("batch_id", "line", "reason", "raw").iter_rows(), 1):
-            table.writerow((n, batch_id, line, reason, _digest(raw)))
+            table.writerow((n, batch_id, line, sheets.cell(reason), _digest(raw)))
     return Written(file, beside, ordered.height)
 
 
