@@ -3,6 +3,7 @@
 import { build, transform } from "esbuild";
 import { readFile, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
+import { createHash } from "node:crypto";
 import path from "node:path";
 
 const out = path.resolve("../workbench/views/static");
@@ -40,4 +41,8 @@ for (const name of [...packages.keys()].sort()) {
   parts.push(`${"=".repeat(78)}\n${name} ${about.version} (${about.license}) in ${[...packages.get(name)].sort().join(", ")}\n${"=".repeat(78)}\n\n${(await readFile(file, "utf8")).trim()}\n`);
 }
 await writeFile(path.join(out, "LICENSES.txt"), parts.join("\n"));
+const sums = [];   // tests/test_supply.py looks whether the committed files are these
+for (const name of ["linkchart.js", "webmap.js", "LICENSES.txt"])
+  sums.push(`${createHash("sha256").update(await readFile(path.join(out, name))).digest("hex")}  ${name}\n`);
+await writeFile(path.join(out, "SHA256SUMS"), sums.join(""));
 for (const [file, { bytes }] of Object.entries(result.metafile.outputs)) console.log(path.basename(file), bytes, "bytes");

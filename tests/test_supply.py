@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from importlib import metadata
@@ -122,6 +124,24 @@ def test_vendored_scripts_carry_a_licence_and_call_no_other_machine() -> None:
         text = file.read_text(encoding="utf-8")
         assert not re.search(r"""(fetch|import|importScripts|WebSocket|EventSource|sendBeacon)\s*\(\s*["'`](https?:)?//""", text), file.name
         assert not re.search(r"\beval\s*\(|new Function\s*\(", text), file.name
+
+
+def test_the_built_scripts_are_those_that_were_recorded_and_each_package_in_them_is_locked_by_its_hash() -> None:
+    static = ROOT / "workbench" / "views" / "static"
+    sums = dict(reversed(line.split()) for line in (static / "SHA256SUMS").read_text(encoding="utf-8").splitlines())
+    assert set(sums) == {p.name for p in static.iterdir() if p.is_file()} - {"SHA256SUMS"}
+    for name, recorded in sums.items():
+        assert hashlib.sha256((static / name).read_bytes()).hexdigest() == recorded, f"{name} is not what `make js` built; build it anew"
+    locked = json.loads((ROOT / "js" / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    assert len(locked) > 3 and all("integrity" in about for name, about in locked.items() if name), "a package without its hash"
+
+
+def test_no_page_or_template_names_another_machine() -> None:
+    served = [p for f in ("workbench/apps", "workbench/views", "templates") for p in (ROOT / f).rglob("*") if p.suffix in (".html", ".css", ".js", ".svg", ".typ")]
+    assert len(served) > 4
+    for file in served:
+        text = re.sub(r"http://www\.w3\.org/\S+", "", file.read_text(encoding="utf-8"))
+        assert not re.search(r"""(?:src|href|action|@import|url\()\s*=?\s*["'(]?\s*(?:https?:)?//(?!\S*leafletjs\.com)""", text), file.name
 
 
 def test_the_threat_model_names_tests_that_exist() -> None:

@@ -247,7 +247,7 @@ class Casebook:
 def _unfit(context: Any) -> None:
     """A value that the store cannot hold, as a sentence."""
     error = context.original_exception
-    if isinstance(error, (UnicodeEncodeError, OverflowError)) or "NUL (0x00)" in str(error) or "0x00" in str(error):
+    if isinstance(error, (UnicodeEncodeError, OverflowError)) or "0x00" in str(error) or "out of range" in str(error):
         raise BadInput(f"The casebook cannot hold what it was given ({str(error).splitlines()[0]}); write the text anew.") from None
 
 

@@ -129,6 +129,7 @@ def tables_in(query: str) -> list[str]:
 
     def walk(node: Any) -> None:
         if isinstance(node, dict):
+            _inward(node)
             if isinstance(node.get("table_name"), str) and node.get("type") == "BASE_TABLE":
                 names.add(node["table_name"].lower())
             for value in node.values():
@@ -139,6 +140,32 @@ def tables_in(query: str) -> list[str]:
 
     walk(tree)
     return sorted(names)
+
+
+#: Functions that give rows and look at nothing but their arguments.
+_ROWS_OF = frozenset({"unnest", "range", "generate_series", "json_each", "json_tree"})
+#: Functions that tell of the machine or the process.
+_TELLING = frozenset({"getenv", "current_setting", "getvariable", "current_database", "current_schemas"})
+
+
+def _inward(node: Mapping[str, Any]) -> None:
+    """Refuse what looks at the engine instead of the tables: its settings, catalogue, functions that read.
+
+    Raises:
+        BadInput: the node does.
+    """
+    kind, function = node.get("type"), node.get("function")
+    name = str(node.get("function_name", "")).lower()
+    if kind == "TABLE_FUNCTION" and isinstance(function, dict):
+        name = str(function.get("function_name", "")).lower()
+        if name not in _ROWS_OF:
+            raise BadInput(f"The function {name!r} gives no rows here; ask the canonical tables.")
+    if node.get("class") == "FUNCTION" and name in _TELLING:
+        raise BadInput(f"The function {name!r} cannot be asked here; it tells of the machine.")
+    if kind == "BASE_TABLE":
+        table, place = str(node.get("table_name", "")).lower(), str(node.get("schema_name", "")).lower()
+        if node.get("catalog_name") or place not in ("", "main") or table.startswith(("duckdb_", "pragma_", "sqlite_", "pg_")):
+            raise BadInput(f"{'.'.join(p for p in (place, table) if p)!r} is no canonical table.")
 
 
 def _first_line(error: Exception) -> str:

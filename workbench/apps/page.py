@@ -89,7 +89,7 @@ def shell(workbench: Workbench, title: str, main: Sequence[Any], *, here: str = 
     """
     header = pn.pane.HTML(heading(workbench, here), stylesheets=[_HEADER], sizing_mode="stretch_width", margin=0)
     made = pmui.Page(
-        title="Workbench", meta_title=f"{title} · {workbench.agency.name}", header=[header], main=list(main), sidebar=list(sidebar),
+        title="Workbench", meta_title=bare(f"{title} · {workbench.agency.name}"), header=[header], main=list(main), sidebar=list(sidebar),
         sidebar_width=248, main_width=width, app_bar_width="100%", sidebar_resizable=False, theme_config=look(), sx=_PAGE_SX,
         busy_indicator=None, favicon=_HERE / "icon.svg", site_url="./",
     )
@@ -97,6 +97,11 @@ def shell(workbench: Workbench, title: str, main: Sequence[Any], *, here: str = 
         # Material's page follows a flag of the whole process, which would hold every closed page for ever and show one person's waiting to all.
         made.busy = made.param.loading
     return made
+
+
+def bare(words: str) -> str:
+    """A text for where a template of Panel's writes it as it stands: marks that could end an attribute or begin an element give way to look-alikes."""
+    return words.translate(str.maketrans({"<": "\u2039", ">": "\u203a", '"': "\u201d", "'": "\u2019", "&": "+"}))
 
 
 def heading(workbench: Workbench, here: str) -> str:

@@ -132,7 +132,8 @@ def _listen(workbench: Workbench, port: int, address: str, loop: IOLoop, keep_se
     for name in ("asyncio", "bokeh.server.views.ws"):
         logging.getLogger(name).addFilter(_is_news)  # the same function is added once only
     entries = apps.listed(workbench.path / "plugins")
-    titles = {"/": workbench.agency.name} | {f"/{e.name}": f"{e.title} · {workbench.agency.name}" for e in entries}
+    agency = page.bare(workbench.agency.name)
+    titles = {"/": agency} | {f"/{e.name}": f"{page.bare(e.title)} · {agency}" for e in entries}
     guard = guards.Guard(workbench.path, list(titles))
     oidc = guard.settings.oidc
     provider = cache(lambda: Provider(guard.accounts, oidc, f"http://{address}:{chosen}/sign-in/oidc/back")) if oidc is not None else None

@@ -19,7 +19,7 @@ import polars as pl
 
 from workbench import schema
 from workbench.engines.duckdb import MEMORY, connect, name
-from workbench.errors import BadInput, NotFound, did_you_mean
+from workbench.errors import BadInput, NotFound, did_you_mean, whole
 from workbench.lake import compact as compaction
 from workbench.lake import journal, keys, known, layout, positions, resolutions
 from workbench.lake import purge as purging
@@ -185,6 +185,7 @@ class Lake:
             where: SQL condition over its columns, ``?`` for values.
             params: their values.
         """
+        whole(list(params))
         pinned = self.versions() if versions is None else versions
         columns = ", ".join(name(c) for c in SHAPES[_known(table)])
         sql = f"select {columns} from {self.relation_sql(table, pinned)}" + (f" where {where}" if where else "")
@@ -204,6 +205,9 @@ class Lake:
         here when a second question would have to read many rows again. About 1 ms for each million reads then.
         """
         pinned = self.versions() if versions is None else versions
+        if column not in (texts := [n for n, c in SHAPES[_known(table)].items() if c.type == "VARCHAR"]):
+            raise NotFound(f"{table} has no column {column!r} of texts.{did_you_mean(column, texts)}")
+        whole(values)
         marks = ", ".join("?" for _ in values)
         if layout.BY.get(_known(table)) != column or not values or known.KEY in pinned:
             return self.frame(table, pinned, where=f"{name(column)} in ({marks})" if values else "false", params=list(values))
@@ -228,8 +232,7 @@ class Lake:
 
         Cost: some columns of the files in which those rows are.
         """
-        listing = keys.gone_file(self.path, _known(table), batch_id)
-        if not listing.exists():
+        if not (listing := keys.gone_file(self.path, _known(table), batch_id)).exists():
             return self.frame(table, versions, where="false")
         gone = pl.read_parquet(listing)
         names = set(gone["file"].to_list())
@@ -287,12 +290,12 @@ class Lake:
         about = schema.table(_known(table))
         if len(key) != len(about.key) or isinstance(key, str):
             raise BadInput(f"A key of {table} has {len(about.key)} value{'s' if len(about.key) > 1 else ''} ({', '.join(about.key)}); {key!r} was given.")
+        whole(key)
         pinned = self.versions() if versions is None else versions
-        where = " and ".join(f"{name(k)} = ?" for k in about.key)
-        columns = ", ".join(name(c) for c in SHAPES[table])
+        where, columns = " and ".join(f"{name(k)} = ?" for k in about.key), ", ".join(name(c) for c in SHAPES[table])
         with self._cursor() as con:
-            sql = f"select {columns} from {self.relation_sql(table, pinned, history=True)} where {where} order by recorded_at, line"
-            return con.sql(sql, params=list(key)).pl()
+            rows = self.relation_sql(table, pinned, history=True)
+            return con.sql(f"select {columns} from {rows} where {where} order by recorded_at, line", params=list(key)).pl()
 
     def compact(self, table: str | None = None) -> list[compaction.Compacted]:
         """Fold small files into few that are sorted by time, and lay reads out by plate; every edition and pinned version stays. See ``lake.compact``.

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from workbench import casebook, schema
 from workbench.casebook import Casebook
 from workbench.engines.duckdb import literal
-from workbench.errors import BadInput, NotFound
+from workbench.errors import BadInput, NotFound, whole
 from workbench.lake import Lake
 from workbench.lake.purge import Selection
 from workbench.oversight import evidence, holds, purge
@@ -43,6 +43,7 @@ class Order:
     evidence_too: bool = False
 
     def __post_init__(self) -> None:
+        whole([self.court, self.number, self.date, self.persons], "The order")
         if not self.court.strip() or not self.number.strip() or not self.persons or not all(p.strip() for p in self.persons):
             raise BadInput("An expungement order names its court, its number and the ids of the person's records.")
         try:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from workbench.errors import BadInput, WorkbenchError
+from workbench.errors import BadInput, WorkbenchError, whole
 from workbench.oversight import chain, examine, store
 
 if TYPE_CHECKING:
@@ -68,8 +68,9 @@ class _Values:
             return [self._inside(v, mark) for v in value]
         if isinstance(value, str):
             return self.without(value, mark)
-        if value is None or isinstance(value, bool):
-            return value
+        if value is None or isinstance(value, bool):  # a person can be called Null, and the entry must still be read
+            word = json.dumps(value)
+            return value if self.without(word, mark) == word else "" if value is None else int(value)
         return mark if self.without(json.dumps(value), mark) == mark else value
 
 
@@ -84,6 +85,7 @@ def forget(audit: Audit, values: Collection[str], *, person: Person, why: str, c
         BadInput: the reason or certificate holds one of the values, or a value is a word of the marks themselves.
         WorkbenchError: another process reads without end, so the old bytes cannot be cleared; run it again.
     """
+    whole([*values, why, certificate], "What is to be forgotten")
     wanted = _Values(values)
     if wanted.pattern is None:
         return 0

@@ -18,7 +18,7 @@ from workbench import agency as agencies
 from workbench import casebook, plates, schema
 from workbench.casebook import Casebook
 from workbench.engines.duckdb import literal, name
-from workbench.errors import BadInput, NotFound, did_you_mean
+from workbench.errors import BadInput, NotFound, did_you_mean, whole
 from workbench.lake import Lake
 from workbench.oversight.evidence import FILE
 
@@ -50,6 +50,7 @@ def add(path: str | Path, matter: str, *, sworn_by: str, facts: str, citation: s
     Raises:
         BadInput: something is missing or vague, or selects nothing in particular. NotFound: unknown table or area.
     """
+    whole([matter, sworn_by, facts, citation, user, [v for v in select.values() if not isinstance(v, datetime)]], "The hold")
     start = begins or datetime.now(UTC)
     for what, value in (("matter", matter), ("sworn_by", sworn_by), ("citation", citation)):
         if not value.strip():
