@@ -190,6 +190,39 @@ def test_a_file_that_swells_is_refused_before_memory_or_disk_is_eaten(tmp_path: 
     assert how == "sample" or all(s.startswith("REFUSED") for s in said.values()), said
 
 
+SMALL: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "c.csv.zip": ("csv", lambda: _zip_of_zeros("c.csv", 8, b"id,at\n1,2026-01-01\n")),
+    "lie.csv.zip": ("csv", lambda: _zip_of_zeros("c.csv", 8, b"id,at\n", lie=True)),
+    "d.ndjson.zst": ("ndjson", lambda: _zst(b"{}\n" * (MB // 3), 8)),
+    "e.xml.gz": ("xml", lambda: _gz(b"<a><b>", b"x" * MB, 8)),
+    "many.xml.gz": ("xml", lambda: _gz(b"<a><b c='", b"x" * MB, 8)),
+    "f.geojson.gz": ("geojson", lambda: _gz(b'{"type": "FeatureCollection", "features": [', b" " * MB, 8)),
+    "b.json.gz": ("json", lambda: _gz(b"[", b" " * MB, 8)),
+    "a.csv.gz": ("csv", lambda: _gz(b"id,at\n", b"1,2026-01-01\n" * 80_000, 8)),
+    "i.shp.zip": ("shapefile", lambda: _zip({"a.shp": bytes(100), "a.dbf": bytes(8 * MB)})),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_what_swells_is_stopped_while_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The same bombs under small limits, so that each is tried within a second: counted as it is unpacked, and nothing is left behind."""
+    from workbench.errors import BadInput
+    from workbench.lake import Lake
+    from workbench.lake.forms import packed, shapes
+    from workbench.loaders import Part, Source
+
+    monkeypatch.setattr(packed, "SWELL_BYTES", 2 * MB)
+    monkeypatch.setattr(packed, "SWELL_TIMES", 2)
+    monkeypatch.setattr(shapes, "_LARGEST", 2 * MB)
+    form, made = SMALL[name]
+    (tmp_path / name).write_bytes(made())
+    columns = {"incident_id": '"id"', "started_at": 'try_cast("at" as timestamptz)', "nibrs": "'220'"}
+    source = Source("odd", "odd", (Part("incidents", columns),), ("id", "at"), formats=(form,))
+    with pytest.raises(BadInput, match="swells|more than|cut off or damaged"):
+        Lake(tmp_path / "lake").load(source, tmp_path / name)
+    assert sum(p.stat().st_size for p in (tmp_path / "lake").rglob("*") if p.is_file()) < MB
+
+
 LINKS = "".join(f'<!ENTITY x{i} "{f"&x{i - 1};" * 10}">' for i in range(1, 12))
 LAUGHS = f'<!DOCTYPE a [<!ENTITY x0 "ha">{LINKS}]>'
 XML = {

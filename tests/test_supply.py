@@ -137,7 +137,8 @@ def test_the_built_scripts_are_those_that_were_recorded_and_each_package_in_them
 
 
 def test_no_page_or_template_names_another_machine() -> None:
-    served = [p for f in ("workbench/apps", "workbench/views", "templates") for p in (ROOT / f).rglob("*") if p.suffix in (".html", ".css", ".js", ".svg", ".typ")]
+    kinds = (".html", ".css", ".js", ".svg", ".typ")
+    served = [p for f in ("workbench/apps", "workbench/views", "templates") for p in (ROOT / f).rglob("*") if p.suffix in kinds]
     assert len(served) > 4
     for file in served:
         text = re.sub(r"http://www\.w3\.org/\S+", "", file.read_text(encoding="utf-8"))

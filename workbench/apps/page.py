@@ -101,7 +101,7 @@ def shell(workbench: Workbench, title: str, main: Sequence[Any], *, here: str = 
 
 def bare(words: str) -> str:
     """A text for where a template of Panel's writes it as it stands: marks that could end an attribute or begin an element give way to look-alikes."""
-    return words.translate(str.maketrans({"<": "\u2039", ">": "\u203a", '"': "\u201d", "'": "\u2019", "&": "+"}))
+    return words.translate(str.maketrans("<>\"'&", "\u2039\u203a\u201d\u2019+"))
 
 
 def heading(workbench: Workbench, here: str) -> str:

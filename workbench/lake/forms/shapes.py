@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import BadInput
+from workbench.lake.forms import packed
 from workbench.lake.forms.packed import opened
 from workbench.loaders import FORMATS
 
@@ -232,8 +233,9 @@ def _zipped(file: Path) -> Parts:
             if len(shps) != 1:
                 raise BadInput(f"{file.name} holds {len(shps)} shapefiles{': ' if shps else ''}{', '.join(m.filename for m in shps[:6])}; "
                                "unpack it and load the right .shp. Nothing was loaded.")
-            if sum(m.file_size for m in members) > _LARGEST:
-                raise BadInput(f"{file.name} swells to more than {_LARGEST / 1e9:.0f} GB when it is unpacked; nothing was loaded.")
+            most = min(_LARGEST, max(packed.SWELL_BYTES, packed.SWELL_TIMES * file.stat().st_size))
+            if sum(m.file_size for m in members) > most:
+                raise BadInput(f"{file.name} swells to more than {most / 1e6:,.0f} MB when it is unpacked; nothing was loaded.")
             stem = PurePosixPath(shps[0].filename).with_suffix("").as_posix().casefold()
             wanted = {f"{stem}.{kind}": kind for kind in ("shp", "shx", "dbf", "prj", "cpg")}
             return {wanted[m.filename.casefold()]: archive.read(m) for m in members if m.filename.casefold() in wanted}
