@@ -66,7 +66,7 @@ def tried(how: str, files: list[Path], to: Path) -> dict[str, str]:
     assert kept < 20 * MB, f"{kept:,} bytes are left behind"
     lines = done.stdout.strip().splitlines()
     said = {file.name: next(line for line in lines if line.startswith(f"{file} ")).removeprefix(f"{file} ") for file in files}
-    assert all(len(sentence) < 1000 for sentence in said.values())
+    assert all(len(sentence) < 1000 for sentence in said.values()), {n: (len(s), s[:200]) for n, s in said.items() if len(s) >= 1000}
     return said
 
 

@@ -40,8 +40,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     The text starts with a blank so that it can be put straight behind a sentence. Cost: one pass of difflib over ``known``.
     """
-    names = sorted({str(k) for k in known})
-    near = difflib.get_close_matches(str(name).lower(), [n.lower() for n in names], n=1, cutoff=0.6)
+    names = sorted({k if len(k) <= 100 else f"{k[:100]}..." for k in map(str, known)})
+    near = difflib.get_close_matches(str(name)[:100].lower(), [n.lower() for n in names], n=1, cutoff=0.6)
     if near:
         return f" Did you mean {next(n for n in names if n.lower() == near[0])!r}?"
     if not names:
