@@ -110,7 +110,8 @@ def test_samples_are_drawn_the_same_each_time_with_at_least_one_a_user_a_week() 
 
 @pytest.fixture
 def asked(tmp_path: Path) -> tuple[Audit, agencies.Agency]:
-    (tmp_path / "agency.toml").write_text('[agency]\nname = "A"\nzone = "UTC"\n[access]\ndefault_role = ["auditor", "supervisor"]\n[audit]\nsample = 1.0\nrepeats = 3\n')
+    (tmp_path / "agency.toml").write_text('[agency]\nname = "A"\nzone = "UTC"\n[access]\ndefault_role = ["auditor", "supervisor"]\n'
+                                          '[audit]\nsample = 1.0\nrepeats = 3\n')
     audit = Audit(tmp_path / "audit.db")
     for _ in range(4):
         audit.write(Person("ann", "2026-0142", "investigation", GOOD), "query", "reads", phase="intent", plate="ABC1234")

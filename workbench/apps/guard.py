@@ -18,9 +18,9 @@ from urllib.parse import urlencode, urlsplit
 
 import panel as pn
 from panel.auth import AuthProvider
-from panel.io.server import WSHandler, get_session_id
+from panel.io.server import AutoloadJsHandler, WSHandler, get_session_id
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
-from tornado.web import OutputTransform, RequestHandler
+from tornado.web import HTTPError, OutputTransform, RequestHandler
 
 from workbench.oversight.accounts import FILE, Accounts
 from workbench.oversight.signed_in import Sessions, Signed
@@ -162,6 +162,20 @@ class Guard(AuthProvider):
         for rule in application.wildcard_router.rules:
             if rule.target is WSHandler:
                 rule.target = GuardedSocket
+            elif isinstance(rule.target, type) and issubclass(rule.target, AutoloadJsHandler):
+                rule.target = self._closed(rule.target)
+
+    def _closed(self, handler: type[Any]) -> type[Any]:
+        """A handler that answers nobody who is not signed in; Panel's own goes on with no session and stops at it."""
+        guard = self
+
+        class Closed(handler):
+            async def get(self, *args: Any, **kwargs: Any) -> None:
+                if guard.get_user(self) is None:
+                    raise HTTPError(403)
+                await super().get(*args, **kwargs)
+
+        return Closed
 
     def watch(self, application: Any) -> None:
         """Close the web sockets of sessions that are no longer open, and let their pages be forgotten. Called every second."""
