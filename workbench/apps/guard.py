@@ -20,7 +20,7 @@ import panel as pn
 from panel.auth import AuthProvider
 from panel.io.server import AutoloadJsHandler, WSHandler, get_session_id
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
-from tornado.web import HTTPError, OutputTransform, RequestHandler
+from tornado.web import OutputTransform, RequestHandler
 
 from workbench.oversight.accounts import FILE, Accounts
 from workbench.oversight.signed_in import Sessions, Signed
@@ -166,13 +166,14 @@ class Guard(AuthProvider):
                 rule.target = self._closed(rule.target)
 
     def _closed(self, handler: type[Any]) -> type[Any]:
-        """A handler that answers nobody who is not signed in; Panel's own goes on with no session and stops at it."""
+        """A handler that sends to the sign-in who is not signed in, and goes no further; Panel's own would go on without a session."""
         guard = self
 
         class Closed(handler):
             async def get(self, *args: Any, **kwargs: Any) -> None:
                 if guard.get_user(self) is None:
-                    raise HTTPError(403)
+                    self.redirect(guard.get_login_url(self))
+                    return
                 await super().get(*args, **kwargs)
 
         return Closed
