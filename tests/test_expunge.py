@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.test_keep import write
-from tests.test_purge import FACTS, bytes_of, workspace
+from tests.test_purge import FACTS, bytes_of, live, workspace
 from workbench import cli
 from workbench.casebook import Casebook
 from workbench.errors import BadInput, NotFound
 from workbench.lake import Lake
 from workbench.loaders import Part, Source
 from workbench.loaders.kit.expressions import column, local_time, text
-from workbench.oversight import certificate, evidence, expunge, holds
+from workbench.oversight import certificate, evidence, expunge, holds, purge
 from workbench.oversight.audit import Audit
 
 PEOPLE = Source(name="toy_people", title="people", columns=("id", "surname", "given"),
@@ -68,6 +68,18 @@ def test_an_export_sent_again_does_not_bring_the_person_back(tmp_path: Path) -> 
     lake = Lake(path / "lake")
     report = lake.load(PEOPLE, write(tmp_path / "new.csv", "id,surname,given", [("PERS-000017", "Quillfeather", "Ambrosius"), ("PERS-000019", "Orr", "Ida")]))
     assert report.left_out == {"people": 1} and sorted(lake.frame("people")["person_id"]) == ["PERS-000018", "PERS-000019"]
+    assert bytes_of(path, GONE) == {}
+
+
+def test_what_comes_in_live_about_the_person_goes_with_the_next_purge(tmp_path: Path) -> None:
+    path = city(tmp_path)
+    expunge.run(path, ORDER, user="anna")
+    rows = [{"person_id": "PERS-000017", "surname": "Quillfeather", "given_name": "Ambrosius"},
+            {"person_id": "PERS-000020", "surname": "Orr", "given_name": "Ida"}]
+    live(path, rows, table="people")
+    assert Lake(path / "lake").frame("people").height == 3
+    made = purge.run(path, user="anna", reason="daily purge under the retention policy")
+    assert made.rows == {"people": 1} and sorted(Lake(path / "lake").frame("people")["person_id"]) == ["PERS-000018", "PERS-000020"]
     assert bytes_of(path, GONE) == {}
 
 

@@ -87,10 +87,10 @@ def bytes_of(folder: Path, plates: list[str], *, without: tuple[str, ...] = ()) 
     return found
 
 
-def live(path: Path, rows: list[dict[str, Any]]) -> None:
+def live(path: Path, rows: list[dict[str, Any]], table: str = "reads") -> None:
     writer = Writer(path / "lake")
-    stream = Stream("toy_live", "1", ("reads",), "anna")
-    writer.append([Line("reads", stream, json.dumps(row)) for row in rows])
+    stream = Stream("toy_live", "1", (table,), "anna")
+    writer.append([Line(table, stream, json.dumps(row)) for row in rows])
     writer.close()
 
 

@@ -25,7 +25,7 @@ def leave_out(con: duckdb.DuckDBPyConnection, ready: files.Ready, staged: dict[s
     table -> rows left out. One look at a column."""
     found: dict[str, int] = {}
     for table, files_ in staged.items():
-        out = _conditions(table, floors.get(table), barred)
+        out = conditions(table, floors.get(table), barred)
         kept: list[tables.DataFile] = []
         for file in files_ if out else ():
             rows = f"read_parquet({literal(str(file.path))}, file_row_number = true)"
@@ -42,7 +42,7 @@ def leave_out(con: duckdb.DuckDBPyConnection, ready: files.Ready, staged: dict[s
     return found
 
 
-def _conditions(table: str, floor: datetime | None, barred: Sequence[Sequence[str]]) -> str:
+def conditions(table: str, floor: datetime | None, barred: Sequence[Sequence[str]]) -> str:
     """SQL of the rows of a table that are left out; "" when none can be."""
     about = schema.table(table)
     parts = [f"{name(about.time)} < timestamptz {literal(floor.isoformat())}"] if floor is not None and about.time else []

@@ -24,7 +24,7 @@ from workbench import agency as agencies
 from workbench import schema
 from workbench.engines.duckdb import name
 from workbench.errors import BadInput, NotFound
-from workbench.lake import Lake, journal
+from workbench.lake import Lake, floors, journal
 from workbench.lake import purge as lake_purge
 from workbench.lake.purge import Selection
 from workbench.oversight import cases, certificate, clearing, evidence, holds, retention
@@ -66,7 +66,7 @@ def run(path: str | Path, now: datetime | None = None, *, user: str, reason: str
         lake = Lake(folder / "lake")
         versions = lake.versions()
         kept = holds.held(folder, lake, versions, moment)
-        selection = retention.selection(rules, moment, kept)
+        selection = _with_barred(retention.selection(rules, moment, kept), lake, versions)
         about = {"kind": "Purge under the retention policy", "user": user, "reason": reason, "policy": rules.sentences(), "moment": moment.isoformat(),
                  "holds": _respected(folder, lake, versions, selection, kept),
                  "outputs_before": (moment - rules.limits["outputs"].span).timestamp() if "outputs" in rules.limits else None,
@@ -288,6 +288,16 @@ def _rejects(lake: Lake, values: list[str]) -> pl.DataFrame:
         search = Search(lot)
         hit = [h or bool(raw and search.in_bytes(raw.encode("utf-8", "surrogatepass"))) for h, raw in zip(hit, rows["raw"].to_list(), strict=True)]
     return rows.filter(pl.Series(hit, dtype=pl.Boolean)).select(pl.col(n).cast(t) for n, t in shape.items())
+
+
+def _with_barred(selection: Selection, lake: Lake, versions: Mapping[str, int]) -> Selection:
+    """Beside what is due, the rows of persons who were expunged: a load leaves them out, but they can come in live."""
+    rows, barred = dict(selection.rows), lake_purge.barred(lake.path)
+    for table in schema.TABLES if barred else ():
+        out = floors.conditions(table, None, barred)
+        if out and (table in versions or journal.KEY in versions):
+            rows[table] = f"({rows[table]}) or ({out})" if table in rows else out
+    return replace(selection, rows=rows)
 
 
 def _respected(folder: Path, lake: Lake, versions: Mapping[str, int], selection: Selection, kept: Mapping[str, pl.DataFrame]) -> list[dict[str, Any]]:
