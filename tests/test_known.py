@@ -177,8 +177,8 @@ def test_a_workbench_of_an_earlier_moment_shows_frames_sql_search_and_asof_of_th
 
 
 def test_asof_is_never_later_than_what_was_known(small: Path) -> None:
-    today = datetime.now(UTC).astimezone(wb.open_workbench(small).agency.tz)
-    one = load(small, 1, [("a", (today - timedelta(seconds=2)).replace(tzinfo=None).isoformat(timespec="seconds"), "theft", "no", "R1", "no")])
+    now = datetime.now(UTC)  # the source's wall clocks show UTC
+    one = load(small, 1, [("a", (now - timedelta(seconds=2)).replace(tzinfo=None).isoformat(timespec="seconds"), "theft", "no", "R1", "no")])
     city = wb.open_workbench(small)
     assert city.known(one).asof == one < city.asof
 

@@ -320,6 +320,7 @@ def test_a_closed_session_leaves_nothing_behind(browser: Any, served_city: Path,
 
     logging.disable(logging.CRITICAL)  # the test runner keeps every log record, and with it the events in them
     served = serving_room.background(open_workbench(served_city), keep_session=3)
+    before = alive()  # what other tests left in this process
     try:
         def visit() -> None:
             context = browser.new_context()
@@ -334,7 +335,7 @@ def test_a_closed_session_leaves_nothing_behind(browser: Any, served_city: Path,
 
         for _ in range(2):
             visit()
-            until(lambda: not any(alive().values()), seconds=20, what=f"freed objects (still {alive()})")
+            until(lambda: all(n <= before[name] for name, n in alive().items()), seconds=20, what=f"freed objects (still {alive()})")
     finally:
         logging.disable(logging.NOTSET)
         served.stop()
