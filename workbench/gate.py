@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -108,13 +110,48 @@ def offence_group_sql(groups: Mapping[str, Sequence[str]]) -> str:
     return (f"case {' '.join(whens)} else 'other' end" if whens else "'other'") + " as offence_group"
 
 
+class _Reading:
+    """One connection of this process that only reads queries, for one thread at a time: to open one takes longer than most queries."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._con: duckdb.DuckDBPyConnection | None = None
+
+    def __enter__(self) -> duckdb.DuckDBPyConnection:
+        self._lock.acquire()
+        try:
+            if self._con is None:
+                self._con = duckdb.connect(config={"threads": 1})
+            return self._con
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+_reading = _Reading()
+#: Those of the process this one was forked from: never closed here, since their threads are not here.
+_parents: list[_Reading] = []
+
+
+def _anew() -> None:
+    global _reading
+    _parents.append(_reading)
+    _reading = _Reading()
+
+
+os.register_at_fork(after_in_child=_anew)
+
+
 def tables_in(query: str) -> list[str]:
     """The tables a SELECT names, lower case, however deep.
 
     Raises:
         BadInput: it is not exactly one SELECT.
     """
-    with duckdb.connect() as db:
+    with _reading as db:
         try:
             statements = db.extract_statements(query)
         except duckdb.Error as e:
