@@ -172,7 +172,14 @@ def require(agency: Agency, person: Person, deed: str) -> None:
     role = held.role(person.role or held.held(person.user)[0])  # an emergency lets somebody see more, not do more
     if not role.does(deed):
         who = _listed([r.name for r in held.roles.values() if r.does(deed)]) or "no role"
-        raise AccessRefused(f"The role {role.name} of {person.user} may not do this ({deed}: {DEEDS[deed]}); {who} may.")
+        raise AccessRefused(f"The role {role.name} of {person.user} may not do this ({deed}: {DEEDS[deed]}); {who} may." + _unset(agency, person))
+
+
+def _unset(agency: Agency, person: Person) -> str:
+    """How to give roles, for a workspace that says nothing of them yet."""
+    if "access" in agency.settings:
+        return ""
+    return f' agency.toml gives nobody a role yet; write into it: [access] people = {{ {person.user} = ["supervisor", "administrator", "auditor"] }}'
 
 
 def matrix(held: Policy) -> list[dict[str, Any]]:
