@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import agency as agencies
-from workbench import workspace
+from workbench import gate, workspace
 from workbench.session import open_workbench
 
 TITLE = "The gate: what policy, masks and audit add to a query of the made-up city"
@@ -55,6 +55,7 @@ def run() -> list[dict[str, Any]]:
             for role, city in cities.items():
                 rows.append({"task": task, "method": f"workbench, role {role}", "seconds": _times(partial(ask, city))})
             rows.append({"task": task, "method": "the lake without a gate", "seconds": _times(partial(bare, whole))})
+        rows.append({"task": "reading the query: which tables it names", "method": "workbench", "seconds": _times(partial(gate.tables_in, _QUERY))})
         audit = _times(lambda: whole.audit.write(whole.person, "query", "incidents"))
         rows.append({"task": "one entry of the audit", "method": "workbench", "seconds": audit, "note": "a query writes two"})
         return rows

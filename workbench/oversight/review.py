@@ -10,7 +10,7 @@ import json
 import os
 import random
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ import polars as pl
 
 from workbench.casebook import Casebook
 from workbench.errors import AccessRefused, BadInput, NotFound, did_you_mean
-from workbench.oversight import entries, reasons, settings, store, watch
+from workbench.oversight import entries, settings, store, watch
 
 if TYPE_CHECKING:
     from workbench.agency import Agency
@@ -62,11 +62,7 @@ def flags_of(audit: Audit, agency: Agency, cases: Mapping[str, tuple[str, str]] 
         recent = entries.frame(db, f"at >= ? and ({looked} or action like '%export%') order by seq", (since,), watch.FIELDS)
         earlier = entries.frame(db, f"at < ? and emergency = '1' and {looked} order by seq", (since,), watch.FIELDS)
     return watch.flags(recent, zone=agency.zone, shifts=[(s.name, s.start, s.end) for s in agency.shifts], own=said.own, cases=cases,
-                       repeats=said.repeats, is_vague=lambda reason, purpose: _vague(reason, purpose, said.vague), earlier=earlier)
-
-
-def _vague(reason: str | None, purpose: str | None, more: Collection[str]) -> bool:
-    return watch.vague(reason, purpose, more) or reason is not None and reasons.vague(reason, purpose=purpose)
+                       repeats=said.repeats, is_vague=lambda reason, purpose: watch.vague(reason, purpose, said.vague), earlier=earlier)
 
 
 def fill(audit: Audit, agency: Agency, cases: Mapping[str, tuple[str, str]] | None = None, *, today: date | None = None) -> Filled:

@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from workbench.oversight import reasons
+
 #: Kinds of flags, with what they mean.
 KINDS = {
     "same target": "one person asked for the same plate, name or address again and again",
@@ -35,10 +37,6 @@ _PERSONAL = frozenset({"reads", "hotlist", "people", "vehicles", "phones", "addr
     "posts"})
 #: First words of the actions that look at facts.
 ASKING = frozenset({"query", "sql", "search", "lookup", "history", "view", "export", "brief"})
-_VAGUE = frozenset({"test", "testing", "tests", "asdf", "asdfg", "qwerty", "investigation", "investigating", "police", "work", "check", "checking", "case",
-    "stuff", "na", "n/a",
-                    "none", "query", "search", "lookup", "look up", "reason", "because", "official", "official business", "law enforcement", "le", "info",
-                        "todo", "xxx", "abc"})
 #: Days of asking, and accesses, before a person's own hours say anything.
 ENOUGH_DAYS, ENOUGH_ACCESSES = 15, 60
 ENOUGH_USERS = 5
@@ -64,11 +62,8 @@ class _Flag:
 
 
 def vague(reason: str | None, purpose: str | None = None, more: Collection[str] = ()) -> bool:
-    """Whether a reason says nothing: short, a filler word, one key again and again, the same as the purpose."""
-    said = re.sub(r"\s+", " ", (reason or "").strip().lower().strip(".!?-_ "))
-    words = re.findall(r"\w+", said)
-    return (len(said) < 8 or len(words) < 2 or said in _VAGUE or said in {m.lower() for m in more} or said == (purpose or "").strip().lower()
-            or all(w in _VAGUE for w in words) or len(set(said.replace(" ", ""))) < 4)
+    """Whether a reason says nothing, as the gate sees it (``reasons``), or is one of ``more`` that the agency names."""
+    return (reason or "").strip().lower() in {m.lower() for m in more} or reasons.vague(reason, purpose=purpose)
 
 
 def flags(entries: pl.DataFrame, *, zone: str = "UTC", shifts: Iterable[tuple[str, time, time]] = (), own: Mapping[str, Collection[str]] | None = None,
