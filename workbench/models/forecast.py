@@ -20,6 +20,25 @@ _DRAWN = 10_000  # cells drawn at most; the others have the lowest expectation
 _TOP = 0.02  # share of the area named in the sentence and outlined on the map
 
 
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """What a forecast says of each cell, before an interval is put about it.
+
+    Args:
+        expected: incidents over the horizon, shape (len(grid),), 0 outside the study area.
+        exposure: seconds of data whose plain count would be as certain; a wider interval goes with a shorter one.
+        method: the method with its chosen values, in words.
+        parameters: every value with its name, JSON-able.
+        notes: what limits the answer, one sentence each.
+    """
+
+    expected: Floats
+    exposure: float
+    method: str
+    parameters: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Swing:
     """How much counts of one horizon's length swing about their mean: dispersion of the whole area and of single cells, from ``periods`` past ones."""
@@ -46,6 +65,12 @@ def swing(past: Past, expected: Floats, horizon: timedelta) -> Swing:
     squares = float(np.sum(n.astype(float) ** 2 - 2 * n * m)) + periods * float(np.sum(scaled**2))
     below = periods * float(np.sum(scaled**2))
     return Swing(periods, whole, max(0.0, (squares - periods * float(scaled.sum())) / below) if below > 0 else 0.0)
+
+
+def told(past: Past, incidents: pl.DataFrame, grid: Grid, made: Estimate, *, horizon: timedelta, zone: str, name: str, source: str) -> Surface:
+    """An Estimate as a Surface: ``surface_of`` with what the estimate says of itself."""
+    return surface_of(past, incidents, grid, made.expected, horizon=horizon, exposure=made.exposure, zone=zone, name=name, method=made.method, source=source,
+                      parameters=made.parameters, notes=made.notes)
 
 
 def surface_of(

@@ -7,8 +7,9 @@ Leakage is prevented here once for every model. A row counts as known from its `
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -83,20 +84,23 @@ class Past:
     """Incidents that may be used for a forecast, placed on a grid.
 
     Args:
-        frame: the rows used, in order of time and place, so that a result never depends on the order of the rows given.
+        rows: the rows of ``source`` used, in order of time and place, so that a result never depends on the order of the rows given.
         x, y, cell: metres on the grid's plane and cell number of each, shape (n,).
-        age: seconds before asof of each, shape (n,).
+        age: seconds before asof at which each began, falling, shape (n,).
+        known: seconds before asof since which each was known, shape (n,).
         start, asof: the stretch of time they come from; ``start`` is later than the window's when the data begin later.
         window: the window asked for.
         looked: rows given; ``in_window`` of them lie in the window, ``unplaced`` of those have no position, ``outside`` lie outside the area.
         notes: what limits the answer.
     """
 
-    frame: pl.DataFrame
+    source: pl.DataFrame = field(repr=False)
+    rows: Ints
     x: Floats
     y: Floats
     cell: Ints
     age: Floats
+    known: Floats
     start: datetime
     asof: datetime
     window: timedelta
@@ -106,6 +110,11 @@ class Past:
     outside: int
     notes: tuple[str, ...]
 
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """The rows used, shape (n, columns of the incidents)."""
+        return self.source if len(self.rows) == self.source.height else self.source[self.rows]
+
     def __len__(self) -> int:
         return len(self.cell)
 
@@ -113,6 +122,28 @@ class Past:
     def length(self) -> timedelta:
         """From ``start`` to ``asof``."""
         return self.asof - self.start
+
+    def back(self, asof: datetime, window: timedelta | None = None, *, least: int = 0) -> Past:
+        """What was known at an earlier moment, for validation within the past: O(rows of the window), no frame is touched.
+
+        Args:
+            asof: that moment, UTC; at most this Past's own.
+            window: how far back from it; None = as far as this Past reaches.
+            least: so many rows are needed at least.
+
+        Raises:
+            CannotTell: under ``least`` rows.
+        """
+        later = (self.asof - asof).total_seconds()
+        start = self.start if window is None else max(self.start, asof - window)
+        first = int(np.searchsorted(-self.age, -(self.asof - start).total_seconds(), side="left"))
+        last = int(np.searchsorted(-self.age, -later, side="left"))
+        use = first + np.flatnonzero(self.known[first:last] > later)
+        n = len(use)
+        if n < least:
+            raise CannotTell(f"{n} incidents of the {said(asof - start)} before {asof:%Y-%m-%d} were known then; at least {least} are needed.")
+        return Past(self.source, self.rows[use], self.x[use], self.y[use], self.cell[use], self.age[use] - later, self.known[use] - later, start, asof,
+                    asof - start if window is None else window, n, n, 0, 0, ())
 
 
 def past(incidents: pl.DataFrame, grid: Grid, asof: Moment, window: Span, *, least: int) -> Past:
@@ -138,6 +169,7 @@ def past(incidents: pl.DataFrame, grid: Grid, asof: Moment, window: Span, *, lea
     placed, ok = np.isfinite(x) & np.isfinite(y), cell >= 0
     unplaced, outside = int((~placed).sum()), int((placed & ~ok).sum())
     used = inside.filter(pl.Series(ok, dtype=pl.Boolean)) if not ok.all() else inside
+    told = used.select(known_at(used).alias("at"))["at"]
     x, y, cell = x[ok], y[ok], cell[ok]
     _enough(len(cell), least, len(inside), unplaced, outside, at, length)
     if len(cell) > 1 and np.ptp(x) < 1.0 and np.ptp(y) < 1.0:
@@ -145,13 +177,15 @@ def past(incidents: pl.DataFrame, grid: Grid, asof: Moment, window: Span, *, lea
             f"All {len(cell)} incidents lie at the same address ({used['lat'][0]:.5f}, {used['lon'][0]:.5f}); a surface would only redraw this one point. "
             "Check how they were given positions, or look at a wider offence group."
         )
-    age = (at - used["started_at"]).dt.total_microseconds().to_numpy() / 1e6
+    age, since = ((at - c).dt.total_microseconds().to_numpy() / 1e6 for c in (used["started_at"], told))
     return Past(
         used,
+        np.arange(len(cell), dtype=np.int64),
         x,
         y,
         cell,
         age,
+        since,
         start,
         at,
         length,

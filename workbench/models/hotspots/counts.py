@@ -8,13 +8,15 @@ Forecasting and Prediction of Discrete Time Series*, 1963, chapter 7.
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
 
 from workbench.geo import Floats, Grid
 from workbench.models import forecast
-from workbench.models.window import Moment, Span, past, span
+from workbench.models.forecast import Estimate
+from workbench.models.window import Moment, Past, Span, past, span
 from workbench.models.wording import said
 from workbench.results import Surface, recorded
 
@@ -47,6 +49,12 @@ def surface(
     """
     ahead = span(horizon, "horizon")
     before = past(incidents, grid, asof, window, least=5)
+    made = estimate(before, grid, ahead, half_life=half_life)
+    return forecast.told(before, incidents, grid, made, horizon=ahead, zone=zone, name="Expected incidents (counts)", source="Ratcliffe 2016; Brown 1963")
+
+
+def estimate(before: Past, grid: Grid, horizon: timedelta, *, half_life: Span | None = "90d") -> Estimate:
+    """The expectation alone, from incidents that are already placed; see ``surface``. O(n + cells)."""
     length = before.length.total_seconds()
     if half_life is None:
         weights, exposure, how = np.ones(len(before)), length, "all alike"
@@ -57,23 +65,10 @@ def surface(
         exposure = -math.expm1(-fade * length) / fade
         certain = exposure**2 / (-math.expm1(-2 * fade * length) / (2 * fade))  # time whose plain count would be as certain (Kish)
         how = f"half-life {said(span(half_life))}"
-    expected: Floats = np.bincount(before.cell, weights=weights, minlength=len(grid)).astype(float) * (ahead.total_seconds() / exposure)
+    expected: Floats = np.bincount(before.cell, weights=weights, minlength=len(grid)).astype(float) * (horizon.total_seconds() / exposure)
     tied = _tied(expected, grid)
     notes = (f"{tied} cells have the same expectation where the top 2 % ends; which of them are outlined goes by cell number.",) if tied > 1 else ()
-    return forecast.surface_of(
-        before,
-        incidents,
-        grid,
-        expected,
-        horizon=ahead,
-        exposure=certain,
-        zone=zone,
-        name="Expected incidents (counts)",
-        method=f"counts by cell, {how}",
-        source="Ratcliffe 2016; Brown 1963",
-        parameters={"half_life": how},
-        notes=notes,
-    )
+    return Estimate(expected, certain, f"counts by cell, {how}", {"half_life": how}, notes)
 
 
 def _tied(expected: Floats, grid: Grid) -> int:

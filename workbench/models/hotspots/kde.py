@@ -10,6 +10,7 @@ for kernel density estimation", Statistics and Computing 3, 1993, 135-146; crime
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from functools import lru_cache
 
 import numpy as np
@@ -18,7 +19,8 @@ import polars as pl
 from workbench.errors import BadInput
 from workbench.geo import Floats, Grid, Ints
 from workbench.models import forecast
-from workbench.models.window import Moment, Span, past, span
+from workbench.models.forecast import Estimate
+from workbench.models.window import Moment, Past, Span, past, span
 from workbench.results import Surface, recorded
 
 TITLE = "Kernel density"
@@ -65,21 +67,16 @@ def surface(
     """
     ahead = span(horizon, "horizon")
     before = past(incidents, grid, asof, window, least=10)
+    made = estimate(before, grid, ahead, bandwidth=bandwidth, edge=edge)
+    return forecast.told(before, incidents, grid, made, horizon=ahead, zone=zone, name="Expected incidents (kernel density)",
+                         source="Silverman 1986; Jones 1993; Chainey, Tompson and Uhlig 2008")
+
+
+def estimate(before: Past, grid: Grid, horizon: timedelta, *, bandwidth: float | str | None = None, edge: bool = True) -> Estimate:
+    """The expectation alone, from incidents that are already placed; see ``surface``. O(n + cells x reach)."""
     h, how = _bandwidth(bandwidth, before.x, before.y, before.cell, grid)
-    expected = spread(before.x, before.y, grid, h, edge=edge) * (ahead / before.length)
-    return forecast.surface_of(
-        before,
-        incidents,
-        grid,
-        expected,
-        horizon=ahead,
-        exposure=before.length.total_seconds(),
-        zone=zone,
-        name="Expected incidents (kernel density)",
-        method=f"kernel density (Gaussian, bandwidth {h:.0f} m {how})",
-        source="Silverman 1986; Jones 1993; Chainey, Tompson and Uhlig 2008",
-        parameters={"bandwidth": round(h, 1), "edge": edge},
-    )
+    expected = spread(before.x, before.y, grid, h, edge=edge) * (horizon / before.length)
+    return Estimate(expected, before.length.total_seconds(), f"kernel density (Gaussian, bandwidth {h:.0f} m {how})", {"bandwidth": round(h, 1), "edge": edge})
 
 
 def spread(x: Floats, y: Floats, grid: Grid, bandwidth: float, *, edge: bool = True, weights: Floats | None = None) -> Floats:
