@@ -1,11 +1,13 @@
-"""Compiled loops: what numpy cannot say without a Python loop, by numba.
+"""Compiled loops: what numpy cannot say without a Python loop, compiled by numba.
 
-A kernel is compiled once and kept beside its module (as Python keeps ``.pyc``); where neither that folder nor the user's cache can be written it is
-compiled anew in each process. Kernels let go of the interpreter's lock and never start threads of their own: numba's own thread pool ends the process
-when two pages of the server use it at once. Work is dealt out to threads by ``each``, every part writing its own place, so that the answer does not
-depend on how many there are.
+A kernel names the types of its arguments and works in arrays that it is given: it allocates nothing, raises nothing, and holds neither the lock nor
+threads of its own (numba's thread pool ends the process when two pages of a server use it at once). Work is dealt out to threads by ``each``, every part
+writing its own place, so that the answer does not depend on how many there are.
 
-Importing this module imports numba (0.3 s): modules that hold kernels are imported by the function that needs them.
+    @kernel("f8[:], f8[:,:], i8 -> i8")
+    def firsts(x, out, n): ...
+
+Importing this module, or one that holds kernels, costs nothing; a kernel is compiled or fetched at its first call.
 """
 
 from __future__ import annotations
@@ -13,23 +15,65 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar, cast
-
-import numba
+from types import FunctionType
+from typing import Any, TypeVar
 
 from workbench.errors import BadInput
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T")
 
 
-def kernel(function: _F) -> _F:
-    """A function of arrays and numbers, compiled at its first call (numba, nopython, without fast-math: equal input gives equal bits)."""
-    try:
-        made: Any = numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # no folder that a compiled function could be kept in
-        made = numba.njit(nogil=True)(function)
-    return cast(_F, made)
+class Part:
+    """A function that kernels call; it is compiled into them. Called from Python it runs as Python."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments)
+
+
+def part(function: Callable[..., Any]) -> Part:
+    """Mark a function as one that kernels (and other parts) of its module may call."""
+    return Part(function)
+
+
+def _compiled(function: Any, made: dict[int, Any]) -> Any:
+    """The function with every Part that it names compiled into it."""
+    import numba
+
+    if id(function) not in made:
+        names = {k: _compiled(v.function, made) if isinstance(v, Part) else v for k, v in function.__globals__.items()}
+        made[id(function)] = numba.njit(nogil=True, error_model="numpy")(FunctionType(function.__code__, names, function.__name__, function.__defaults__))
+    return made[id(function)]
+
+
+class Kernel:
+    """A compiled function; see ``kernel``."""
+
+    def __init__(self, function: Callable[..., Any], signature: str) -> None:
+        self.function, self.signature = function, signature
+        self.__doc__ = function.__doc__
+        self._run: Callable[..., Any] | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._run is None:
+            self._run = _compiled(self.function, {})
+        return self._run(*arguments)
+
+
+def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
+    """Compile a function of arrays and numbers.
+
+    Args:
+        signature: the type of each argument and, behind an arrow, of what comes back (none = nothing): ``f8``, ``f4``, ``i8``, ``i4``, ``i2``, ``u1``, ``u8``,
+            ``b1``, with ``[:]`` an array of one dimension, with ``[:,:]`` of two, with ``[:,:,:]`` of three; arrays lie in C order.
+
+    The function allocates nothing (no ``np.zeros``; scratch arrays are arguments), raises nothing, draws no global random numbers, and calls only numpy's and
+    math's scalar functions and Parts. Division by zero gives inf or nan. Equal input gives equal bits.
+    """
+    return lambda function: Kernel(function, signature)
 
 
 def each(call: Callable[[Any], _T], parts: Iterable[Any], *, threads: int | None = None) -> list[_T]:
