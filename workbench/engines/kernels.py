@@ -44,7 +44,10 @@ def _compiled(function: Any, made: dict[int, Any]) -> Any:
     import numba
 
     if id(function) not in made:
-        names = {k: _compiled(v.function, made) if isinstance(v, Part) else v for k, v in function.__globals__.items()}
+        names = dict(function.__globals__)
+        for name in function.__code__.co_names:
+            if isinstance(names.get(name), Part):
+                names[name] = _compiled(names[name].function, made)
         made[id(function)] = numba.njit(nogil=True, error_model="numpy")(FunctionType(function.__code__, names, function.__name__, function.__defaults__))
     return made[id(function)]
 
