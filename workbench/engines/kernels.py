@@ -1,4 +1,4 @@
-"""Compiled loops: what numpy cannot say without a Python loop, compiled by numba.
+"""Compiled loops: what numpy cannot say without a Python loop, as machine code that numba made.
 
 A kernel names the types of its arguments and works in arrays that it is given: it allocates nothing, raises nothing, and holds neither the lock nor
 threads of its own (numba's thread pool ends the process when two pages of a server use it at once). Work is dealt out to threads by ``each``, every part
@@ -7,27 +7,33 @@ writing its own place, so that the answer does not depend on how many there are.
     @kernel("f8[:], f8[:,:], i8 -> i8")
     def firsts(x, out, n): ...
 
-Importing this module, or one that holds kernels, costs nothing; a kernel is compiled or fetched at its first call.
+Importing this module, or one that holds kernels, costs nothing. At its first call a kernel is compiled and kept beside its module, as Python keeps ``.pyc``;
+after that its machine code is loaded by llvmlite alone, since importing numba takes over a second of CPU (``_object``). Where that folder cannot be
+written, $WORKBENCH_KERNELS may name another; without one, each process compiles for itself.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from types import FunctionType
 from typing import Any, TypeVar
 
+import numpy as np
+
 from workbench.errors import BadInput
 
 _T = TypeVar("_T")
+_ONE = threading.Lock()
 
 
 class Part:
     """A function that kernels call; it is compiled into them. Called from Python it runs as Python."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+        self.function: Any = function
         self.__doc__ = function.__doc__
 
     def __call__(self, *arguments: Any) -> Any:
@@ -39,42 +45,89 @@ def part(function: Callable[..., Any]) -> Part:
     return Part(function)
 
 
-def _compiled(function: Any, made: dict[int, Any]) -> Any:
-    """The function with every Part that it names compiled into it."""
+class Kernel:
+    """A compiled function; see ``kernel``."""
+
+    def __init__(self, function: Callable[..., Any], signature: str) -> None:
+        self.function: Any = function
+        self.signature = signature
+        self.__doc__ = function.__doc__
+        self._takes = [_Taken(text) for text in _split(signature)[0]]
+        self._run: Callable[..., Any] | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._run is None:
+            with _ONE:
+                self._run = self._run or self._fetched()
+        if len(arguments) != len(self._takes):
+            raise TypeError(f"{self.function.__name__} takes {len(self._takes)} arguments ({self.signature}), not {len(arguments)}.")
+        flat: list[Any] = []
+        for taken, value in zip(self._takes, arguments, strict=True):
+            taken.put(flat, value, self.function.__name__)
+        return self._run(flat)
+
+    def _fetched(self) -> Callable[[list[Any]], Any]:
+        from workbench.engines import _object
+
+        return _object.fetched(self.function, self.signature)
+
+
+class _Taken:
+    """One argument: a number, or an array in C order."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.dims = text, text.count(":")
+        self.dtype = np.dtype({"b1": "?"}.get(text[:2], text[:2]))
+
+    def put(self, flat: list[Any], value: Any, kernel: str) -> None:
+        """Append a value as compiled functions take it: an array as owner, parent, items, size of one, address, shape, strides."""
+        if not self.dims:
+            flat.append(float(value) if self.dtype.kind == "f" else int(value))
+            return
+        if not isinstance(value, np.ndarray) or value.dtype != self.dtype or value.ndim != self.dims or not value.flags.c_contiguous:
+            what = f"{value.dtype} of {value.ndim} dimensions" if isinstance(value, np.ndarray) else type(value).__name__
+            raise TypeError(f"{kernel} takes {self.text} in C order, not {what}.")
+        flat += (None, None, value.size, value.itemsize, value.__array_interface__["data"][0], *value.shape, *value.strides)
+
+
+def _split(signature: str) -> tuple[list[str], str]:
+    """The types of the arguments and of what comes back ("" = nothing)."""
+    takes, _, gives = signature.replace(" ", "").partition("->")
+    parts = takes.replace("],", "]|").split("|") if takes else []
+    return [p for chunk in parts for p in (_apart(chunk))], gives
+
+
+def _apart(chunk: str) -> list[str]:
+    before, bracket, inside = chunk.partition("[")
+    *numbers, last = before.split(",")
+    return [*numbers, last + bracket + inside]
+
+
+def compiled(function: Any, made: dict[int, Any], *, bare: bool = False) -> Any:
+    """The function with every Part that it names compiled into it, by numba (imported here); ``bare`` without what calls it from Python."""
     import numba
 
     if id(function) not in made:
         names = dict(function.__globals__)
         for name in function.__code__.co_names:
             if isinstance(names.get(name), Part):
-                names[name] = _compiled(names[name].function, made)
-        made[id(function)] = numba.njit(nogil=True, error_model="numpy")(FunctionType(function.__code__, names, function.__name__, function.__defaults__))
+                names[name] = compiled(names[name].function, made, bare=bare)
+        alone = FunctionType(function.__code__, names, function.__name__, function.__defaults__)
+        options: dict[str, Any] = {"no_cpython_wrapper": bare, "no_cfunc_wrapper": bare}
+        made[id(function)] = numba.njit(nogil=True, error_model="numpy", **options)(alone)
     return made[id(function)]
-
-
-class Kernel:
-    """A compiled function; see ``kernel``."""
-
-    def __init__(self, function: Callable[..., Any], signature: str) -> None:
-        self.function, self.signature = function, signature
-        self.__doc__ = function.__doc__
-        self._run: Callable[..., Any] | None = None
-
-    def __call__(self, *arguments: Any) -> Any:
-        if self._run is None:
-            self._run = _compiled(self.function, {})
-        return self._run(*arguments)
 
 
 def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
     """Compile a function of arrays and numbers.
 
     Args:
-        signature: the type of each argument and, behind an arrow, of what comes back (none = nothing): ``f8``, ``f4``, ``i8``, ``i4``, ``i2``, ``u1``, ``u8``,
-            ``b1``, with ``[:]`` an array of one dimension, with ``[:,:]`` of two, with ``[:,:,:]`` of three; arrays lie in C order.
+        signature: the type of each argument and, behind an arrow, of what comes back (none = nothing): ``f8``, ``i8``, ``u8``, and for arrays also
+            ``f4``, ``i4``, ``i2``, ``i1``, ``u1``, ``u2``, ``u4``, ``b1``, with ``[:]`` an array of one dimension, with ``[:,:]`` of two, with ``[:,:,:]`` of
+            three; arrays lie in C order.
 
     The function allocates nothing (no ``np.zeros``; scratch arrays are arguments), raises nothing, draws no global random numbers, and calls only numpy's and
-    math's scalar functions and Parts. Division by zero gives inf or nan. Equal input gives equal bits.
+    math's scalar functions and Parts. Division by zero gives inf or nan. Equal input gives equal bits. An array of another type or order is a TypeError.
     """
     return lambda function: Kernel(function, signature)
 
