@@ -28,7 +28,7 @@ from workbench.results.recording import Call, recorded
 if TYPE_CHECKING:  # only the link chart needs networkx: half a second of import otherwise paid by every page
     import networkx as nx
 
-__all__ = ["Base", "Basis", "Call", "Links", "Matrix", "Origin", "Ranking", "Result", "Surface", "Track", "code_version", "fingerprint", "noted",
+__all__ = ["Base", "Basis", "Call", "Links", "Matrix", "Origin", "Plan", "Ranking", "Result", "Surface", "Track", "code_version", "fingerprint", "noted",
            "origin_of", "plain", "read", "recorded", "remember"]
 #: Under which a notebook's outputs keep the basis of a result.
 MIME = "application/vnd.workbench.basis+json"
@@ -329,6 +329,18 @@ class Matrix(Result):
     """Scores by model and fold: ``scores`` is the long frame (model, origin, share, measure, value); ``table`` is its summary."""
 
     scores: pl.DataFrame
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Plan(Result):
+    """What could be done: each row of ``table`` is a place, a post or a visit.
+
+    ``gap`` is by how much the best possible plan could be better at most, as a share of this one (0 = none is better, None = not known). ``prices`` has one
+    row a condition put on the plan: constraint, expected_lost (incidents), pai, pai_without.
+    """
+
+    gap: float | None = None
+    prices: pl.DataFrame | None = None
 
 
 def read(path: str | Path) -> Result:

@@ -182,6 +182,11 @@ def written(value: Any) -> Any:
         kind = type(value)
         return {"$": "shape", "of": f"{kind.__module__}:{kind.__qualname__}",
                 "v": {f.name: written(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}}
+    if dataclasses.is_dataclass(value) and hasattr(value, "basis"):
+        run: dict[str, Any] = value.basis.run
+        if "arguments" not in run:
+            raise Unrepeatable(f"is a result that cannot be made again: {run.get('cannot', 'how it was made was not recorded')}")
+        return {"$": "result", "of": run["function"], "v": run["arguments"]}
     raise Unrepeatable(f"is a {type(value).__module__}.{type(value).__qualname__}, which cannot be written down")
 
 
@@ -230,6 +235,8 @@ def _made(said: dict[str, Any], again: Callable[[Any], Any], frame: Callable[[di
         return functools.partial(referred(said["of"], find), *again(said["args"]), **again(said["keywords"]))
     if kind == "array":
         return _array(np.dtype(said["type"]), [int(n) for n in said["shape"]], base64.b64decode(said["v"], validate=True))
+    if kind == "result":
+        return referred(said["of"], find)(**{k: again(v) for k, v in said["v"].items()})
     if kind == "shape":
         return _shape(said["of"])(**{k: again(v) for k, v in said["v"].items()})
     plain: dict[str, Callable[[Any], Any]] = {
