@@ -178,15 +178,15 @@ def written(value: Any) -> Any:
         return {"$": "partial", "of": reference(value.func), "args": [written(v) for v in value.args], "keywords": written(value.keywords)}
     if inspect.isfunction(value):
         return {"$": "function", "of": reference(value)}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type) and type(value).__module__.startswith(_SHAPES):
-        kind = type(value)
-        return {"$": "shape", "of": f"{kind.__module__}:{kind.__qualname__}",
-                "v": {f.name: written(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}}
     if dataclasses.is_dataclass(value) and hasattr(value, "basis"):
         run: dict[str, Any] = value.basis.run
         if "arguments" not in run:
             raise Unrepeatable(f"is a result that cannot be made again: {run.get('cannot', 'how it was made was not recorded')}")
         return {"$": "result", "of": run["function"], "v": run["arguments"]}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type) and type(value).__module__.startswith(_SHAPES):
+        kind = type(value)
+        return {"$": "shape", "of": f"{kind.__module__}:{kind.__qualname__}",
+                "v": {f.name: written(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}}
     raise Unrepeatable(f"is a {type(value).__module__}.{type(value).__qualname__}, which cannot be written down")
 
 
