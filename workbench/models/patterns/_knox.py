@@ -99,7 +99,8 @@ def time_links(times: Ints, below: Ints) -> Ints:
     """How many others lie within each time band of every point (``below`` are the bands' ends), shape (bands, n). O(n log n x bands)."""
     ordered = np.sort(times)
     near = [np.searchsorted(ordered, times + e, side="left") - np.searchsorted(ordered, times - e, side="right") - 1 for e in below]
-    return np.diff(np.array(near, dtype=np.int64), axis=0, prepend=0)
+    out: Ints = np.diff(np.array(near, dtype=np.int64), axis=0, prepend=0)
+    return out
 
 
 def moments(space: Ints, time: Ints) -> Moments:
@@ -124,8 +125,8 @@ def tail(observed: Floats, exact: Moments) -> Floats:
     for at in np.ndindex(*out.shape):
         count, mean, variance = float(observed[at]), float(exact.mean[at]), float(exact.variance[at])
         if mean < _RARE:
-            terms = (math.exp(-mean + k * math.log(mean) - math.lgamma(k + 1)) for k in range(math.ceil(count))) if mean > 0 else iter((1.0,) if count > 0 else ())
-            out[at] = max(1e-300, 1.0 - math.fsum(terms))
+            below = [math.exp(-mean + k * math.log(mean) - math.lgamma(k + 1)) for k in range(math.ceil(count))] if mean > 0 else [1.0] * (count > 0)
+            out[at] = max(0.0, 1.0 - math.fsum(below))
         elif variance > 0:
             out[at] = 0.5 * math.erfc((count - 0.5 - mean) / math.sqrt(2 * variance))
     return np.minimum(out, 1.0)
@@ -181,3 +182,8 @@ def frame(layout: Bands, observed: Floats, expected: Floats, exact: Moments | No
 def named(length: int) -> str:
     """Microseconds as words."""
     return said(timedelta(microseconds=int(length)))
+
+
+def rounded(p: float) -> str:
+    """A p-value for a sentence."""
+    return f"{p:.3f}" if p >= 0.001 else "under 0.001"

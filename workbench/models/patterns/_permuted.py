@@ -19,7 +19,7 @@ _SMALL = 32_000  # the largest time that fits the quick path
 
 
 @part
-def mixed(state: int) -> int:
+def mixed(state: Any) -> Any:
     """splitmix64's output for a state (Steele, Lea and Flood, OOPSLA 2014)."""
     z = state
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -28,8 +28,11 @@ def mixed(state: int) -> int:
 
 
 @part
-def shuffle(order: Any, starts: Any, slots: Any, seed: int, number: int) -> None:
-    """Fill ``slots`` with permutation ``number``: rows of one stratum (``order[starts[s]:starts[s + 1]]``) change places among themselves; 0 changes nothing."""
+def shuffle(order: Any, starts: Any, slots: Any, seed: Any, number: int) -> None:
+    """Fill ``slots`` with permutation ``number``: rows of one stratum, ``order[starts[s]:starts[s + 1]]``, change places among themselves.
+
+    Number 0 changes nothing.
+    """
     step = np.uint64(0x9E3779B97F4A7C15)
     low32 = np.uint64(0xFFFFFFFF)
     state = mixed(seed + np.uint64(number) * step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -67,9 +68,9 @@ def placed(incidents: pl.DataFrame, *, asof: window.Moment | None = None, crs: s
     timed, there = known["started_at"].is_not_null().to_numpy(), np.isfinite(first) & np.isfinite(second)
     usable = np.flatnonzero(timed & there)
     _enough(len(usable), least, incidents, known, timed, there, at, question)
-    begun = known["started_at"].dt.epoch("us").fill_null(0).to_numpy().astype(np.int64)
-    ended = known["ended_at"].dt.epoch("us").fill_null(0).to_numpy().astype(np.int64) if "ended_at" in known.columns else begun
-    reversed_ = int(((ended != 0) & (ended < begun))[usable].sum())
+    last = pl.coalesce("ended_at", "started_at") if "ended_at" in known.columns else pl.col("started_at")
+    begun, ended = (known.select(c.dt.epoch("us").fill_null(0).cast(pl.Int64)).to_series().to_numpy() for c in (pl.col("started_at"), last))
+    reversed_ = int((ended < begun)[usable].sum())
     ended = np.maximum(ended, begun)
     usable = usable[np.lexsort((second[usable], first[usable], ended[usable], begun[usable]))]
     lon, lat = (first[usable], second[usable]) if not metres else (np.full(len(usable), np.nan),) * 2
@@ -93,14 +94,14 @@ def _numbers(frame: pl.DataFrame, *columns: str) -> tuple[Floats, Floats]:
     return first, second
 
 
-def _enough(n: int, least: int, given: pl.DataFrame, known: pl.DataFrame, timed: np.ndarray, there: np.ndarray, at: object, question: str) -> None:  # type: ignore[type-arg]
+def _enough(n: int, least: int, given: pl.DataFrame, known: pl.DataFrame, timed: Any, there: Any, at: object, question: str) -> None:
     if n >= least:
         return
     if given.is_empty():
         raise CannotTell(f"The frame has no rows; at least {least} incidents with a place and a time are needed for {question}.")
     if known.is_empty():
         raise CannotTell(f"None of the {given.height:,} incidents was known before {at:%Y-%m-%d %H:%M} UTC; choose a later asof or load earlier incidents.")
-    lost = "".join((f"; {int((~timed).sum()):,} have no time" if not timed.all() else "", f"; {int((~there).sum()):,} have no position" if not there.all() else ""))
+    lost = "".join(f"; {int((~had).sum()):,} have no {what}" for had, what in ((timed, "time"), (there, "position")) if not had.all())
     raise CannotTell(f"{n:,} of {known.height:,} incidents have a place and a time{lost}. At least {least} are needed for {question}: use a longer span, "
                      "a larger area or a wider offence group.")
 

@@ -14,25 +14,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from workbench.errors import BadInput, CannotTell
-from workbench.geo import Floats, Ints
-from workbench.layers import Areas, Lines, Points
+from workbench.errors import BadInput
+from workbench.layers import Lines
 from workbench.models import window
-from workbench.models.patterns import _chains, _knox, _pairs
+from workbench.models.patterns import _knox
+from workbench.models.patterns._counted import Counted, How, counted
 from workbench.models.patterns._knox import Bands
 from workbench.models.patterns._pairs import Source
-from workbench.models.patterns._permuted import counts
-from workbench.models.patterns._placed import Placed, days, drawn, placed, strata
-from workbench.models.wording import local, several
-from workbench.results import Basis, Ranking, Result, origin_of, recorded
+from workbench.models.patterns._placed import Placed, placed
+from workbench.models.patterns.repeats import chains, classify
+from workbench.models.patterns.zones import zones
+from workbench.models.wording import several
+from workbench.results import Basis, Result, origin_of, recorded
 
+__all__ = ["CALCULATOR", "chains", "classify", "first", "knox", "zones"]
 SOURCE = "Knox 1964; Barton and David 1966; Kulldorff and Hjalmars 1999; Johnson et al. 2007"
 CALCULATOR = "near repeat calculator"
 _DAY = 86_400_000_000
@@ -96,8 +96,7 @@ def knox(
     """
     layout = _layout(distances, times, same_place, closed, convention)
     ready = placed(incidents, asof=asof, crs=crs)
-    count = _whole(permutations, "permutations", 0), _whole(aoristic, "aoristic", 0)
-    made = _counted(ready, incidents, layout, metric, pairs, convention, whole_days, keep, count, seed, zone, threads)
+    made = counted(ready, incidents, layout, How(metric, pairs, whole_days, keep, aoristic, permutations, seed, zone, threads))
     table = _knox.frame(layout, made.observed, made.expected, made.exact, made.simulated)
     if convention is not None:
         table = table.with_columns(_calculator(layout))
@@ -107,109 +106,13 @@ def knox(
         used=len(ready), time="started_at", asof=None if asof is None else window.moment(asof), notes=tuple(notes),
         parameters={"distances": list(distances), "times": [_knox.named(s) for s in layout.spans[1:]], "same_place": same_place, "closed": layout.closed,
                     "convention": convention, "whole_days": made.days, "keep": keep, "aoristic": aoristic, "seed": seed, "crs": crs, "zone": zone})
-    return Result(headline=_headline(made, layout), table=table, layers=_drawn(ready, layout, made), basis=basis, base=origin_of(incidents).base)
+    return Result(headline=_headline(made, layout), table=table, layers=_drawn(ready, made), basis=basis, base=origin_of(incidents).base)
 
 
 def first(incidents: pl.DataFrame, **options: Any) -> Result:
     """The closed form alone, at once: ``knox`` with ``permutations=0``; the same options, raises and table (p, q, p_any, low and high are empty)."""
     made: Result = knox(incidents, **{**options, "permutations": 0})
     return made
-
-
-@dataclass(frozen=True, eq=False)
-class _Counted:
-    observed: Floats
-    expected: Floats
-    exact: _knox.Moments | None
-    simulated: tuple[Floats, Floats, Floats, Floats] | None
-    near: tuple[float, float, float, float]  # the same place and the first distance band in the first time band: observed, expected, p, low..high share
-    days: bool
-    notes: tuple[str, ...]
-    close: tuple[Ints, Ints]
-    range: tuple[float, float] | None
-
-
-def _counted(ready: Placed, incidents: pl.DataFrame, layout: Bands, metric: str, pairs: Any, convention: str | None, whole_days: bool | None, keep: str | None,
-             count: tuple[int, int], seed: int, zone: str, threads: int | None) -> _Counted:
-    (permutations, draws), n = count, len(ready)
-    banded, place = _links(ready, incidents, layout, metric, pairs)
-    if not banded.sizes.sum():
-        raise CannotTell(f"No two of the {n:,} incidents lie within {layout.metres[-1]:,.10g} m of each other; use longer distances or more incidents.")
-    moments = drawn(ready.start, ready.end, draws, seed) if draws else ready.start[None]
-    by_day = not (layout.spans % _DAY).any() if whole_days is None else whole_days
-    if by_day and (layout.spans % _DAY).any():
-        raise BadInput("whole_days=True needs time bands of whole days, e.g. '7d'; leave it out to compare the time elapsed.")
-    times, below = _ticks(days(moments, zone) if by_day else moments, layout, by_day)
-    kept = strata(ready.start, zone, keep)
-    found = counts(banded, place, times, below[1:], strata=kept, permutations=permutations, seed=seed, threads=threads)
-    table = np.diff(found, axis=2, prepend=0)
-    space = banded.links(n)
-    time = [_knox.time_links(row, below[1:]) for row in times]
-    if layout.open:
-        table = _knox.opened(table, space.sum(axis=1) // 2, np.array([links.sum(axis=1) // 2 for links in time]), n)
-    whole = table.mean(axis=0)
-    exact = _exact(space, time, layout, n) if keep is None else None
-    if exact is None and not permutations:
-        raise BadInput(f"keep={keep!r} has no closed form; give permutations=999.")
-    simulated = _knox.chances(whole) if permutations else None
-    expected = exact.mean if exact is not None else whole[..., 1:].mean(axis=-1)
-    usable = exact if not draws else None  # the variance of a mean over draws has no closed form
-    near = _near(table, whole, expected, space, time, 2 if layout.same and len(space) > 1 else 1, n, bool(permutations), usable is not None)
-    spread = (float(np.quantile(_first(table, layout)[:, 0], 0.05)), float(np.quantile(_first(table, layout)[:, 0], 0.95))) if draws else None
-    close = _closest(banded, place, times[0], int(below[1]), 2 if layout.same and len(space) > 1 else 1)
-    return _Counted(whole[..., 0], expected, usable, simulated, near, by_day, _windows(ready, layout, draws, keep, near), close, spread)
-
-
-def _first(table: Any, layout: Bands) -> Any:
-    """Pairs in the first time band at the same place or in the first distance band, shape (draws, permutations + 1)."""
-    return table[:, : 2 if layout.same and table.shape[1] > 1 else 1, 0].sum(axis=1)
-
-
-def _near(table: Any, whole: Floats, expected: Floats, space: Ints, time: list[Ints], rows: int, n: int, simulated: bool,
-          exact: bool) -> tuple[float, float, float, float]:
-    together = whole[:rows, 0].sum(axis=0)
-    closed = math.nan
-    if exact:
-        one = _knox.moments(space[:rows].sum(axis=0)[None], time[0][:1])
-        closed = float(_knox.tail(np.array([[together[0]]]), one)[0, 0])
-    p = float((together >= together[0] - 1e-9).mean()) if simulated else math.nan
-    return float(together[0]), float(expected[:rows, 0].sum()), p, closed
-
-
-def _exact(space: Ints, time: list[Ints], layout: Bands, n: int) -> _knox.Moments:
-    """Moments of every band (means over the draws), those of the bands without an end from what is left over."""
-    if layout.open:
-        space = np.concatenate([space, (n - 1 - space.sum(axis=0))[None]])
-        time = [np.concatenate([links, (n - 1 - links.sum(axis=0))[None]]) for links in time]
-    each = [_knox.moments(space, links) for links in time]
-    return _knox.Moments(np.mean([m.mean for m in each], axis=0), np.mean([m.variance for m in each], axis=0))
-
-
-def _links(ready: Placed, incidents: pl.DataFrame, layout: Bands, metric: str, pairs: Any) -> tuple[_pairs.Banded, Ints]:
-    """Pairs by distance band and the place of each incident in them."""
-    n = len(ready)
-    if pairs is None:
-        banded, order = _pairs.banded(ready.x, ready.y, layout.cuts, metric)
-        place = np.empty(n, dtype=np.int64)
-        place[order] = np.arange(n)
-        return banded, place
-    names = ("lon", "lat") if ready.plane is not None else ("x", "y")
-    lon, lat = (incidents[c].cast(pl.Float64).fill_null(float("nan")).to_numpy() for c in names)
-    got = _pairs.given(pairs, lon, lat, float(layout.cuts[-1]))
-    slot = np.full(ready.looked, -1, dtype=np.int32)
-    slot[ready.rows] = np.arange(n, dtype=np.int32)
-    i, j = slot[got.i], slot[got.j]
-    both = (i >= 0) & (j >= 0)
-    return _pairs.by_band(_pairs.Pairs(i[both], j[both], got.metres[both]), layout.cuts, n), np.arange(n, dtype=np.int64)
-
-
-def _ticks(moments: Ints, layout: Bands, by_day: bool) -> tuple[Ints, Ints]:
-    """Times as whole numbers from 0 and the bands' ends as ``difference < end``, in the largest unit in which all are whole."""
-    spans = layout.spans // _DAY if by_day else layout.spans
-    times = moments - moments.min()
-    unit = int(np.gcd(np.gcd.reduce(times, axis=None), np.gcd.reduce(spans))) or 1
-    below = spans // unit + (layout.closed == "right")
-    return times // unit, below
 
 
 def _layout(distances: Sequence[float], times: Sequence[window.Span], same_place: float | None, closed: str, convention: str | None) -> Bands:
@@ -232,36 +135,28 @@ def _calculator(layout: Bands) -> list[pl.Series]:
     return [pl.Series("calculator_distance", np.repeat(rows, len(columns))), pl.Series("calculator_time", np.tile(columns, len(rows)))]
 
 
-def _closest(banded: _pairs.Banded, place: Ints, times: Ints, below: int, rows: int) -> tuple[Ints, Ints]:
-    """The pairs of the closest band, as numbers of incidents."""
-    back = np.empty(len(place), dtype=np.int64)
-    back[place] = np.arange(len(place))
-    held = np.concatenate([np.arange(a, a + size) for a, size in zip(banded.starts[:rows], banded.sizes[:rows], strict=True)])
-    i, j = back[banded.i[held]], back[banded.j[held]]
-    soon = np.abs(times[i] - times[j]) < below
-    return i[soon], j[soon]
-
-
-def _headline(made: _Counted, layout: Bands) -> str:
+def _headline(made: Counted, layout: Bands) -> str:
     observed, expected, p, closed = made.near
     where = f"Within {layout.metres[2 if layout.same and len(layout.metres) > 2 else 1]:,.10g} m and {_knox.named(layout.spans[1])}"
     if expected <= 0:
         return f"{where}: {several(round(observed), 'pair')} of incidents, and chance would give none; the records are too few for a ratio."
     sure = p if not math.isnan(p) else closed
-    told = "no p, since times are uncertain and nothing was permuted" if math.isnan(sure) else f"p = {_rounded(sure)}" + ("" if not math.isnan(p) else ", closed form")
+    told = f"p = {_knox.rounded(sure)}" + ("" if not math.isnan(p) else ", closed form")
+    if math.isnan(sure):
+        told = "no p, since times are uncertain and nothing was permuted"
     draws = "" if made.range is None else f" ({made.range[0]:,.0f} to {made.range[1]:,.0f} as the true times within their windows may be)"
     pairs = f"{observed:,.10g}" if made.range is None else f"{observed:,.1f}"
     body = f"{pairs} pairs of incidents{draws}, {expected:,.1f} expected."
     if not sure <= _SURE:
-        return f"{where}: {observed / expected:.1f} times chance, which is not more than chance can give ({told}); {body}"
+        return f"{where}: {_times(observed / expected)}, which is not more than chance can give ({told}); {body}"
     same = ""
     if layout.same and len(layout.metres) > 2 and made.expected[0, 0] > 0 and made.observed[0, 0] >= 5:
         same = f" At the same place alone: {made.observed[0, 0] / made.expected[0, 0]:.1f} times."
-    return f"{where}: {observed / expected:.1f} times chance ({told}); {body}{same}"
+    return f"{where}: {_times(observed / expected)} ({told}); {body}{same}"
 
 
-def _rounded(p: float) -> str:
-    return f"{p:.3f}" if p >= 0.001 else "under 0.001"
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f} times chance" if 0.95 <= ratio < 1.05 else f"{ratio:.1f} times chance"
 
 
 def _ends(layout: Bands, by_day: bool) -> str:
@@ -269,20 +164,7 @@ def _ends(layout: Bands, by_day: bool) -> str:
     return f"Bands hold {low}; times are {'calendar days apart' if by_day else 'time elapsed'}."
 
 
-def _windows(ready: Placed, layout: Bands, draws: int, keep: str | None, near: tuple[float, float, float, float]) -> tuple[str, ...]:
-    notes = []
-    wide = int((ready.end - ready.start > layout.spans[1]).sum())
-    if wide and not draws:
-        notes.append(f"{wide:,} incidents have a window longer than the first time band and count at its beginning; aoristic=20 carries the uncertainty.")
-    if not math.isnan(near[3]):
-        notes.append(f"First answer, before any simulation: {near[0]:,.10g} pairs in the closest bands, {near[1]:,.1f} expected, p = {_rounded(near[3])} (closed form).")
-    if keep is not None:
-        notes.append(f"Times change places only among incidents of the same {keep}; expected is the mean of the permutations, no closed form.")
-    notes.append("An excess says that incidents follow each other more closely than their places and times alone explain; it does not say that anybody is the same.")
-    return tuple(notes)
-
-
-def _drawn(ready: Placed, layout: Bands, made: _Counted) -> tuple[Lines | Points, ...]:
+def _drawn(ready: Placed, made: Counted) -> tuple[Lines, ...]:
     if ready.plane is None:
         return ()
     i, j = made.close
@@ -291,9 +173,3 @@ def _drawn(ready: Placed, layout: Bands, made: _Counted) -> tuple[Lines | Points
     paths = tuple(np.array([[ready.lon[a], ready.lat[a]], [ready.lon[b], ready.lat[b]]]) for a, b in zip(i[newest], j[newest], strict=True))
     tips = tuple(f"{names[a]} and {names[b]}" for a, b in zip(i[newest], j[newest], strict=True))
     return (Lines("Closest pairs", paths, tips=tips, role="link"),) if paths else ()
-
-
-def _whole(value: int, what: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise BadInput(f"{what}={value!r} does not do; give a whole number of at least {least}.")
-    return value
