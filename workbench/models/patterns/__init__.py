@@ -1,1 +1,1 @@
-"""Questions about counts and times: is it more than usual, when in the week."""
+"""Questions about counts, times and places: is it more than usual, when in the week, does one follow another."""
