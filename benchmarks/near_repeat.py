@@ -60,9 +60,9 @@ def _city(path: Path, n: int) -> None:
     parent = rng.integers(0, first, n - first)
     xy = np.concatenate([xy, xy[parent] + rng.normal(0, 80, (n - first, 2))])
     t = np.concatenate([t, np.minimum(t[parent] + rng.exponential(10, n - first), _DAYS - 0.01)])
-    pl.DataFrame({"x": xy[:, 0], "y": xy[:, 1], "day": np.floor(t).astype(np.int64)}).with_columns(
-        started_at=pl.lit("2023-01-01").str.to_datetime(time_unit="us", time_zone="UTC") + pl.duration(microseconds=pl.Series((t * 86_400e6).astype(np.int64)))
-    ).write_parquet(path)
+    start = pl.lit("2023-01-01").str.to_datetime(time_unit="us", time_zone="UTC")
+    pl.DataFrame({"x": xy[:, 0], "y": xy[:, 1], "day": np.floor(t).astype(np.int64), "late": (t * 86_400e6).astype(np.int64)}).with_columns(
+        started_at=start + pl.duration(microseconds="late")).drop("late").write_parquet(path)
 
 
 def run() -> list[dict[str, Any]]:

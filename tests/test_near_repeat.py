@@ -91,7 +91,8 @@ def test_arsons_of_2016_have_the_counts_that_the_calculator_printed(real_data: A
     """Output of version 1.3 kept with the R package NearRepeat: 522 arsons; our copy of the records is an earlier one with 516, and lacks no close pair."""
     every = pl.read_parquet(real_data / "chicago" / "chicago_crimes_2016.parquet").filter(pl.col("Primary Type") == "ARSON")
     arsons = every.select(started_at=pl.col("Date").dt.replace_time_zone("UTC"), lon="Longitude", lat="Latitude")
-    made = near_repeat.knox(arsons, distances=(200, 400, 600), times=("1d", "2d", "3d"), metric="manhattan", convention="near repeat calculator", crs="EPSG:26971")
+    made = near_repeat.knox(arsons, distances=(200, 400, 600), times=("1d", "2d", "3d"), metric="manhattan", convention="near repeat calculator",
+                            crs="EPSG:26971")
     assert observed(made, 5)[:4, :3].tolist() == [[0, 2, 0], [9, 1, 1], [4, 0, 0], [6, 0, 0]]
     p = made.table["p"].to_numpy().reshape(5, 4)
     assert (p[1:4, 0] <= 0.01).all() and p[0, 1] <= 0.01 and 0.15 < p[1, 1] < 0.4  # printed: .01 .01 .01 .01 .27

@@ -99,8 +99,7 @@ def time_links(times: Ints, below: Ints) -> Ints:
     """How many others lie within each time band of every point (``below`` are the bands' ends), shape (bands, n). O(n log n x bands)."""
     ordered = np.sort(times)
     near = [np.searchsorted(ordered, times + e, side="left") - np.searchsorted(ordered, times - e, side="right") - 1 for e in below]
-    out: Ints = np.diff(np.array(near, dtype=np.int64), axis=0, prepend=0)
-    return out
+    return np.array([late - soon for soon, late in zip([np.zeros_like(times), *near[:-1]], near, strict=True)], dtype=np.int64)
 
 
 def moments(space: Ints, time: Ints) -> Moments:

@@ -79,8 +79,8 @@ def classify(
     chance = _chance(pairs, ready, span, whole(permutations, "permutations", 0), seed)
     follow = many["repeat"] + many["near repeat"]
     told = "" if chance is None else f" By chance alone {chance[0]:,.0f} would follow another, {follow:,} do (p = {chance[1]:.3f})."
-    headline = (f"Of {len(ready):,} incidents {many['repeat']:,} are repeats at the same place, {many['near repeat']:,} near repeats within {metres:,.10g} m and "
-                f"{said(window.span(within))}, {many['originator']:,} start a chain and {many['isolated']:,} stand alone.{told}")
+    headline = (f"Of {len(ready):,} incidents {many['repeat']:,} are repeats at the same place, {many['near repeat']:,} near repeats "
+                f"within {metres:,.10g} m and {said(window.span(within))}, {many['originator']:,} start a chain and {many['isolated']:,} stand alone.{told}")
     return Result(headline=headline, table=table, layers=_points(ready, role, names), base=origin_of(incidents).base,
                   basis=_basis(incidents, ready, "originator and near-repeat classes", asof, metres, within, same_place, metric, crs, permutations, seed))
 
