@@ -17,7 +17,8 @@ from workbench.geo.polygon import Polygon
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """A grid of equal square cells on a metre plane, numbered row by row from the south-west: ``cell = row * nx + column``.
+    """A grid of equal square cells on a metre plane, numbered row by row from the corner of the least x and y (the south-west,
+    unless the plane is turned): ``cell = row * nx + column``.
 
     Args:
         plane: the metre plane.
@@ -44,8 +45,8 @@ class Grid:
             object.__setattr__(self, "inside", np.ones(self.nx * self.ny, dtype=bool))
 
     @classmethod
-    def around(cls, frame: pl.DataFrame, *, cell: float = 250.0, crs: str | None = None, margin: float = 0.0) -> Grid:
-        """The grid that just covers a frame's positions.
+    def around(cls, frame: pl.DataFrame, *, cell: float = 250.0, crs: str | None = None, margin: float = 0.0, turned: float | None = None) -> Grid:
+        """The grid that just covers a frame's positions; ``turned`` by some degrees anticlockwise, so that rows may run along the streets.
 
         Raises:
             CannotTell: no row has a position.
@@ -57,14 +58,16 @@ class Grid:
             raise CannotTell(f"None of the {len(frame)} rows has a position, so there is no area to lay a grid over; give an area or rows with lon and lat.")
         lon, lat = lon[ok], lat[ok]
         plane = Plane(crs) if crs else Plane.local(round(float(np.median(lat)), 3), round(float(np.median(lon)), 3))
+        plane = plane if turned is None else plane.turn(turned)
         x, y = plane.to_metres(lon, lat)
         return cls._covering(plane, float(x.min()) - margin, float(y.min()) - margin, float(x.max()) + margin, float(y.max()) + margin, cell)
 
     @classmethod
-    def over(cls, area: Polygon, *, cell: float = 250.0, crs: str | None = None) -> Grid:
-        """The grid over a study area; cells whose centre lies outside it are not ``inside``."""
+    def over(cls, area: Polygon, *, cell: float = 250.0, crs: str | None = None, turned: float | None = None) -> Grid:
+        """The grid over a study area; cells whose centre lies outside it are not ``inside``. ``turned``: see ``around``."""
         w, s, e, n = area.bounds
         plane = Plane(crs) if crs else Plane.local(round((s + n) / 2, 3), round((w + e) / 2, 3))
+        plane = plane if turned is None else plane.turn(turned)
         every = np.concatenate(area.rings)
         x, y = plane.to_metres(every[:, 0], every[:, 1])
         grid = cls._covering(plane, float(x.min()), float(y.min()), float(x.max()), float(y.max()), cell)
@@ -115,6 +118,11 @@ class Grid:
         at = self.locate(frame)
         return np.bincount(at[at >= 0], minlength=len(self)).astype(np.int64)
 
+    @property
+    def area_m2(self) -> Floats:
+        """Area of each cell in square metres, shape (len(grid),), 0 outside the study area."""
+        return np.where(self.inside, self.cell**2, 0.0)
+
     def centres_metres(self) -> tuple[Floats, Floats]:
         """(x, y) of every cell's centre in metres, each of shape (len(grid),)."""
         at = np.arange(len(self), dtype=np.float64)
@@ -125,7 +133,7 @@ class Grid:
         return self.plane.to_degrees(*self.centres_metres())
 
     def corners(self, cells: Sequence[int] | Ints) -> Floats:
-        """(lon, lat) of the four corners of some cells from the south-west anticlockwise, shape (len(cells), 4, 2)."""
+        """(lon, lat) of the four corners of some cells anticlockwise from the one at the least x and y, shape (len(cells), 4, 2)."""
         at = np.asarray(cells, dtype=np.int64)
         x = self.x0 + (at % self.nx) * self.cell
         y = self.y0 + (at // self.nx) * self.cell

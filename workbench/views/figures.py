@@ -20,6 +20,9 @@ IMAGE_ABOVE = 20_000
 #: Above this many points a layer is counted into squares before it leaves Python, and says so.
 COUNT_ABOVE = 10_000
 
+#: A turned grid's image has at most about this many pixels along its diagonal, two a cell where that is fewer.
+_PIXELS = 3000
+
 Array = np.ndarray[Any, Any]
 
 
@@ -91,7 +94,7 @@ def lattice(grid: Grid, steps: int = 16) -> Array:
 
 
 def picture(layer: Cells, scale: Scale) -> tuple[str, tuple[float, float, float, float]]:
-    """The cells as one PNG (data URI), one pixel a cell, north up, and its (west, south, east, north)."""
+    """The cells as one PNG (data URI), one pixel a cell (of a turned grid two), north up, and its (west, south, east, north)."""
     grid = layer.grid
     colours = np.zeros((256, 4), dtype=np.uint8)
     for i, (colour, alpha) in enumerate(zip(scale.colours, scale.alphas, strict=True)):
@@ -99,9 +102,24 @@ def picture(layer: Cells, scale: Scale) -> tuple[str, tuple[float, float, float,
     pixels = np.full(len(grid), BLANK, dtype=np.uint8)
     pixels[np.asarray(layer.cells)] = scale.classes(layer.values)
     edge = lattice(grid, 1)
-    west, south = edge[0, :, 0].min(), edge[0, :, 1].min()
-    data = png(colours[pixels.reshape(grid.ny, grid.nx)[::-1]])
-    return "data:image/png;base64," + base64.b64encode(data).decode(), (float(west), float(south), float(edge[:, 1, 0].max()), float(edge[1, :, 1].max()))
+    west, south, east, north = (float(v) for v in (*edge.reshape(-1, 2).min(axis=0), *edge.reshape(-1, 2).max(axis=0)))
+    if grid.plane.turned:  # an image lies north up, so each of its pixels takes the cell under its middle
+        fine = _PIXELS / math.hypot(grid.nx, grid.ny)
+        wide, tall = (max(2, math.ceil(min(2.0, fine) * n)) for n in _extent(grid))
+        lon, lat = np.meshgrid(west + (np.arange(wide) + 0.5) / wide * (east - west), north - (np.arange(tall) + 0.5) / tall * (north - south))
+        at = grid.index(*grid.plane.to_metres(lon, lat))
+        rows = np.where(at >= 0, pixels[np.maximum(at, 0)], BLANK)
+    else:
+        west, south, east, north = float(edge[0, :, 0].min()), float(edge[0, :, 1].min()), float(edge[:, 1, 0].max()), float(edge[1, :, 1].max())
+        rows = pixels.reshape(grid.ny, grid.nx)[::-1]
+    data = png(colours[rows])
+    return "data:image/png;base64," + base64.b64encode(data).decode(), (west, south, east, north)
+
+
+def _extent(grid: Grid) -> tuple[float, float]:
+    """Columns and rows that a turned grid spans from west to east and from south to north."""
+    c, s = abs(math.cos(math.radians(grid.plane.turned))), abs(math.sin(math.radians(grid.plane.turned)))
+    return grid.nx * c + grid.ny * s, grid.nx * s + grid.ny * c
 
 
 def png(rgba: Array) -> bytes:
