@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 
 from workbench.errors import BadInput, did_you_mean
-from workbench.geo import Grid, Polygon, positions
+from workbench.geo import Grid, Hexagons, Polygon, positions
+from workbench.geo.segments import Segments
 
 #: Palette names a view must know. "risk" is sequential (pale yellow to dark red), "change" diverges around 0 (blue, white, red),
 #: "plain" is one muted colour, "kind" colours by entity kind.
@@ -115,7 +116,8 @@ class Lines:
 
 @dataclass(frozen=True, eq=False)
 class Areas:
-    """Polygons, outlined; filled by ``values`` where given (palette as for Cells). ``role`` "beat" is drawn as a quiet base outline."""
+    """Polygons, outlined; filled by ``values`` where given (palette as for Cells). ``role`` "beat" is drawn as a quiet base outline,
+    "tile" (one of many that lie side by side) without one, "ribbon" (a piece of street) edged in its own colour, so that it is seen however thin."""
 
     name: str
     polygons: tuple[Polygon, ...]
@@ -151,6 +153,29 @@ class Wedges:
 
 
 Layer = Cells | Points | Lines | Areas | Wedges
+
+
+def tiles(name: str, tiling: Grid | Hexagons | Segments, values: Any, *, shown: Any = None, unit: str = "", tips: tuple[str, ...] = (),
+          palette: str = "risk") -> Cells | Areas:
+    """Values on any tiling as a layer: squares as Cells, hexagons and pieces of street as Areas; the id of each is its number.
+
+    Args:
+        values: one number a tile, shape (tiles,).
+        shown: numbers of the tiles to draw, in order; None = those inside with a value that is not 0.
+        tips: one text a tile drawn, or empty.
+
+    Raises:
+        BadInput: values do not fit the tiling.
+    """
+    every = np.asarray(values, dtype=np.float64)
+    if every.shape != (len(tiling),):
+        raise BadInput(f"Layer {name!r}: values of shape {every.shape} for {len(tiling)} tiles; give one each.")
+    drawn = np.flatnonzero(tiling.inside & (every != 0)) if shown is None else np.asarray(shown, dtype=np.int64)
+    if isinstance(tiling, Grid):
+        return Cells(name, tiling, drawn, every[drawn], unit=unit, tips=tips, palette=palette)
+    role = "ribbon" if isinstance(tiling, Segments) else "tile"
+    return Areas(name, tiling.polygons(drawn), ids=tuple(str(t) for t in drawn.tolist()), tips=tips, values=tuple(every[drawn].tolist()), unit=unit,
+                 role=role, palette=palette)
 
 
 def _same_length(layer: str, n: int, **others: int) -> None:

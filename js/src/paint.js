@@ -228,6 +228,9 @@ export function streetNames(g, v, c, layer, labels) {
 
 // --- areas and wedges ---
 
+/** Width of the edge of tiles and of ribbons (pieces of street), which have their fill's colour. */
+const EDGES = { tile: 0.3, ribbon: 2.5 };
+
 function areas(g, v, c, layer) {
   const beat = layer.role === "beat", water = layer.role === "water" || layer.role === "river";
   for (let i = 0; i < layer.n; i++) {
@@ -239,8 +242,11 @@ function areas(g, v, c, layer) {
     else if (!beat && !layer.scale) { g.globalAlpha = 0.08; g.fillStyle = c.area; g.fill("evenodd"); }
     g.globalAlpha = 1;
     if (beat && !layer.scale) { g.setLineDash([6, 3, 1.5, 3]); g.strokeStyle = c.beat; g.lineWidth = v.zoom >= 13 ? 1.4 : 1; }
-    else { g.strokeStyle = c.area; g.lineWidth = beat ? 1 : 2; }
-    g.stroke();
+    else if (layer.scale && EDGES[layer.role]) {
+      if (k === 255) continue;
+      g.globalAlpha = layer.scale.alphas[k] * 0.85; g.strokeStyle = shades(layer.scale, c)[k]; g.lineWidth = EDGES[layer.role];
+    } else { g.strokeStyle = c.area; g.lineWidth = beat ? 1 : 2; }
+    g.stroke(); g.globalAlpha = 1;
   }
   g.setLineDash([]);
 }

@@ -7,8 +7,10 @@ point lengths are right to about 0.3 %. An agency that needs survey accuracy nam
 """
 
 from workbench.geo.grid import Grid
+from workbench.geo.hexagons import Hexagons
 from workbench.geo.join import Areas, locate, locate_all
 from workbench.geo.plane import Floats, Ints, Plane, positions
 from workbench.geo.polygon import Polygon
+from workbench.geo.tiling import Tiling, from_squares
 
-__all__ = ["Areas", "Floats", "Grid", "Ints", "Plane", "Polygon", "locate", "locate_all", "positions"]
+__all__ = ["Areas", "Floats", "Grid", "Hexagons", "Ints", "Plane", "Polygon", "Tiling", "from_squares", "locate", "locate_all", "positions"]

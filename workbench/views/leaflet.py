@@ -28,6 +28,9 @@ _PANES = {name: {"zIndex": 310 + 10 * i} for i, name in enumerate(("wb-ground", 
 #: Numbered points get a mark with their number each, up to this many.
 _NUMBERED = 200
 
+#: Width of the edge of tiles and of ribbons (pieces of street), which have their fill's colour.
+_EDGES = {"tile": 0.3, "ribbon": 2.5}
+
 Picked = Callable[[str], None]
 
 
@@ -296,6 +299,11 @@ def _areas(layer: Areas, base: bool) -> list[Any]:
     for i, polygon in enumerate(layer.polygons):
         if layer.role in ("water", "river"):
             style: dict[str, Any] = {"color": _C["water_edge"], "weight": 1, "fillColor": _C["water"], "fillOpacity": 1}
+        elif scale is not None and layer.role in _EDGES:
+            if classes[i] == BLANK:
+                continue
+            colour, alpha = scale.colours[classes[i]], scale.alphas[classes[i]] * 0.85
+            style = {"color": colour, "opacity": alpha, "weight": _EDGES[layer.role], "fillColor": colour, "fillOpacity": alpha}
         elif scale is not None and classes[i] != BLANK:
             style = {"color": _C["area"], "weight": 1, "fillColor": scale.colours[classes[i]], "fillOpacity": scale.alphas[classes[i]] * 0.85}
         elif layer.role == "beat":

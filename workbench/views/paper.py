@@ -265,8 +265,16 @@ def _areas(layer: Areas, frame: Frame, base: bool) -> Iterable[str]:
         fill = "none" if beat else f'{_C["area"]}" fill-opacity="0.07'
         if scale is not None and classes is not None:
             fill = "none" if classes[i] == BLANK else f'{scale.colours[classes[i]]}" fill-opacity="{scale.alphas[classes[i]] * 0.85:g}'
+            if layer.role in ("tile", "ribbon"):  # a hairline of its own colour closes the seams; a thin ribbon is made wide enough to see
+                if fill != "none":
+                    yield f'<path fill="{fill}" fill-rule="evenodd" stroke="{fill.replace("fill-", "stroke-")}" stroke-width="{_EDGES[layer.role]}" d="{d}"/>'
+                continue
         stroke = f'{_C["beat"]}" stroke-width="0.7" stroke-dasharray="4 2 1 2' if beat else f'{_C["area"]}" stroke-width="{0.8 if scale else 1.5}'
         yield f'<path fill="{fill}" fill-rule="evenodd" stroke="{stroke}" d="{d}"/>'
+
+
+#: Width of the edge of tiles and ribbons, which have their fill's colour.
+_EDGES = {"tile": 0.3, "ribbon": 1.6}
 
 
 def _names(layer: Areas, frame: Frame, labels: Labels) -> Iterable[str]:
