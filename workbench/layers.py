@@ -99,7 +99,7 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """Paths of (lon, lat), each an array of shape (k, 2). ``role`` is "street", "river", "bridge", "track" or "link"; ``arrows`` shows direction."""
+    """Paths of (lon, lat), each an array of shape (k, 2). ``role`` is "street", "river", "bridge", "track", "link" or "marked"; ``arrows`` shows direction."""
 
     name: str
     paths: tuple[np.ndarray[Any, np.dtype[np.float64]], ...]
