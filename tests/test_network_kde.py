@@ -222,6 +222,7 @@ def test_what_cannot_be_told_says_what_is_missing() -> None:
         (lambda: network_kde.surface(nowhere, GRID, ASOF, streets=TOWN), "has a position"),
         (lambda: network_kde.surface(one, GRID, ASOF, streets=TOWN), "same address"),
         (lambda: network_kde.surface(frame.clear(), GRID, ASOF, streets=TOWN), "has no rows"),
+        (lambda: network_kde.surface(frame, GRID, ASOF), "give streets=city.table"),
         (lambda: network_kde.surface(frame, GRID, ASOF, streets=elsewhere), "are these the streets of this city"),
         (lambda: network_kde.segments(frame, elsewhere, ASOF), "can be placed"),
         (lambda: network_kde.segments(frame, TOWN.clear(), ASOF), "there is no network"),

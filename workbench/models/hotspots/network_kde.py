@@ -51,7 +51,7 @@ def surface(
     grid: Grid,
     asof: Moment,
     *,
-    streets: pl.DataFrame | StreetNetwork,
+    streets: pl.DataFrame | StreetNetwork | None = None,
     bandwidth: float | None = None,
     kernel: str = "heat",
     lixel: float = 25.0,
@@ -66,7 +66,7 @@ def surface(
         incidents: started_at, lon, lat (and reported_at, ended_at where known).
         grid: cells; those outside its study area get 0, and what would fall there is given back to those inside.
         asof: nothing known at or after it is used; text without a zone is UTC.
-        streets: the table ``streets`` (``city.table("streets")``), or a network made of it on the grid's plane.
+        streets: the table ``streets`` (``city.table("streets")``), or a network made of it on the grid's plane. Without it nothing can be told.
         bandwidth: standard deviation in metres along the street, at least one lixel. None = the one of eight from 50 m to 800 m under which each quarter of
             the incidents is likeliest given the other three (on pieces twice as long; one part in twenty even over all streets).
         kernel: one of KERNELS.
@@ -79,7 +79,8 @@ def surface(
     Returns: a Surface, to be compared with the other forecasts; ``segments`` says the same by street.
 
     Raises:
-        CannotTell: under 10 incidents can be placed, all lie at one address, none lies near a street, no street is usable, or the area is empty.
+        CannotTell: under 10 incidents can be placed, all lie at one address, none lies near a street, no streets were
+            given or none is usable, or the area is empty.
         BadInput: columns, bandwidth, kernel or times that cannot be used.
 
     Cost: O(pieces x bandwidth / lixel) for ``heat``; 30,000 pieces and 240 m: about 0.1 s, the choice of a bandwidth about 0.5 s. The equal-split kernels:
@@ -91,9 +92,11 @@ def surface(
     return forecast.told(before, incidents, grid, made, horizon=ahead, zone=zone, name="Expected incidents (density on streets)", source=SOURCE)
 
 
-def estimate(before: Past, grid: Grid, horizon: timedelta, *, streets: pl.DataFrame | StreetNetwork, bandwidth: float | None = None, kernel: str = "heat",
-             lixel: float = 25.0, limit: float = 100.0) -> Estimate:
+def estimate(before: Past, grid: Grid, horizon: timedelta, *, streets: pl.DataFrame | StreetNetwork | None = None, bandwidth: float | None = None,
+             kernel: str = "heat", lixel: float = 25.0, limit: float = 100.0) -> Estimate:
     """The expectation alone, from incidents that are already placed; see ``surface``. Streets are prepared once for a frame and grid and kept."""
+    if streets is None:
+        raise CannotTell("Density on streets needs the streets: give streets=city.table('streets'), or load a source of streets first (docs/streets.md).")
     ways = _ways(streets, grid.plane, lixel)
     placed = ways.network.snap(before.x, before.y, limit=limit)
     on = placed.segment >= 0
