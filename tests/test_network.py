@@ -118,7 +118,8 @@ def test_reach_gives_each_corner_its_shortest_way() -> None:
         s, t = int(p.segment[a]), float(p.at[a])
         wanted = {}
         for u in range(len(network.x)):
-            best = min(far[int(network.begin[s])].get(u, math.inf) + t * network.length[s], far[int(network.end[s])].get(u, math.inf) + (1 - t) * network.length[s])
+            best = min(far[int(network.begin[s])].get(u, math.inf) + t * network.length[s], far[int(network.end[s])].get(u,
+                math.inf) + (1 - t) * network.length[s])
             if best <= 900:
                 wanted[u] = best
         got = dict(zip(v[i == a].tolist(), d[i == a].tolist(), strict=True))
@@ -176,9 +177,11 @@ def test_ends_that_nearly_meet_are_one_corner() -> None:
 
 def test_rows_without_a_usable_line_are_left_out_and_counted() -> None:
     good = streets([[(0, 0), (100, 0)]])
-    bad = ['{"type": "LineString", "coordinates": [[0, 0]]}', None, '{"type": "Point", "coordinates": [1, 2]}', "nonsense", '{"type": "LineString", "coordinates": []}']
+    bad = ['{"type": "LineString", "coordinates": [[0, 0]]}', None, '{"type": "Point", "coordinates": [1, 2]}', "nonsense",
+        '{"type": "LineString", "coordinates": []}']
     for some in (bad, bad[:2], [*bad[:1], bad[4]]):
-        network = StreetNetwork.of(pl.concat([pl.DataFrame({"street_id": [f"b{k}" for k in range(len(some))], "geometry": pl.Series(some, dtype=pl.String)}), good]))
+        network = StreetNetwork.of(pl.concat([pl.DataFrame({"street_id": [f"b{k}" for k in range(len(some))], "geometry": pl.Series(some, dtype=pl.String)}),
+            good]))
         assert len(network) == 1 and network.left_out == len(some) and network.ids == ("s0",) and network.row.tolist() == [len(some)]
         assert network.length[0] == pytest.approx(100, abs=0.1)
 
@@ -186,7 +189,8 @@ def test_rows_without_a_usable_line_are_left_out_and_counted() -> None:
 def test_what_is_no_network_is_said_so() -> None:
     with pytest.raises(BadInput, match="no column 'geometry'"):
         StreetNetwork.of(pl.DataFrame({"street_id": ["a"]}))
-    for frame in (streets([]).with_columns(pl.col("geometry").cast(pl.String)), streets([[(0, 0), (0, 0)]]), pl.DataFrame({"geometry": pl.Series([None], dtype=pl.String)})):
+    for frame in (streets([]).with_columns(pl.col("geometry").cast(pl.String)), streets([[(0, 0), (0, 0)]]), pl.DataFrame({"geometry": pl.Series([None],
+        dtype=pl.String)})):
         with pytest.raises(CannotTell, match="no network; load a source of streets"):
             StreetNetwork.of(frame)
     network = StreetNetwork.of(streets([[(0, 0), (100, 0)]]), plane=PLANE)

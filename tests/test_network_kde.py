@@ -40,7 +40,8 @@ def along(n: int, seed: int, *, hot: float = 0.0) -> pl.DataFrame:
     level = rng.random(n) < 0.5
     x, y = np.where(level, run, line), np.where(level, line, run)
     near = rng.random(n) < hot
-    return incidents(np.where(near, rng.uniform(800, 1000, n), x) + rng.normal(0, 4, n), np.where(near, 1500.0, y) + rng.normal(0, 4, n), rng.uniform(0.1, 365, n))
+    return incidents(np.where(near, rng.uniform(800, 1000, n), x) + rng.normal(0, 4, n), np.where(near, 1500.0, y) + rng.normal(0, 4, n), rng.uniform(0.1,
+        365, n))
 
 
 @given(st.integers(0, 10_000), st.sampled_from(network_kde.KERNELS), st.floats(20, 600))

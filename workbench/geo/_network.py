@@ -103,7 +103,8 @@ def _onto(s: Any, t: Any, segment: Any, at: Any, head: Any, cost: Any, way: Any,
     return d
 
 
-@kernel("i8[:], f8[:], i8, i8, i8, i8[:], i8[:], f8[:], i8[:], i8[:], i8[:], f8[:], u1[:], f8, f8[:], i8[:], f8[:], i8[:], i8[:], i8[:], i8[:], f8[:], i8[:] -> i8")
+@kernel("i8[:], f8[:], i8, i8, i8, i8[:], i8[:], f8[:], i8[:], i8[:], i8[:], f8[:], u1[:], f8, f8[:], i8[:], f8[:], i8[:], i8[:], i8[:], i8[:], f8[:], "
+    "i8[:] -> i8")
 def between(segment: Any, at: Any, start: Any, stop: Any, later: Any, by_segment: Any, target: Any, target_at: Any, head: Any, first: Any, leaving: Any,
             cost: Any, way: Any, radius: Any, far: Any, touched: Any, keys: Any, items: Any, seen: Any, out_i: Any, out_j: Any, out_d: Any,
             used: Any) -> Any:

@@ -109,14 +109,16 @@ class StreetNetwork:
         long = _lengths(vx, vy, starts)
         rows = np.flatnonzero(np.isfinite(long) & (long >= _LEAST))
         if not len(rows):
-            raise CannotTell(f"None of the {len(streets)} rows of the streets frame holds a line of some length, so there is no network; load a source of streets.")
+            raise CannotTell(f"None of the {len(streets)} rows of the streets frame holds a line of some length, so there is no network; load a source of "
+                "streets.")
         vx, vy, starts = _taken(vx, vy, starts, rows)
         x, y, corner = _corners(vx, vy, starts, float(snap))
         one_way = streets["one_way"].to_numpy()[rows] if "one_way" in streets.columns else np.full(len(rows), None)
         way = np.ones(2 * len(rows), dtype=np.uint8)
         way[2 * np.flatnonzero(one_way == "backward")] = 0
         way[2 * np.flatnonzero(one_way == "forward") + 1] = 0
-        speed = streets["speed_limit"].cast(pl.Float64).fill_null(math.nan).to_numpy()[rows] if "speed_limit" in streets.columns else np.full(len(rows), math.nan)
+        speed = streets["speed_limit"].cast(pl.Float64).fill_null(math.nan).to_numpy()[rows] if "speed_limit" in streets.columns else np.full(len(rows),
+            math.nan)
 
         def texts(column: str) -> tuple[str, ...]:
             if column not in streets.columns:
@@ -342,7 +344,7 @@ def _lengths(vx: Floats, vy: Floats, starts: Ints) -> Floats:
     step = np.hypot(np.diff(vx, prepend=vx[0]), np.diff(vy, prepend=vy[0]))
     step[starts[:-1][np.diff(starts) > 0]] = 0.0
     row = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    out = np.bincount(row, weights=step, minlength=len(starts) - 1)
+    out: Floats = np.bincount(row, weights=step, minlength=len(starts) - 1).astype(float)
     out[np.diff(starts) < 2] = math.nan
     return out
 

@@ -71,7 +71,7 @@ class Plane:
         try:
             lat, lon = (float(v) for v in base[6:].split(","))
         except ValueError:
-            raise BadInput(f"CRS {self.crs!r} is not readable; write 'local:41.88,-87.63' (lat, lon), 'EPSG:26971', or either turned: 'EPSG:26971@30'.") from None
+            raise BadInput(f"CRS {self.crs!r} is not readable; write 'local:41.88,-87.63' (lat, lon), 'EPSG:26971', or turned 'EPSG:26971@30'.") from None
         s2 = math.sin(math.radians(lat)) ** 2
         north = math.radians(1) * _A * (1 - _E2) / (1 - _E2 * s2) ** 1.5
         east = math.radians(1) * _A / math.sqrt(1 - _E2 * s2) * math.cos(math.radians(lat))

@@ -136,7 +136,7 @@ class Segments:
         cell = grid.index(x, y)
         ok = (cell >= 0) & self.inside[piece]
         both, back = np.unique(cell[ok] * len(self) + piece[ok], return_inverse=True)
-        metres = np.bincount(back.ravel(), weights=(self.length / per)[piece[ok]], minlength=len(both))
+        metres: Floats = np.bincount(back.ravel(), weights=(self.length / per)[piece[ok]], minlength=len(both)).astype(float)
         return both // len(self), both % len(self), metres
 
     def paths(self, tiles: Sequence[int] | Ints) -> list[Floats]:

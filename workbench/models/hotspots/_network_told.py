@@ -21,9 +21,10 @@ from workbench.results import Basis, Ranking, origin_of
 _DRAWN = 10_000  # streets drawn at most; the others have the lowest expectation
 
 
-def ranked(before: Past, incidents: pl.DataFrame, network: StreetNetwork, placed: Placed, expected: Floats, metres: Floats, *, by: str, horizon: timedelta, most: int,
+def ranked(before: Past, incidents: pl.DataFrame, network: StreetNetwork, placed: Placed, expected: Floats, metres: Floats, *, by: str, horizon: timedelta,
+    most: int,
            zone: str, source: str, name: str, method: str, parameters: dict[str, Any]) -> Ranking:
-    """Streets by expectation; ``metres`` is what each counts as when it is said by km. The intervals are those of ``forecast.surface_of``, with streets for cells."""
+    """Streets by expectation; ``metres``: what each counts as by km. The intervals are those of ``forecast.surface_of``, with streets for cells."""
     on = placed.segment >= 0
     near, seconds = int(on.sum()), before.length.total_seconds()
     used = replace(before, rows=before.rows[on], x=before.x[on], y=before.y[on], cell=placed.segment[on], age=before.age[on], known=before.known[on])
@@ -42,8 +43,10 @@ def ranked(before: Past, incidents: pl.DataFrame, network: StreetNetwork, placed
                if moves.periods < 4 else ()))
     long = float(network.length[shown].sum())
     headline = (
-        f"Expect about {total:,.0f} incidents on the streets in the {said(horizon)} from {local(before.asof, zone)} (90 % interval {low[0]:,.0f} to {high[0]:,.0f}); "
-        f"the {several(len(shown), 'street segment')} where most are expected{'' if by == 'expected' else ' a km'} ({long / 1000:.2g} of {network.length_km:,.0f} km) should hold about "
+        f"Expect about {total:,.0f} incidents on the streets in the {said(horizon)} from {local(before.asof, zone)} (90 % interval {low[0]:,.0f} to "
+        f"{high[0]:,.0f}); "
+        f"the {several(len(shown), 'street segment')} where most are expected{'' if by == 'expected' else ' a km'} ({long / 1000:.2g} of "
+        f"{network.length_km:,.0f} km) should hold about "
         f"{100 * float(expected[shown].sum()) / max(total, 1e-300):.0f} % of them."
     )
     basis = replace(
@@ -69,9 +72,11 @@ def _layers(network: StreetNetwork, order: Ints, shown: Ints, expected: Floats, 
     floor = 1e-3 * float(per_km.max())
     drawn = np.sort(order[:_DRAWN])
     drawn = drawn[per_km[drawn] > floor]
-    tips = {int(s): f"{network.names[s] or 'street ' + network.ids[s]}: {expected[s]:.2g} expected in {said(horizon)} (90 % interval {lower[s]:.0f} to {upper[s]:.0f})"
+    tips = {int(s): f"{network.names[s] or 'street ' + network.ids[s]}: {expected[s]:.2g} expected in {said(horizon)} (90 % interval {lower[s]:.0f} to "
+        f"{upper[s]:.0f})"
             for s in np.union1d(drawn, shown)}
-    tiles = layers.tiles(name, Segments(network), per_km, shown=drawn, unit=f"expected incidents in {said(horizon)} a km", tips=tuple(tips[int(s)] for s in drawn))
+    tiles = layers.tiles(name, Segments(network), per_km, shown=drawn, unit=f"expected incidents in {said(horizon)} a km", tips=tuple(tips[int(s)]
+        for s in drawn))
     lines = layers.Lines(f"First {len(shown)} streets", tuple(network.paths(shown)), ids=tuple(f"street:{network.ids[s]}" for s in shown),
                          tips=tuple(f"{k}. {tips[int(s)]}" for k, s in enumerate(shown, 1)), role="marked")
     return tiles, lines

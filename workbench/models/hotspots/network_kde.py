@@ -101,17 +101,20 @@ def estimate(before: Past, grid: Grid, horizon: timedelta, *, streets: pl.DataFr
     placed = ways.network.snap(before.x, before.y, limit=limit)
     on = placed.segment >= 0
     if not on.any():
-        raise CannotTell(f"None of the {len(before)} incidents lies within {limit:g} m of a street, so nothing can be said by street; are these the streets of this city?")
+        raise CannotTell(f"None of the {len(before)} incidents lies within {limit:g} m of a street, so nothing can be said by street; are these the streets "
+            "of this city?")
     h, how = _bandwidth(bandwidth, streets, grid.plane, lixel, placed)
     mass = spread(ways.tiling, placed, h, kernel=kernel)
     cell, piece, metres = ways.samples(grid)
     values: Floats = np.bincount(cell, weights=metres * (mass / ways.tiling.length)[piece], minlength=len(grid)).astype(float)
     total, near = float(values.sum()), int(on.sum())
     if total <= 0:
-        raise CannotTell("No street runs through the study area where incidents lie, so nothing can be summed onto its cells; are these the streets of this city?")
+        raise CannotTell("No street runs through the study area where incidents lie, so nothing can be summed onto its cells; are these the streets of this "
+            "city?")
     values *= near / total
     values += np.bincount(before.cell[~on], minlength=len(grid))
-    notes = (f"{len(before) - near} of {len(before)} incidents lie farther than {limit:g} m from any street; they stay in their own cell.",) if near < len(before) else ()
+    notes = (f"{len(before) - near} of {len(before)} incidents lie farther than {limit:g} m from any street; they stay in their own cell.",
+        ) if near < len(before) else ()
     return Estimate(values * (horizon / before.length), before.length.total_seconds(), f"network kernel density ({kernel}, bandwidth {h:.0f} m {how})",
                     {"bandwidth": round(h, 1), "kernel": kernel, "lixel": lixel, "limit": limit, "km of street": round(ways.network.length_km, 1)}, notes)
 
@@ -153,7 +156,8 @@ def segments(
     before = past(incidents, _around(network, limit), asof, window, least=10)
     placed = network.snap(before.x, before.y, limit=limit)
     if not (placed.segment >= 0).any():
-        raise CannotTell(f"None of the {len(before)} incidents lies within {limit:g} m of a street, so nothing can be said by street; are these the streets of this city?")
+        raise CannotTell(f"None of the {len(before)} incidents lies within {limit:g} m of a street, so nothing can be said by street; are these the streets "
+            "of this city?")
     h, how = _bandwidth(bandwidth, streets, network.plane, lixel, placed)
     tiling = _ways(streets, network.plane, lixel).tiling
     mass = spread(tiling, placed, h, kernel=kernel)
@@ -161,7 +165,8 @@ def segments(
     return _network_told.ranked(before, incidents, network, placed, expected, np.maximum(network.length, lixel / 2), by=by, horizon=ahead, most=most, zone=zone,
                                 source=SOURCE, name="Expected incidents by street",
                                 method=f"network kernel density ({kernel}, bandwidth {h:.0f} m {how})",
-                                parameters={"bandwidth": round(h, 1), "kernel": kernel, "lixel": lixel, "limit": limit, "km of street": round(network.length_km, 1)})
+                                parameters={"bandwidth": round(h, 1), "kernel": kernel, "lixel": lixel, "limit": limit,
+                                    "km of street": round(network.length_km, 1)})
 
 
 def spread(tiling: Segments, placed: Placed, bandwidth: float, *, kernel: str = "heat", weights: Floats | None = None) -> Floats:
@@ -192,7 +197,8 @@ def spread(tiling: Segments, placed: Placed, bandwidth: float, *, kernel: str = 
     begin = np.concatenate([[0], np.cumsum(cells)]).astype(np.int64)
     s, n = placed.segment[on], cells[placed.segment[on]]
     cell = np.minimum((placed.at[on] * n).astype(np.int64), n - 1)
-    held = np.bincount(np.concatenate([2 * begin[s] + cell, 2 * begin[s] + 2 * n - 1 - cell]), weights=np.tile(weight, 2), minlength=2 * int(begin[-1])).astype(float)
+    held = np.bincount(np.concatenate([2 * begin[s] + cell, 2 * begin[s] + 2 * n - 1 - cell]), weights=np.tile(weight, 2),
+        minlength=2 * int(begin[-1])).astype(float)
     u = np.minimum((np.arange(math.ceil(_REACH * bandwidth / step + 0.5)) + 0.5) * step / (_REACH * bandwidth), 1.0)
     laid = np.diff(0.9375 * (u - 2 * u**3 / 3 + u**5 / 5), prepend=0.0)  # the quartic kernel's mass on one side, by step: half in all
     first, leaving = net.adjacency
@@ -302,7 +308,8 @@ def _ways(streets: pl.DataFrame | StreetNetwork, plane: Plane | None, lixel: flo
     if not isinstance(streets, (pl.DataFrame, StreetNetwork)):
         raise BadInput(f"streets is a {type(streets).__name__}; the table of streets as a frame (city.table('streets')) or a StreetNetwork is needed.")
     if isinstance(streets, StreetNetwork) and plane is not None and streets.plane != plane:
-        raise BadInput(f"The network lies on the plane {streets.plane.crs!r}, the grid on {plane.crs!r}; make it with StreetNetwork.of(streets, plane=grid.plane).")
+        raise BadInput(f"The network lies on the plane {streets.plane.crs!r}, the grid on {plane.crs!r}; make it with StreetNetwork.of(streets, "
+            "plane=grid.plane).")
     key = (id(streets), "" if plane is None or isinstance(streets, StreetNetwork) else plane.crs, float(lixel))
     held = _kept.get(key)
     if held is not None and held[0]() is streets:

@@ -76,15 +76,18 @@ def concentration(
     weight = found.weights(even)
     n, many = int(counts.sum()), len(counts)
     if n < _LEAST:
-        raise CannotTell(f"{n} of {len(incidents)} incidents can be placed on {found.words}{found.lost}. At least {_LEAST} are needed: use a longer period or a wider "
+        raise CannotTell(f"{n} of {len(incidents)} incidents can be placed on {found.words}{found.lost}. At least {_LEAST} are needed: use a longer period "
+            "or a wider "
                          "offence group.")
     if int((counts > 0).sum()) < 2:
-        raise CannotTell(f"All {n} incidents lie on one place ({found.label(int(np.argmax(counts)))}), so there is no spread to measure; check how they were given positions.")
+        raise CannotTell(f"All {n} incidents lie on one place ({found.label(int(np.argmax(counts)))}), so there is no spread to measure; check how they "
+            "were given positions.")
     rng = np.random.default_rng(seed)
     observed = _measures(counts, shares)
     again, chance = _drawn(counts, shares, draws, rng, weight)
     names = [f"share of {found.words} with {100 * s:g} % of incidents" for s in shares] + ["Gini", "generalized Gini"]
-    tail = [(1 + int((c <= o + 1e-12).sum() if k < len(shares) else (c >= o - 1e-12).sum())) / (draws + 1) for k, (o, c) in enumerate(zip(observed, chance.T, strict=True))]
+    tail = [(1 + int((c <= o + 1e-12).sum() if k < len(shares) else (c >= o - 1e-12).sum())) / (draws + 1) for k, (o, c) in enumerate(zip(observed, chance.T,
+        strict=True))]
     table = pl.DataFrame({
         "measure": names, "observed": observed, "lower": np.quantile(again, 0.05, axis=0), "upper": np.quantile(again, 0.95, axis=0),
         "chance": chance.mean(axis=0), "chance_lower": np.quantile(chance, 0.05, axis=0), "chance_upper": np.quantile(chance, 0.95, axis=0), "p": tail})
@@ -93,7 +96,8 @@ def concentration(
     verdict = ("more than chance alone would put together" if row["p"] <= 0.05 else "which chance alone could put together as well")
     headline = (
         f"{100 * shares[middle]:g} % of the {n:,} incidents lie on {100 * row['observed']:.1f} % of the {many:,} {found.words}{found.known(places)} "
-        f"(90 % interval {100 * row['lower']:.1f} to {100 * row['upper']:.1f} %), {verdict}: if every {'one' if weight is None else 'metre'} had the same chance, "
+        f"(90 % interval {100 * row['lower']:.1f} to {100 * row['upper']:.1f} %), {verdict}: if every {'one' if weight is None else 'metre'} had the same "
+        "chance, "
         f"they would lie on {100 * row['chance']:.1f} % (p = {row['p']:.3f}). Gini {observed[-2]:.2f}"
         + (f"; against the most even spread that {n:,} incidents allow {observed[-1]:.2f}." if n < many else ".")
     )
@@ -113,8 +117,8 @@ def repeats(incidents: pl.DataFrame, streets: pl.DataFrame | StreetNetwork | Non
         least: a place is shown from so many incidents on.
         most: rows of the table.
 
-    Returns: a Ranking; ``table``: rank, place, label, lon, lat, incidents, first_at and last_at (where started_at is there), share_so_far, chance (Poisson chance
-    that one place has as many, all having the same expectation), as_many (how many of all places have as many) and as_many_by_chance (how many would).
+    Returns: a Ranking; ``table``: rank, place, label, lon, lat, incidents, first_at and last_at (where started_at is there), share_so_far, chance (Poisson
+    chance that one place has as many, all having the same expectation), as_many (how many of all places have as many) and as_many_by_chance (how many would).
 
     Raises:
         CannotTell: no incident can be placed, or no place has ``least``. BadInput: columns or numbers that cannot be used.
@@ -128,7 +132,8 @@ def repeats(incidents: pl.DataFrame, streets: pl.DataFrame | StreetNetwork | Non
     order = np.argsort(-counts, kind="stable")
     again = int((counts >= least).sum())
     if not n or not again:
-        raise CannotTell(f"None of the {many:,} {found.words} has {least} or more of the {n} incidents that can be placed{found.lost}; use a longer period or a wider offence group.")
+        raise CannotTell(f"None of the {many:,} {found.words} has {least} or more of the {n} incidents that can be placed{found.lost}; use a longer period "
+            "or a wider offence group.")
     shown = order[: min(most, again)]
     tails = _at_least(int(counts.max()), n / many)
     held = int(counts[counts >= least].sum())
@@ -138,7 +143,8 @@ def repeats(incidents: pl.DataFrame, streets: pl.DataFrame | StreetNetwork | Non
         **found.when(incidents, shown), "share_so_far": np.cumsum(counts[shown]) / n, "chance": tails[counts[shown]],
         "as_many": [int((counts >= c).sum()) for c in counts[shown]], "as_many_by_chance": many * tails[counts[shown]]})
     headline = (
-        f"{again:,} of {many:,} {found.words}{found.known(places)} have {least} or more of the {n:,} incidents and hold {100 * held / n:.0f} % of them; if every one had the "
+        f"{again:,} of {many:,} {found.words}{found.known(places)} have {least} or more of the {n:,} incidents and hold {100 * held / n:.0f} % of them; if "
+        "every one had the "
         f"same chance, about {by_chance:,.0f} would. The most, {counts[order[0]]:,}, lie at {found.label(int(order[0]))}."
     )
     basis = Basis.of(incidents, method=f"incidents counted by place ({found.words})", source=SOURCE, used=n, time="started_at", notes=found.notes,
@@ -258,7 +264,8 @@ class _Places:
             number[kept] = np.arange(len(kept))
             at = np.where(at >= 0, number[at], -1)
             far = int((at < 0).sum())
-            made = cls("squares" if isinstance(tiling, Grid) else "hexagons", at, len(kept), {}, _lost(far, len(incidents), "outside the area or without a position"),
+            made = cls("squares" if isinstance(tiling, Grid) else "hexagons", at, len(kept), {}, _lost(far, len(incidents),
+                "outside the area or without a position"),
                        f"; {far} lie outside the area or have no position" if far else "")
             made.tiling, made.kept = tiling, kept
             return made
@@ -281,7 +288,8 @@ class _Places:
     @classmethod
     def _by_name(cls, incidents: pl.DataFrame, column: str) -> _Places:
         if column not in incidents.columns:
-            raise BadInput(f"The frame has no column {column!r} to tell places apart.{did_you_mean(column, incidents.columns)} Give streets=, tiling= or column=.")
+            raise BadInput(f"The frame has no column {column!r} to tell places apart.{did_you_mean(column, incidents.columns)} Give streets=, tiling= or "
+                "column=.")
         name = incidents[column].cast(pl.String).str.strip_chars().str.replace_all(r"\s+", " ").str.to_uppercase()
         name = name.set(name == "", None)
         known = name.drop_nulls().unique().sort()
@@ -294,7 +302,8 @@ class _Places:
         if {"lon", "lat"} <= set(incidents.columns) and len(known):
             ok = number >= 0
             where = incidents.select(pl.col("lon", "lat").cast(pl.Float64)).filter(pl.Series(ok, dtype=pl.Boolean)).with_columns(k=pl.Series(number[ok]))
-            middle = pl.DataFrame({"k": np.arange(len(known))}).join(where.group_by("k").agg(pl.col("lon", "lat").median()), on="k", how="left", maintain_order="left")
+            middle = pl.DataFrame({"k": np.arange(len(known))}).join(where.group_by("k").agg(pl.col("lon", "lat").median()), on="k", how="left",
+                maintain_order="left")
             made.spots = tuple(middle[c].fill_null(math.nan).to_numpy() for c in ("lon", "lat"))  # type: ignore[assignment]
         return made
 
@@ -324,7 +333,9 @@ class _Places:
         """A place for people."""
         if place < len(self.names):
             return self.names[place]
-        return f"{'square' if self.words == 'squares' else 'hexagon'} {self._tile(np.array([place]))[0]}" if self.tiling is not None else "a place without incidents"
+        if self.tiling is None:
+            return "a place without incidents"
+        return f"{'square' if self.words == 'squares' else 'hexagon'} {self._tile(np.array([place]))[0]}"
 
     def _tile(self, places: Ints) -> Ints:
         return places if self.kept is None else self.kept[places]
