@@ -285,3 +285,30 @@ def test_a_knox_answer_can_be_asked_again() -> None:
     made = near_repeat.knox(scattered(100, 1, planted=20), permutations=99)
     assert made.basis.run["function"] == "workbench.models.patterns.near_repeat:knox" and made.basis.used == 120
     assert "Closest pairs" in [layer.name for layer in made.layers] and "svg" in made.drawing()
+
+
+def test_distances_along_streets_count_pairs_that_the_streets_join() -> None:
+    import json
+
+    from workbench.geo import Plane
+    from workbench.models.patterns import near_repeat
+
+    plane, rng = Plane.local(41.6, -90.9), np.random.default_rng(3)
+
+    def line(points: list[tuple[float, float]]) -> str:
+        return json.dumps({"type": "LineString", "coordinates": [[float(c) for c in plane.to_degrees(*p)] for p in points]})
+
+    streets = pl.DataFrame({"geometry": [line([(0, 0), (2000, 0)]), line([(0, 0), (0, 60)]), line([(0, 60), (2000, 60)])]})  # side by side, joined at one end
+    x, row = rng.uniform(0, 2000, 120), rng.integers(0, 2, 120)
+    lon, lat = plane.to_degrees(x, row * 60.0)
+    at = pl.Series([datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=int(d)) for d in rng.integers(0, 60, 120)], dtype=pl.Datetime("us", "UTC"))
+    frame = pl.DataFrame({"started_at": at, "lon": lon, "lat": lat})
+    found = near_repeat.knox(frame, distances=(100, 200), times=("7d",), same_place=None, streets=streets, permutations=19)
+    day = frame["started_at"].dt.epoch("d").to_numpy()
+    along = np.where(row[:, None] == row, np.abs(x[:, None] - x), x[:, None] + x + 60.0)
+    i, j = np.triu_indices(120, 1)
+    soon = np.abs(day[i] - day[j]) < 7
+    assert found.table["observed"].to_list() == [int((soon & (along[i, j] >= a) & (along[i, j] < a + 100)).sum()) for a in (0, 100)]
+    assert "street distances" in found.basis.method
+    with pytest.raises(BadInput, match="not both"):
+        near_repeat.knox(frame, streets=streets, pairs=([], [], []))

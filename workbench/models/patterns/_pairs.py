@@ -190,7 +190,7 @@ def given(source: Source | tuple[Any, Any, Any], lon: Floats, lat: Floats, radiu
 
 def _metric(name: str) -> int:
     if name not in METRICS:
-        raise BadInput(f"metric {name!r} is not known; write one of {', '.join(METRICS)}, or give the pairs of a street network with pairs=.")
+        raise BadInput(f"metric {name!r} is not known; write one of {', '.join(METRICS)}, or give streets= for distances along them.")
     return int(name == "manhattan")
 
 

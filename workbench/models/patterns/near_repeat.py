@@ -23,6 +23,7 @@ from workbench.errors import BadInput
 from workbench.layers import Lines
 from workbench.models import window
 from workbench.models.patterns import _knox
+from workbench.models.patterns._along import Along
 from workbench.models.patterns._counted import Counted, How, counted
 from workbench.models.patterns._knox import Bands
 from workbench.models.patterns._pairs import Source
@@ -49,6 +50,7 @@ def knox(
     same_place: float | None = 0.01,
     closed: str = "left",
     metric: str = "euclidean",
+    streets: pl.DataFrame | None = None,
     pairs: Source | tuple[Any, Any, Any] | None = None,
     convention: str | None = None,
     whole_days: bool | None = None,
@@ -70,7 +72,8 @@ def knox(
         same_place: incidents less than this many metres apart are at the same place, a band of its own; None = no such band.
         closed: which end a band holds: "left" (100 <= d < 200) or "right" (100 < d <= 200); so for times too.
         metric: "euclidean" or "manhattan" on the metre plane.
-        pairs: distances from elsewhere, e.g. along streets: three arrays (row i, row j, metres) with each pair once up to the last distance, or a
+        streets: the table ``streets``: distances are along them, incidents on their nearest one (over 100 m from any: in no pair).
+        pairs: distances from elsewhere: three arrays (row i, row j, metres) with each pair once up to the last distance, or a
             function (lon, lat, radius) -> such arrays (x, y for a frame in metres). Rows are counted in the order of ``incidents``, of all rows given.
         convention: "near repeat calculator" counts as its version 1.3 does: whole days, bands that hold their lower end, and a last band without end;
             ``calculator_distance`` and ``calculator_time`` then are what it calls each band, one off from what the band holds.
@@ -96,14 +99,21 @@ def knox(
     """
     layout = _layout(distances, times, same_place, closed, convention)
     ready = placed(incidents, asof=asof, crs=crs)
+    if streets is not None and pairs is not None:
+        raise BadInput("Give streets or pairs, not both: each says what the distances are.")
+    along = None if streets is None else Along(streets)
+    pairs = along or pairs
     made = counted(ready, incidents, layout, How(metric, pairs, whole_days, keep, aoristic, permutations, seed, zone, threads))
     table = _knox.frame(layout, made.observed, made.expected, made.exact, made.simulated)
     if convention is not None:
         table = table.with_columns(_calculator(layout))
     notes = [*ready.notes, *made.notes, _ends(layout, made.days)]
+    if along is not None and along.far:
+        notes.append(f"{several(along.far, 'incident')} lie over {along.limit:g} m from any street and are in no pair.")
+    kind = "street" if along is not None else metric if pairs is None else "given"
     basis = Basis.of(
-        incidents, method=f"Knox test, {metric if pairs is None else 'given'} distances, {permutations} permutations of the times", source=SOURCE,
-        used=len(ready), time="started_at", asof=None if asof is None else window.moment(asof), notes=tuple(notes),
+        *([incidents] if streets is None else [incidents, streets]),
+        method=f"Knox test, {kind} distances, {permutations} permutations of the times", source=SOURCE, used=len(ready), time="started_at", asof=None if asof is None else window.moment(asof), notes=tuple(notes),
         parameters={"distances": list(distances), "times": [_knox.named(s) for s in layout.spans[1:]], "same_place": same_place, "closed": layout.closed,
                     "convention": convention, "whole_days": made.days, "keep": keep, "aoristic": aoristic, "seed": seed, "crs": crs, "zone": zone})
     return Result(headline=_headline(made, layout), table=table, layers=_drawn(ready, made), basis=basis, base=origin_of(incidents).base)
