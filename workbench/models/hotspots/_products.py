@@ -40,3 +40,14 @@ def sums(a: Floats, v: Floats) -> Floats:
     """``v @ a``; a of shape (n, j), v of shape (n,). O(n j)."""
     out: Floats = np.einsum("ij,i->j", a, v)
     return out
+
+
+def product(a: Floats, b: Floats) -> Floats:
+    """``a @ b``; a of shape (n, j), b of shape (j, k). O(n j k)."""
+    n, rows = len(a), max(1, ALONE // max(1, b.size))
+    whole = n - n % rows
+    out: Floats = np.empty((n, b.shape[1]))
+    np.matmul(a[:whole].reshape(-1, rows, a.shape[1]), b, out=out[:whole].reshape(-1, rows, b.shape[1]))
+    if whole < n:
+        np.matmul(a[whole:], b, out=out[whole:])
+    return out
