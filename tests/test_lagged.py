@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.errors import BadInput, CannotTell
+from workbench.errors import BadInput, CannotTell, NotFound
 from workbench.geo import Grid, Plane
 from workbench.models.hotspots import _lags, counts, kde, lagged
 from workbench.models.hotspots.backtest import held
@@ -228,6 +228,56 @@ def test_one_cell_or_a_strip_of_cells_is_an_area_too() -> None:
         grid = Grid(PLANE, 0.0, 0.0, nx, ny, 6000.0 if nx == 1 and ny == 1 else 250.0)
         made = lagged.surface(uneven(2500, 2), grid, ASOF)
         assert np.isfinite(made.expected).all() and made.expected.sum() > 0
+
+
+# --- boosted ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_boosting_finds_what_recurs_and_gives_the_same_trees_for_the_same_seed() -> None:
+    pytest.importorskip("lightgbm")
+    from workbench.models.hotspots import boosted
+
+    frame = uneven(5000, 9, again=0.3)
+    made = boosted.surface(frame, GRID, ASOF)
+    boosted._grown.clear()
+    again = boosted.surface(frame.sample(fraction=1, shuffle=True, seed=3), GRID, ASOF)
+    assert np.array_equal(made.expected, again.expected) and "trees grown on" in made.basis.method
+    assert made.expected.sum() == pytest.approx(len(frame) / 100, rel=0.25)
+    busy = GRID.count(frame)
+    assert np.corrcoef(made.expected, busy)[0, 1] > 0.8
+
+
+def test_boosting_uses_layers_that_are_given_and_nothing_known_after_asof() -> None:
+    pytest.importorskip("lightgbm")
+    from workbench.models.hotspots import boosted
+
+    frame, bars = uneven(3000, 2), scattered(30, 5).drop("started_at")
+    later = scattered(500, 6).with_columns(started_at=pl.lit(ASOF))
+    dated = {"bars": bars, "calls": scattered(200, 7)}
+    alone = boosted.surface(frame, GRID, ASOF, layers=dated)
+    every = boosted.surface(pl.concat([frame, later]), GRID, ASOF, layers=dated | {"calls": pl.concat([dated["calls"], later])})
+    assert np.array_equal(alone.expected, every.expected)
+    assert alone.basis.parameters["features"] == boosted.surface(frame, GRID, ASOF).basis.parameters["features"] + 2
+
+
+def test_without_lightgbm_boosting_names_the_extra_and_is_still_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench import models
+    from workbench.models.hotspots import boosted
+
+    monkeypatch.setattr(boosted.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(NotFound, match=r"LightGBM is not installed.*extra 'boosting'.*hotspots.lagged"):
+        boosted.surface(scattered(200, 1), GRID, ASOF)
+    assert {"hotspots.boosted", "hotspots.lagged", "hotspots.risk_terrain"} <= set(models.surfaces())
+
+
+def test_too_few_incidents_to_grow_trees_and_a_wrong_seed_are_said() -> None:
+    pytest.importorskip("lightgbm")
+    from workbench.models.hotspots import boosted
+
+    with pytest.raises(CannotTell, match="too few to grow trees; at least 100 after 4 origins are needed"):
+        boosted.surface(scattered(60, 1, days=60), GRID, ASOF)
+    with pytest.raises(BadInput, match="seed=-1 does not do"):
+        boosted.surface(scattered(60, 1), GRID, ASOF, seed=-1)
 
 
 # --- real -------------------------------------------------------------------------------------------------------------------------

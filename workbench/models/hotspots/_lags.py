@@ -7,10 +7,11 @@ the faded count's, whatever the bandwidth.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -19,12 +20,13 @@ import numpy as np
 from workbench.errors import BadInput
 from workbench.geo import Floats, Grid, Ints
 from workbench.models.hotspots._products import ALONE
-from workbench.models.window import Span, span
+from workbench.models.window import Past, Span, span
 
 DAY = 86400.0
 _REACH = 4.0  # bandwidths after which the kernel is cut; what is left is scaled to a sum of 1
 _BLOCK = 32
 _YEAR = 365.25 * DAY
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ABOUT = 28 * DAY  # days about the same time of earlier years that make the season
 
 
@@ -200,3 +202,22 @@ def mixed(cell: Ints, age: Floats, length: float, lags: Lags, grid: Grid, horizo
     for j, b in enumerate(lags.bandwidths):
         expected += last[j] if b == 0 else spreading(grid, b)(last[[j]])[0]
     return expected
+
+
+def settled(before: Past) -> Past:
+    """The same past as known at the last of fixed moments four weeks apart (a week for windows under 280 days; under 70 days as it is), counted from 1970.
+
+    What is learned there is the same for every asof until the next such moment: the window is shorter by that step, so that it begins after asof's.
+    """
+    step = next((timedelta(days=d) for d in (28, 7) if before.window >= timedelta(days=10 * d)), None)
+    return before if step is None else before.back(before.asof - (before.asof - _EPOCH) % step, before.window - step)
+
+
+def mark(known: Past, grid: Grid, *more: object) -> tuple[bytes, Floats, Floats]:
+    """A key that is the same for the same past on the same grid with the same ``more``; and age and known in seconds, rounded to milliseconds."""
+    age, since = (np.rint(a * 1e3).astype(np.int64) for a in (known.age, known.known))
+    key = hashlib.blake2b(digest_size=16)
+    told = (grid.x0, grid.y0, grid.nx, grid.ny, grid.cell, grid.plane.crs, round(known.length.total_seconds(), 3), *more)
+    for piece in (repr(told).encode(), grid.inside.tobytes(), known.cell.tobytes(), age.tobytes(), since.tobytes()):
+        key.update(piece)
+    return key.digest(), age / 1e3, since / 1e3

@@ -1,7 +1,7 @@
 """Counts by cell on yes-or-no layers: Poisson and negative binomial regression, elastic net, and stepwise choice by BIC.
 
-Cells that agree in every layer of a model have the same mean, so a model is fitted to groups of cells, exactly: the likelihood needs only each group's cells and
-incidents, and for the negative binomial how many cells hold more than k. Sources: J. Friedman, T. Hastie, R. Tibshirani, "Regularization paths for
+Cells that agree in every layer of a model have the same mean, so a model is fitted to groups of cells, exactly: the likelihood needs only each group's cells
+and incidents, and for the negative binomial how many cells hold more than k. Sources: J. Friedman, T. Hastie, R. Tibshirani, "Regularization paths for
 generalized linear models via coordinate descent", Journal of Statistical Software 33, 2010; A. C. Cameron, P. K. Trivedi, *Regression Analysis of Count Data*,
 2nd ed. 2013, section 3.3 (NB2); G. Schwarz, "Estimating the dimension of a model", Annals of Statistics 6, 1978, 461-464.
 """
@@ -217,7 +217,8 @@ def elastic_net(x: Floats, y: Floats, m: Floats, penalties: Floats, *, mix: floa
     return out
 
 
-def _on_active(x: Floats, y: Floats, m: Floats, beta: Floats, active: list[int], cost: float, mix: float, s: Floats, positive: bool, exact: float) -> tuple[Floats, Floats]:
+def _on_active(x: Floats, y: Floats, m: Floats, beta: Floats, active: list[int], cost: float, mix: float, s: Floats, positive: bool,
+               exact: float) -> tuple[Floats, Floats]:
     design = np.column_stack([np.ones(len(y)), x[:, active]])
     b, scale = beta[[0, *(j + 1 for j in active)]].copy(), np.r_[0.0, s[active]]
 
@@ -344,7 +345,8 @@ def _better(t: Table, now: Fit, factor: Ints, candidates: Sequence[int], positiv
         best = _least(best, _try(t, rest, now.alpha, without, beta), positive)
         for other in candidates if deep is None else ():
             if other != j and factor[other] == factor[j]:
-                best = _least(best, _try(t, (*rest, other), now.alpha, 2 * without + t.x[:, other].astype(np.int64), np.append(beta, now.beta[i + 1])), positive)
+                split = 2 * without + t.x[:, other].astype(np.int64)
+                best = _least(best, _try(t, (*rest, other), now.alpha, split, np.append(beta, now.beta[i + 1])), positive)
     return best if best is not None and best.bic < now.bic - 1e-7 else None
 
 

@@ -1,7 +1,7 @@
 """Layers of a risk terrain: of every factor, which cells lie near one of its features and which lie where they are dense.
 
-Both are yes or no at several reaches, as in RTMDx: near = the cell's middle lies within the reach of a feature; dense = the kernel density with the reach as its
-bandwidth is more than two standard deviations above its mean over the area. Source: J. M. Caplan, L. W. Kennedy, *Risk Terrain Modeling*, 2016, chapter 3.
+Both are yes or no at several reaches, as in RTMDx: near = the cell's middle lies within the reach of a feature; dense = the kernel density with the reach as
+its bandwidth is more than two standard deviations above its mean over the area. Source: J. M. Caplan, L. W. Kennedy, *Risk Terrain Modeling*, 2016, chapter 3.
 """
 
 from __future__ import annotations
@@ -133,7 +133,8 @@ def build(found: Sequence[Features], grid: Grid, far: Sequence[float], operation
     if not layers:
         raise CannotTell(f"No layer separates the {grid.n_inside} cells of the area: every reach holds all or nearly none of them. "
                          "Give features inside the area, or a block other than the reaches tried.")
-    notes = [f"{rare} layers hold or leave under {_FEWEST} cells and are not tried."] * (rare > 0) + [f"{alike} layers are the same as another one."] * (alike > 0)
+    notes = [f"{rare} layers hold or leave under {_FEWEST} cells and are not tried."] if rare else []
+    notes += [f"{alike} layers are the same as another one."] if alike else []
     return layers, np.column_stack(columns).astype(float), notes
 
 

@@ -12,11 +12,10 @@ Optimization*, 2004, chapter 11 (Newton steps inside bounds).
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
@@ -38,7 +37,6 @@ _PRIORS = (3.0, 30.0, 300.0, 3000.0)
 _STRETCH = 182 * DAY  # of the past that origins are laid over
 _WORK = 3_000_000  # at most so many cells times origins
 _LEAST = 40  # incidents that must have come after the origins for the weights to be learned
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _learned: dict[bytes, Mix] = {}
 
 
@@ -153,22 +151,14 @@ def _certain(mix: Mix, shares: Floats, length: float) -> float:
 
 def _mix(before: Past, grid: Grid, ahead: float, lives: tuple[float, ...], widths: tuple[float, ...], prior: float | None) -> Mix:
     """The weights as of the last fixed moment, from memory where the same was learned before."""
-    step = next((s for s in (timedelta(days=28), timedelta(days=7)) if before.window >= 10 * s), None)
-    then, reach = before.asof, before.window
-    if step is not None:
-        then, reach = before.asof - (before.asof - _EPOCH) % step, before.window - step
-    known = before.back(then, reach)
-    age, since = (np.rint(a * 1e3).astype(np.int64) for a in (known.age, known.known))
-    key = hashlib.blake2b(digest_size=16)
-    said_ = (grid.x0, grid.y0, grid.nx, grid.ny, grid.cell, grid.plane.crs, ahead, lives, widths, prior, known.length.total_seconds())
-    for piece in (repr(said_).encode(), grid.inside.tobytes(), known.cell.tobytes(), age.tobytes(), since.tobytes()):
-        key.update(piece)
-    found = _learned.get(key.digest())
+    known = _lags.settled(before)
+    key, age, since = _lags.mark(known, grid, ahead, lives, widths, prior)
+    found = _learned.get(key)
     if found is None:
-        found = _learn(known.cell, age / 1e3, since / 1e3, known.length.total_seconds(), grid, ahead, lives, widths, prior)
+        found = _learn(known.cell, age, since, known.length.total_seconds(), grid, ahead, lives, widths, prior)
         while len(_learned) >= 256:
             _learned.pop(next(iter(_learned)), None)
-        _learned[key.digest()] = found
+        _learned[key] = found
     return found
 
 

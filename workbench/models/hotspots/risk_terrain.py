@@ -15,7 +15,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from workbench.geo import Floats, Grid, Ints
 from workbench.layers import Cells
 from workbench.models import forecast
 from workbench.models.forecast import Estimate
+from workbench.models.hotspots import _lags
 from workbench.models.hotspots import _terrain_fit as fitting
 from workbench.models.hotspots import _terrain_layers as terrain_layers
 from workbench.models.hotspots._products import sums
@@ -40,7 +41,6 @@ OPERATIONS = terrain_layers.OPERATIONS
 _LEAST = 30
 _FOLDS = 5
 _MIX = 0.5
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SOURCE = "Caplan, Kennedy and Miller 2011; Kennedy, Caplan and Piza 2011; Wheeler and Steenbeek 2021"
 _kept: dict[bytes, Terrain] = {}
 
@@ -84,7 +84,7 @@ def surface(
         incidents: started_at, lon, lat (and reported_at, ended_at where known).
         grid: cells; those outside its study area get 0.
         asof: nothing known at or after it is used, neither incidents nor features with a ``started_at``; text without a zone is UTC.
-        layers: name -> frame of features with lon, lat, and where wanted ``weight`` (0 or more; for density). Frames with ``started_at`` (calls, other offences)
+        layers: name -> frame of features with lon, lat, and where wanted ``weight`` (0 or more; for density). Frames with ``started_at`` (calls, offences)
             are cut to the window before asof; frames without a time are taken to have stood there throughout.
         block: usual length of a street block in metres; risk reaches 1 to ``extents`` of them.
         operations: "distance" (a feature within the reach), "density" (features dense at that bandwidth), or both.
@@ -94,8 +94,8 @@ def surface(
         seed: of the folds of the elastic net.
         zone: zone of the times in the sentence.
 
-    Returns: a Surface. The terrain is chosen as of the last of fixed moments four weeks apart (counted from 1970; windows of 280 days and more) and kept in
-    memory by what it was chosen from, so that a back-test chooses it 13 times a year; the rate is that of the window before asof. ``factors`` names what was chosen.
+    Returns: a Surface. The terrain is chosen as of the last of fixed moments four weeks apart (counted from 1970; see ``_lags.settled``) and kept in
+    memory by what it was chosen from, so that a back-test chooses it 13 times a year; the rate is that of the window before asof. ``factors`` names it.
 
     Raises:
         CannotTell: no layers, none with a feature known before asof, under 30 incidents, all at one address, nothing before asof, or the area is empty.
@@ -122,19 +122,16 @@ def estimate(
     seed: int = 0,
 ) -> Estimate:
     """The expectation alone, from incidents that are already placed; see ``surface``."""
-    step = timedelta(days=28)
-    then, reach = before.asof, before.window
-    if before.window >= 10 * step:
-        then, reach = before.asof - (before.asof - _EPOCH) % step, before.window - step
-    known = before.back(then, reach)
-    if len(known) < _LEAST:
-        known = before
-    made = _terrain(known, grid, layers, block, extents, operations, aggravating, seed)
+    arguments = (grid, layers, block, extents, operations, aggravating, seed)
+    known = _lags.settled(before)
+    try:
+        made = _terrain(known, *arguments)
+    except CannotTell:
+        made = _terrain(before, *arguments)
     total = len(before) * (horizon / before.length)
     expected = made.risk * (total / float(made.risk.sum()))
     chosen = ", ".join(str(made.layers[j]) for j in made.fit.columns) or "none"
-    parameters = {"layers tried": len(made.layers), "layers left by the elastic net": len(made.left), "penalty": float(f"{made.penalty:.3g}"),
-                  "layers chosen": chosen, "counts": _family(made.fit), "BIC": round(made.fit.bic, 1), "aggravating only": aggravating, "block": f"{block:g} m", "seed": seed}
+    parameters = {**_parameters(made, block, aggravating, seed), "layers chosen": chosen}
     how = f"{several(len(made.fit.columns), 'layer')} of {len(made.layers)} by elastic net and BIC"
     return Estimate(expected, before.length.total_seconds(), f"risk terrain ({_family(made.fit)} regression, {how})", parameters, made.notes)
 
@@ -159,9 +156,9 @@ def factors(
     Args:
         resamples: how often the stepwise choice is repeated, from all layers, on blocks of cells drawn with replacement; 0 = not.
 
-    Returns: a Ranking. ``table``: rank, factor, operation, reach_m, relative_risk, lower, upper (95 %), p, chosen (share of the resamples in which the factor was
-    chosen, whatever its operation and reach; null without resamples), chosen_so (with this very layer), cells, incidents (within the layer). The intervals and p are those of the chosen
-    model as if it had been known beforehand; choosing makes them too narrow, and ``chosen`` says by how much the choice may be chance.
+    Returns: a Ranking. ``table``: rank, factor, operation, reach_m, relative_risk, lower, upper (95 %), p, chosen (share of the resamples in which the factor
+    was chosen, whatever its operation and reach; null without resamples), chosen_so (with this very layer), cells, incidents (within the layer). The intervals
+    and p are those of the chosen model as if it had been known beforehand; choosing makes them too narrow, and ``chosen`` says how sure the choice is.
 
     Raises: as ``surface``.
 
@@ -173,19 +170,35 @@ def factors(
     made = _terrain(before, grid, layers, block, extents, operations, aggravating, seed)
     often, so = _stability(made, aggravating, resamples, seed)
     table = _table(made, often, so)
-    basis = Basis.of(incidents, method=f"risk terrain: elastic net, stepwise BIC, {_family(made.fit)} regression; block resamples", source=_SOURCE, used=len(before), asof=before.asof,
-                     notes=(*before.notes, *made.notes, *_missed(made, often),
-                            "A factor that goes with incidents need not cause them: what else stands there, and who reports, is not in the model."),
-                     parameters={"factors": sorted({layer.factor for layer in made.layers}), "layers tried": len(made.layers), "layers left by the elastic net": len(made.left),
-                                 "penalty": float(f"{made.penalty:.3g}"), "counts": _family(made.fit), "dispersion": round(made.fit.alpha, 4), "BIC": round(made.fit.bic, 1),
-                                 "block": f"{block:g} m", "extents": extents, "operations": list(operations), "aggravating only": aggravating, "window": said(before.window),
-                                 "cell": f"{grid.cell:g} m", "resamples": resamples, "seed": seed})
+    cause = "A factor that goes with incidents need not cause them: what else stands there, and who reports, is not in the model."
+    basis = Basis.of(
+        incidents,
+        method=f"risk terrain: elastic net, stepwise BIC, {_family(made.fit)} regression; block resamples",
+        source=_SOURCE,
+        used=len(before),
+        asof=before.asof,
+        notes=(*before.notes, *made.notes, *_missed(made, often), cause),
+        parameters={
+            **_parameters(made, block, aggravating, seed),
+            "dispersion": round(made.fit.alpha, 4),
+            "extents": extents,
+            "operations": list(operations),
+            "window": said(before.window),
+            "cell": f"{grid.cell:g} m",
+            "resamples": resamples,
+        },
+    )
     drawn = np.flatnonzero(grid.inside & (made.risk > 1 + 1e-9))
     shown = drawn[np.argsort(-made.risk[drawn], kind="stable")][:10_000]
     shown.sort()
     tips = tuple(f"{r:.1f} times the risk of a cell where no layer applies" for r in made.risk[shown])
     layer = Cells("Relative risk", grid, shown, made.risk[shown], unit="times the risk where no layer applies", tips=tips)
     return Ranking(headline=_headline(made, table, resamples), table=table, layers=(layer,), basis=basis, base=origin_of(incidents).base)
+
+
+def _parameters(made: Terrain, block: float, aggravating: bool, seed: int) -> dict[str, Any]:
+    return {"layers tried": len(made.layers), "layers left by the elastic net": len(made.left), "penalty": float(f"{made.penalty:.3g}"),
+            "counts": _family(made.fit), "BIC": round(made.fit.bic, 1), "aggravating only": aggravating, "block": f"{block:g} m", "seed": seed}
 
 
 def _family(fit: fitting.Fit) -> str:
@@ -195,7 +208,8 @@ def _family(fit: fitting.Fit) -> str:
 # --- choosing -----------------------------------------------------------------------------------------------------------------------
 
 
-def _terrain(before: Past, grid: Grid, frames: Mapping[str, pl.DataFrame] | None, block: float, extents: int, operations: Sequence[str], aggravating: bool, seed: int) -> Terrain:
+def _terrain(before: Past, grid: Grid, frames: Mapping[str, pl.DataFrame] | None, block: float, extents: int, operations: Sequence[str], aggravating: bool,
+             seed: int) -> Terrain:
     """The terrain as of that past's asof, from memory where the same was chosen before."""
     far = terrain_layers.reaches(block, extents)
     found, notes = terrain_layers.features(frames, grid, before.asof, before.window)
@@ -213,9 +227,11 @@ def _terrain(before: Past, grid: Grid, frames: Mapping[str, pl.DataFrame] | None
     return made
 
 
-def _choose(counts: Floats, found: Sequence[Features], notes: Sequence[str], grid: Grid, far: Sequence[float], operations: Sequence[str], aggravating: bool, seed: int) -> Terrain:
+def _choose(counts: Floats, found: Sequence[Features], notes: Sequence[str], grid: Grid, far: Sequence[float], operations: Sequence[str], aggravating: bool,
+            seed: int) -> Terrain:
     if counts.sum() < _LEAST:
-        raise CannotTell(f"{counts.sum():.0f} incidents are too few to choose among layers; at least {_LEAST} are needed: use a longer window or a wider offence group.")
+        raise CannotTell(f"{counts.sum():.0f} incidents are too few to choose among layers; at least {_LEAST} are needed: use a longer window or a wider "
+                         "offence group.")
     layers, x, more = terrain_layers.build(found, grid, far, operations)
     empty = sums(x, counts) == 0
     if empty.any() and not empty.all():
@@ -231,12 +247,12 @@ def _choose(counts: Floats, found: Sequence[Features], notes: Sequence[str], gri
     wider = fitting.stepwise(whole, factor, left, negative=True, positive=aggravating)
     fit, told = poisson, [*notes, *more]
     if not wider.ok:
-        told.append("The negative binomial could not be fitted (it did not converge to a finite likelihood), so Poisson is used; where counts vary more than Poisson "
-                    "lets them, its intervals are too narrow.")
+        told.append("The negative binomial could not be fitted (it did not converge to a finite likelihood), so Poisson is used; where counts vary more than "
+                    "Poisson lets them, its intervals are too narrow.")
     elif wider.bic < poisson.bic or not poisson.ok:
         fit = wider
     if not (poisson.ok or wider.ok):
-        raise CannotTell("Neither a Poisson nor a negative binomial regression of these counts on the layers converged; give fewer or wider layers, or larger cells.")
+        raise CannotTell("Neither a Poisson nor a negative binomial regression of these counts on the layers converged; give fewer layers or larger cells.")
     if not fit.columns:
         told.append("No layer was kept, so the terrain is even.")
     risk = np.zeros(len(grid))
@@ -272,8 +288,8 @@ def _stability(made: Terrain, aggravating: bool, resamples: int, seed: int) -> t
         taken = np.bincount(rng.integers(0, n, n), minlength=n)[made.block].astype(float)
         if (made.counts * taken).sum() < 1:
             continue
-        again = fitting.stepwise(fitting.table(made.rows, made.at, made.counts, taken), made.factor, range(len(made.layers)), negative=False, positive=aggravating, deep=3,
-                                 alpha=made.fit.alpha)
+        again = fitting.stepwise(fitting.table(made.rows, made.at, made.counts, taken), made.factor, range(len(made.layers)), negative=False,
+                                 positive=aggravating, deep=3, alpha=made.fit.alpha)
         done += 1
         often[made.factor[list(again.columns)]] += 1
         so[list(again.columns)] += 1
@@ -289,10 +305,11 @@ def _table(made: Terrain, often: Floats, so: Floats) -> pl.DataFrame:
     for j, b, e in zip(made.fit.columns, made.fit.beta[1:], error, strict=True):
         layer, within = made.layers[j], made.rows[made.at, j] > 0
         p = math.erfc(abs(b) / e / math.sqrt(2)) if e > 0 else 1.0
-        rows.append((layer.factor, layer.operation, layer.reach, math.exp(b), math.exp(b - 1.959964 * e), math.exp(b + 1.959964 * e), p, often[made.factor[j]], so[j],
-                     int(within.sum()), int(made.counts[within].sum())))
-    names = {"factor": pl.String, "operation": pl.String, "reach_m": pl.Float64, "relative_risk": pl.Float64, "lower": pl.Float64, "upper": pl.Float64, "p": pl.Float64,
-             "chosen": pl.Float64, "chosen_so": pl.Float64, "cells": pl.Int64, "incidents": pl.Int64}
+        low, high = math.exp(b - 1.959964 * e), math.exp(b + 1.959964 * e)
+        rows.append((layer.factor, layer.operation, layer.reach, math.exp(b), low, high, p, often[made.factor[j]], so[j], int(within.sum()),
+                     int(made.counts[within].sum())))
+    measured = ("reach_m", "relative_risk", "lower", "upper", "p", "chosen", "chosen_so")
+    names = {"factor": pl.String, "operation": pl.String, **dict.fromkeys(measured, pl.Float64), "cells": pl.Int64, "incidents": pl.Int64}
     table = pl.DataFrame(rows, schema=names, orient="row").with_columns(pl.col("chosen", "chosen_so").fill_nan(None))
     strength = pl.max_horizontal("relative_risk", 1 / pl.col("relative_risk"))
     return table.sort(strength, "factor", descending=[True, False]).with_row_index("rank", offset=1)
@@ -301,8 +318,8 @@ def _table(made: Terrain, often: Floats, so: Floats) -> pl.DataFrame:
 def _headline(made: Terrain, table: pl.DataFrame, resamples: int) -> str:
     names = {layer.factor for layer in made.layers}
     if table.is_empty():
-        return (f"None of {several(len(names), 'factor')} ({several(len(made.layers), 'layer')}) is kept: beside {made.counts.sum():,.0f} incidents none explains enough of where "
-                "they are to be more than chance by BIC.")
+        return (f"None of {several(len(names), 'factor')} ({several(len(made.layers), 'layer')}) is kept: none explains more of where {made.counts.sum():,.0f} "
+                "incidents are than chance would, by BIC.")
     parts = []
     for row in table.head(3).iter_rows(named=True):
         where = f"within {row['reach_m']:.0f} m" if row["operation"] == "distance" else f"dense at {row['reach_m']:.0f} m"
@@ -310,7 +327,8 @@ def _headline(made: Terrain, table: pl.DataFrame, resamples: int) -> str:
         parts.append(f"{row['factor']} {where} ({row['relative_risk']:.1f} times, 95 % interval {row['lower']:.1f} to {row['upper']:.1f}{chosen})")
     more = f" and {len(table) - 3} more" if len(table) > 3 else ""
     how = "" if resamples else "; ask for resamples to see how sure the choice is"
-    return (f"Of {several(len(names), 'factor')}, {len(table)} {'goes' if len(table) == 1 else 'go'} with {made.counts.sum():,.0f} incidents: {'; '.join(parts)}{more}. "
+    go = "goes" if len(table) == 1 else "go"
+    return (f"Of {several(len(names), 'factor')}, {len(table)} {go} with {made.counts.sum():,.0f} incidents: {'; '.join(parts)}{more}. "
             f"The intervals are too narrow, because the layers were chosen on the same incidents{how}.")
 
 
