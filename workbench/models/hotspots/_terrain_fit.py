@@ -151,7 +151,7 @@ def fit(t: Table, columns: Sequence[int], *, negative: bool = False, alpha: floa
     """
     chosen = tuple(columns)
     group = _groups(t, chosen) if group is None else group
-    y, m = np.bincount(group, weights=t.y), np.bincount(group, weights=t.m)
+    y, m = (np.bincount(group, weights=w).astype(float) for w in (t.y, t.m))
     first = np.zeros(len(y), dtype=np.int64)
     first[group[::-1]] = np.arange(len(group))[::-1]
     full = m > 0
@@ -178,8 +178,9 @@ def fit(t: Table, columns: Sequence[int], *, negative: bool = False, alpha: floa
         value += float(t.more @ np.log1p(alpha * np.arange(len(t.more))))
     free = len(beta) + (alpha > 0)
     loglik = value - t.constant
+    covariance: Floats
     try:
-        covariance = np.linalg.inv(information)
+        covariance = np.linalg.inv(information).astype(float)
     except np.linalg.LinAlgError:
         covariance, ok = np.full((len(beta), len(beta)), np.nan), False
     return Fit(chosen, beta, covariance, loglik, free * math.log(float(t.m.sum())) - 2 * loglik, alpha, ok)
