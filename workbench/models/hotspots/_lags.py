@@ -163,7 +163,7 @@ def season(cell: Ints, age: Floats, length: float, cells: int, horizon: float) -
         time += high - low
     if not time:
         return None
-    found: Floats = np.bincount(cell[use], minlength=cells) * (horizon / time)
+    found: Floats = np.bincount(cell[use], minlength=cells).astype(float) * (horizon / time)
     return found
 
 
@@ -194,14 +194,13 @@ def mixed(cell: Ints, age: Floats, length: float, lags: Lags, grid: Grid, horizo
     """The weighted sum of the features in every cell, shape (len(grid),). O(bandwidths x cells x reach)."""
     counts = faded(cell, age, length, lags, len(grid), horizon)
     of = weights[: len(lags.half_lives) * len(lags.bandwidths)].reshape(len(lags.half_lives), len(lags.bandwidths))
-    expected: Floats = np.where(grid.inside, weights[-1] * len(cell) * horizon / length / grid.n_inside, 0.0)
-    last = of.T @ counts
+    expected = np.where(grid.inside, weights[-1] * len(cell) * horizon / length / grid.n_inside, 0.0)
+    last = np.asarray(of.T @ counts, dtype=np.float64)
     if lags.season and weights[-2] > 0:
         about = season(cell, age, length, len(grid), horizon)
         last[-1] += 0.0 if about is None else weights[-2] * about
     for j, b in enumerate(lags.bandwidths):
-        part: Floats = last[j] if b == 0 else spreading(grid, b)(last[[j]])[0]
-        expected = np.asarray(expected + part, dtype=float)
+        expected += last[j] if b == 0 else spreading(grid, b)(last[[j]])[0]
     return expected
 
 
