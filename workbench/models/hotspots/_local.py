@@ -45,7 +45,7 @@ def offsets(weights: str, distance: float | None, cell: float) -> list[tuple[int
 
 def _known(weights: str, distance: float | None) -> None:
     if weights not in ("queen", "rook", "distance"):
-        raise BadInput(f"weights={weights!r} is not known; choose 'queen' (side or corner shared), 'rook' (side shared) or 'distance' (with distance= in metres).")
+        raise BadInput(f"weights={weights!r} is not known; choose 'queen' (side or corner shared), 'rook' (side shared) or 'distance' (with distance=).")
     if (weights == "distance") != (distance is not None):
         raise BadInput(f"weights={weights!r} with distance={distance!r} does not do: distance= goes with weights='distance', and is needed there.")
 
@@ -85,7 +85,8 @@ def pairs_of_areas(polygons: Sequence[Polygon], weights: str, distance: float | 
     for k, polygon in enumerate(polygons):
         for ring in polygon.rings:
             corners = [tuple(v) for v in np.round(ring * 1e6).astype(np.int64).tolist()]
-            keys = corners if weights == "queen" else [tuple(sorted(side)) for side in zip(corners, corners[1:] + corners[:1], strict=True) if side[0] != side[1]]
+            sides = [tuple(sorted(side)) for side in zip(corners, corners[1:] + corners[:1], strict=True) if side[0] != side[1]]
+            keys = corners if weights == "queen" else sides
             for key in keys:
                 by.setdefault(key, set()).add(k)
     found = sorted({(a, b) for held in by.values() if len(held) > 1 for a in held for b in held if a != b})

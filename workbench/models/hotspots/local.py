@@ -53,8 +53,8 @@ def getis(incidents: pl.DataFrame, places: Places, asof: Moment, *, window: Span
         rate: share of chance findings accepted among the places claimed.
         seed, threads: of the simulation; the answer is the same for any number of threads.
 
-    Returns: a Result; its table has a row a place: cell or area, lon, lat (cells), counted, neighbours, statistic ("Gi*"), z (against the normal law), p (two-sided,
-    equal sums counted on both sides), q (Benjamini-Hochberg), class ("hot", "cold", "").
+    Returns: a Result; its table has a row a place: cell or area, lon, lat (cells), counted, neighbours, statistic ("Gi*"), z (against the normal law), p
+    (two-sided, equal sums counted on both sides), q (Benjamini-Hochberg), class ("hot", "cold", "").
 
     Raises:
         CannotTell: under 10 incidents or 9 places, all places alike, or as ``window.past``. BadInput: options out of range.
@@ -101,11 +101,14 @@ def _asked(incidents: pl.DataFrame, places: Places, asof: Moment, window: Span, 
     if permutations is not None and (isinstance(permutations, bool) or not isinstance(permutations, int) or not 19 <= permutations <= 99_999):
         raise BadInput(f"permutations={permutations!r} does not do; give None for the exact law, or a whole number from 19 to 99,999.")
     schema.require(incidents, "started_at", "lon", "lat", what="The incidents frame")
-    sites = _cells(incidents, places, asof, window, weights, distance) if isinstance(places, Grid) else _areas(incidents, places, asof, window, weights, distance)
+    if isinstance(places, Grid):
+        sites = _cells(incidents, places, asof, window, weights, distance)
+    else:
+        sites = _areas(incidents, places, asof, window, weights, distance)
     if len(sites.values) < _FEWEST:
         raise CannotTell(f"There are {len(sites.values)} places; at least {_FEWEST} are needed to compare one with the others: use smaller cells or areas.")
     if np.ptp(sites.values) == 0:
-        raise CannotTell(f"All {len(sites.values):,} places have the same count ({sites.values[0]:g}), so none stands out; use a longer window or larger cells.")
+        raise CannotTell(f"All {len(sites.values):,} places have the same count ({sites.values[0]:g}), so none stands out; use a longer window.")
     judged = _local.judge(sites.values, sites.sums, sites.sizes, permutations=permutations, seed=seed, threads=threads)
     kinds, statistic, z = classes(judged, sites.values)
     q = np.ones(len(judged.p))
@@ -115,11 +118,12 @@ def _asked(incidents: pl.DataFrame, places: Places, asof: Moment, window: Span, 
     alone = int((~able).sum())
     notes = (*sites.notes, *((f"{alone:,} places without a neighbour are not judged.",) if alone else ()))
     return Result(
-        headline=_headline(kind, name, rate, sites.used, "cells" if isinstance(places, Grid) else "areas"), table=_table(places, sites, name, statistic, z, judged.p, q, kind),
+        headline=_headline(kind, name, rate, sites.used, "cells" if isinstance(places, Grid) else "areas"),
+        table=_table(places, sites, name, statistic, z, judged.p, q, kind),
         layers=_layers(places, sites, name, z, judged.p, kind), base=origin_of(incidents).base,
         basis=Basis.of(
-            incidents, method=f"local {name}, {judged.how}, two-sided, false discovery rate {100 * rate:g} %", time="started_at", used=sites.used, asof=sites.asof,
-            source="Ord and Getis 1995; Anselin 1995; Caldas de Castro and Singer 2006; Benjamini and Hochberg 1995", notes=notes,
+            incidents, method=f"local {name}, {judged.how}, two-sided, false discovery rate {100 * rate:g} %", time="started_at", used=sites.used,
+            asof=sites.asof, source="Ord and Getis 1995; Anselin 1995; Caldas de Castro and Singer 2006; Benjamini and Hochberg 1995", notes=notes,
             parameters={"window": said(span(window)), "weights": f"{weights}, binary", "distance": distance, "permutations": permutations, "rate": rate,
                         "seed": seed, "places": len(sites.values)}))
 
