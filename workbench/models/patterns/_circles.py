@@ -81,13 +81,12 @@ def summed(one: tuple[Floats, Floats, Floats], other: tuple[Floats, Floats, Floa
     columns, rows = math.ceil(region.wide / side), math.ceil(region.high / side)
     a = _bucketed(one, region, columns, rows, side)
     b = a if other is None else _bucketed(other, region, columns, rows, side)
-    n = len(a[0])
+    n, box = len(a[0]), np.array([region.x0, region.y0, region.wide, region.high, region.area, region.cell, radius, step, side])
     bounds = np.linspace(0, n, min(64, 1 + n // 2000) + 1).astype(np.int64)
 
     def run(k: int) -> Floats:
         out = np.zeros(bins)
-        _pairs(*a[:3], *b, columns, rows, other is None, np.array([region.x0, region.y0, region.wide, region.high, region.area, region.cell, radius, step, side]),
-               region.overlap, region.mode, int(bounds[k]), int(bounds[k + 1]), out)
+        _pairs(*a[:3], *b, columns, rows, other is None, box, region.overlap, region.mode, int(bounds[k]), int(bounds[k + 1]), out)
         return out
 
     total = np.zeros(bins)
