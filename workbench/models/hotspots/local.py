@@ -190,6 +190,6 @@ def _layers(places: Places, sites: _Sites, name: str, z: Floats, p: Floats, kind
     if isinstance(places, Grid) and sites.cells is not None:
         cells = sites.cells[drawn]
         return (Cells(f"Local {name}", places, cells, z[drawn], unit=f"z of {name}", tips=tips, marked=tuple(int(c) for c in cells), palette="change"),)
-    names, polygons = list(places), list(places.values()) if isinstance(places, Mapping) else []
+    names, polygons = (list(places), list(places.values())) if isinstance(places, Mapping) else ([], [])
     return (Areas(f"Local {name}", tuple(polygons[i] for i in drawn), ids=tuple(f"area:{names[i]}" for i in drawn), tips=tips,
                   values=tuple(float(v) for v in z[drawn]), unit=f"z of {name}", palette="change"),)

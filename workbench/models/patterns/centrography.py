@@ -5,7 +5,8 @@ Mean centre, median centre (E. Weiszfeld, *Tohoku Mathematical Journal* 43, 1937
 hull. The same spread is drawn by different conventions: "yuill" takes the standard deviations along the axes (over n); "arcgis" and "crimestat" are larger
 by the square root of 2 (over n, and over n - 2: N. Levine, *CrimeStat* IV, 2013, chapter 4; Esri, "Directional Distribution"); "share" is the ellipse that
 holds a stated share of a bivariate normal pattern. Nearest neighbours: P. J. Clark and F. C. Evans, *Ecology* 35, 1954, 445-453,
-doi:10.2307/1931034; edges: K. P. Donnelly, in Hodder (ed.), *Simulation Studies in Archaeology*, 1978, 91-95; order k: H. R. Thompson, *Ecology* 37, 1956, 391-394, doi:10.2307/1933159.
+doi:10.2307/1931034; edges: K. P. Donnelly, in Hodder (ed.), *Simulation Studies in Archaeology*, 1978, 91-95; order k: H. R. Thompson, *Ecology* 37, 1956,
+391-394, doi:10.2307/1933159.
 """
 
 from __future__ import annotations
