@@ -122,7 +122,7 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
     """Compile a function of arrays and numbers.
 
     Args:
-        signature: the type of each argument and, behind an arrow, of what comes back (none = nothing): ``f8``, ``i8``, ``u8``, and for arrays also
+        signature: the type of each argument and, behind an arrow, of what comes back (no arrow = nothing): ``f8``, ``i8``, ``u8``, and for arrays also
             ``f4``, ``i4``, ``i2``, ``i1``, ``u1``, ``u2``, ``u4``, ``b1``, with ``[:]`` an array of one dimension, with ``[:,:]`` of two, with ``[:,:,:]`` of
             three; arrays lie in C order.
 

@@ -113,7 +113,8 @@ def knox(
     kind = "street" if along is not None else metric if pairs is None else "given"
     basis = Basis.of(
         *([incidents] if streets is None else [incidents, streets]),
-        method=f"Knox test, {kind} distances, {permutations} permutations of the times", source=SOURCE, used=len(ready), time="started_at", asof=None if asof is None else window.moment(asof), notes=tuple(notes),
+        method=f"Knox test, {kind} distances, {permutations} permutations of the times", source=SOURCE, used=len(ready),
+        time="started_at", asof=None if asof is None else window.moment(asof), notes=tuple(notes),
         parameters={"distances": list(distances), "times": [_knox.named(s) for s in layout.spans[1:]], "same_place": same_place, "closed": layout.closed,
                     "convention": convention, "whole_days": made.days, "keep": keep, "aoristic": aoristic, "seed": seed, "crs": crs, "zone": zone})
     return Result(headline=_headline(made, layout), table=table, layers=_drawn(ready, made), basis=basis, base=origin_of(incidents).base)
