@@ -2,7 +2,8 @@
 
 The heat clock: weekday by hour of day. A burglary found in the evening may have happened at any hour since the morning, so an
 incident is not put at its start but spread evenly over the hours it can have happened in (aoristic weights: Ratcliffe and McCullagh,
-*International Journal of Geographical Information Science* 12, 1998, 751-764).
+*International Journal of Geographical Information Science* 12, 1998, 751-764), by real elapsed time, also where clocks change. Intervals for
+each hour, and hours by area, are in ``patterns.aoristic``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from workbench.errors import CannotTell
+from workbench.models.patterns import _hours
 from workbench.models.window import Moment, known_before, moment, said, span
 from workbench.results import Basis, Result, origin_of, recorded
 from workbench.schema import require
@@ -40,45 +42,29 @@ def week(incidents: pl.DataFrame, asof: Moment, *, zone: str = "UTC", window: st
         168 rows. Incidents that may have happened over more than three days are left out and counted in the basis.
 
     Raises:
-        BadInput: a column is missing or a span is unreadable. CannotTell: no incident with a usable time in the window.
+        BadInput: a column is missing, a span is unreadable or the zone is not known. CannotTell: no incident with a usable time in the window.
 
-    Cost: O(sum of hours of all spans + runs x 24).
+    Cost: O(n + hours of the window + runs x 24).
     """
     require(incidents, "started_at", "ended_at", what="incidents")
     at, length = moment(asof), span(window)
     inside = known_before(incidents, at).filter(pl.col("started_at") >= at - length)
-    start, end = _wall("started_at", zone), _wall("ended_at", zone)
-    spans = inside.select(start=start, end=pl.max_horizontal(start, end.fill_null(start)))
-    usable = spans.filter(pl.col("end") - pl.col("start") <= _LONGEST)
-    if usable.is_empty():
+    spans = _hours.spans(inside)
+    usable = spans.only(spans.end - spans.start <= _LONGEST // timedelta(microseconds=1))
+    if not len(usable):
         raise CannotTell(f"No incident in the {said(length)} before {at:%Y-%m-%d} has a time within three days; choose a longer window or another offence.")
-    hours = _spread(usable)
-    clock = np.zeros((7, 24))
-    np.add.at(clock, (hours["weekday"].to_numpy(), hours["hour"].to_numpy()), hours["weight"].to_numpy())
+    line = _hours.timeline(int(usable.start.min()), int(usable.end.max()), _hours.checked(zone))
+    sums = _hours.moments(usable, line, np.zeros(len(usable), dtype=np.int64), 1, 168)
+    clock = sums[0, 0].reshape(7, 24)
     grid = pl.DataFrame({"weekday": np.repeat(WEEKDAYS, 24), "hour": np.tile(np.arange(24), 7), "incidents": clock.ravel()})
-    exact = usable.filter(pl.col("start").dt.truncate("1h") == pl.col("end").dt.truncate("1h")).height
+    exact = int(sums[4].sum())
     basis = Basis.of(
         inside, method="incidents spread over the hours they can have happened in (aoristic weights)",
-        source="Ratcliffe and McCullagh, IJGIS 12 (1998) 751-764", used=usable.height, time="started_at", asof=at,
+        source="Ratcliffe and McCullagh, IJGIS 12 (1998) 751-764", used=len(usable), time="started_at", asof=at,
         parameters={"window": window, "block": block, "runs": runs, "seed": seed, "zone": zone},
-        notes=(f"{exact:,} of {usable.height:,} have a time known to the hour; the others are spread over their hours.",
-               f"{spans.height - usable.height:,} that may have happened over more than three days are left out."))
-    return Result(headline=_headline(clock, usable.height, block, runs, seed), table=grid, layers=(), basis=basis, base=origin_of(incidents).base)
-
-
-def _wall(column: str, zone: str) -> pl.Expr:
-    return pl.col(column).dt.convert_time_zone(zone).dt.replace_time_zone(None)
-
-
-def _spread(usable: pl.DataFrame) -> pl.DataFrame:
-    """One row an incident and hour it can lie in: weekday 0-6, hour, weight (each incident's weights sum to 1)."""
-    first, last = pl.col("start").dt.truncate("1h"), pl.col("end").dt.truncate("1h")
-    long = usable.with_row_index("row").with_columns(at=pl.datetime_ranges(first, last, "1h")).explode("at")
-    begin, stop = pl.max_horizontal("at", "start"), pl.min_horizontal(pl.col("at") + pl.duration(hours=1), "end")
-    long = long.with_columns(part=(stop - begin).dt.total_microseconds().clip(lower_bound=0).cast(pl.Float64))
-    whole = pl.col("part").sum().over("row")
-    return long.select(weekday=pl.col("at").dt.weekday().cast(pl.Int64) - 1, hour=pl.col("at").dt.hour().cast(pl.Int64),
-                       weight=pl.when(whole > 0).then(pl.col("part") / whole).otherwise(1.0 / pl.len().over("row")))
+        notes=(f"{exact:,} of {len(usable):,} have a time known to the hour; the others are spread over their hours.",
+               f"{len(spans) - len(usable):,} that may have happened over more than three days are left out."))
+    return Result(headline=_headline(clock, len(usable), block, runs, seed), table=grid, layers=(), basis=basis, base=origin_of(incidents).base)
 
 
 def _busiest(by_hour: np.ndarray[Any, Any], block: int) -> np.ndarray[Any, Any]:
