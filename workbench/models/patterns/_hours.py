@@ -7,6 +7,7 @@ twice. So real elapsed time is what is shared out, and it is put on the hours th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -111,7 +112,7 @@ class Spans:
     def __len__(self) -> int:
         return len(self.start)
 
-    def only(self, use: Ints) -> Spans:
+    def only(self, use: Any) -> Spans:
         """Some of them, by number or by mask."""
         return Spans(self.start[use], self.end[use], self.rows[use], self.untimed, self.backward)
 
@@ -124,8 +125,8 @@ def spans(incidents: pl.DataFrame) -> Spans:
     """
     schema.require(incidents, "started_at", what="The incidents frame")
     columns = [c for c in ("started_at", "ended_at") if c in incidents.columns]
-    kinds = {c: pl.Datetime("us", "UTC") for c in columns if incidents.schema[c] == pl.Null}
-    frame = schema.utc(incidents.select(pl.col(columns)).cast(kinds) if kinds else incidents.select(columns), columns)
+    empty = [pl.col(c).cast(pl.Datetime("us", "UTC")) for c in columns if incidents.schema[c] == pl.Null]
+    frame = schema.utc(incidents.select(columns).with_columns(empty), columns)
     start = frame["started_at"].to_physical()
     rows = np.flatnonzero(start.is_not_null().to_numpy()) if start.null_count() else np.arange(len(start))
     begin = start.drop_nulls().to_numpy()
@@ -210,10 +211,9 @@ def _along(out: Floats, found: Spans, a: Ints, b: Ints, line: Timeline, label: I
     base = group * (hours + 1)
     rate = HOUR / length
     for i in range(4):
-        power = (lambda v, i=i: v ** (i + 1)) if i < 3 else (lambda v: (v > 0).astype(float))
-        out[i] += np.bincount(group * period + label[a], weights=power(head), minlength=groups * period)
-        out[i] += np.bincount(group * period + label[b], weights=power(tail), minlength=groups * period)
-        value = power(rate)
+        first, last, value = (v ** (i + 1) if i < 3 else (v > 0).astype(float) for v in (head, tail, rate))
+        out[i] += np.bincount(group * period + label[a], weights=first, minlength=groups * period)
+        out[i] += np.bincount(group * period + label[b], weights=last, minlength=groups * period)
         change = np.bincount(base + a + 1, weights=value, minlength=groups * (hours + 1)) - np.bincount(base + b, weights=value, minlength=groups * (hours + 1))
         running = np.cumsum(change.reshape(groups, hours + 1)[:, :hours], axis=1)
         for g in range(groups):

@@ -279,7 +279,7 @@ def _wanted(hours: str | Sequence[int], days: Sequence[str] | None) -> Floats:
         if not (begin.isdigit() and end.isdigit() and int(begin) < 24 and int(end) <= 24 and int(begin) != int(end)):
             raise BadInput(f"hours={hours!r} is no stretch of the day; write e.g. '20-04' for 20:00 to 04:00, or hours such as [22, 23].")
         first, last = int(begin), int(end)
-        chosen = range(first, last if last > first else last + 24)
+        chosen = list(range(first, last if last > first else last + 24))
     else:
         given = list(hours)
         wrong = [h for h in given if isinstance(h, bool) or not isinstance(h, (int, np.integer)) or not 0 <= h < 24]
