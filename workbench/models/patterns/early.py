@@ -237,6 +237,25 @@ def watch(counts: pl.DataFrame, *, method: str = "e", side: str = "more", run_le
     return Result(headline=_headline(table, detector), table=table, layers=(), basis=basis, base=origin_of(counts).base)
 
 
+def baseline(counts: pl.DataFrame, *, cycle: int = 168, cycles: int = 8) -> pl.DataFrame:
+    """Add ``expected``: the mean of the counts at the same place of the ``cycles`` cycles before (168 hours: the same hour of the week), and half a count.
+
+    Rows that have not so many cycles before them are left out. Such a mean is itself uncertain: give the detector a ``dispersion`` of about 1 / (cycles x mean)
+    besides what counts vary, or its alarms come sooner than promised.
+
+    Raises:
+        BadInput: missing columns, a missing count, or cycle and cycles that are no whole numbers above 0.
+
+    Cost: O(rows).
+    """
+    time = "week" if "week" in getattr(counts, "columns", ()) else "at"
+    require(counts, time, "count", what="counts")
+    if min(cycle, cycles) < 1 or counts.select(time, "count").null_count().sum_horizontal().sum():
+        raise BadInput(f"cycle={cycle!r} and cycles={cycles!r} must be at least 1, and every row needs its time and its count.")
+    before = pl.sum_horizontal(pl.col("count").shift(cycle * k) for k in range(1, cycles + 1))
+    return counts.sort(time).with_columns(expected=(before + 0.5) / cycles).slice(cycle * cycles)
+
+
 def delays(expected: Floats, ratio: float, *, run_length: float = 1000.0, side: str = "more", dispersion: float = 0.0, runs: int = 200,
            seed: int = 0) -> Floats:
     """Counts until the e-detector alarms when the rate is ``ratio`` times the expected one from the first of them on, simulated; inf where it does not.
@@ -346,6 +365,8 @@ def _promises(detector: Detector | Bayesian, expected: Floats, seed: int) -> tup
             wait = np.full(100, np.inf)
             for t, alarm in _alarms(detector, path, r, 100, seed):
                 wait[alarm & np.isinf(wait)] = t + 1
+                if np.isfinite(wait).all():
+                    break
             waits.append(wait)
     return (first, *(f"A rate {r:.3g} times the expected one is noticed after {_wait(w, len(path))} (median of {len(w)} simulated series)."
                      for r, w in zip(ratios, waits, strict=True)))
