@@ -1,12 +1,14 @@
 """What a day's count of a whole city is expected to be from its past: level, trend, season and weekday, as a Poisson regression on days.
 
-Log link; two yearly harmonics where the past holds at least a year, a straight trend where it holds at least half of one, six weekdays.
+Log link; six weekdays; two yearly harmonics where the past holds at least a year, and a straight trend where it holds two (in less it cannot be told from
+the season). Of a past under a year only the last weeks are used, with a straight trend, which there stands for the season too.
 Source: P. McCullagh and J. A. Nelder, *Generalized Linear Models*, 2nd ed. 1989, chapter 6; for
 counts of health and crime by day: C. P. Farrington et al., JRSS A 159, 1996, 547-563.
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,8 @@ import numpy as np
 from workbench.geo import Floats, Ints
 
 _YEAR = 365.2425
-_WEEKDAY_FROM, _TREND_FROM, _SEASON_FROM = 28, 183, 365
+_WEEKDAY_FROM, _TREND_FROM, SEASON_FROM = 28, 730, 365
+_LATELY = 112
 _FEWEST = 20  # incidents, under which only the level is fitted
 
 
@@ -43,19 +46,24 @@ class Fit:
 
 def fit(counts: Ints, first: int) -> Fit:
     """Fit the regression to counts of days that follow each other from day ``first`` (an ordinal), shape (days,), at least one. O(days)."""
+    short = len(counts) < SEASON_FROM
+    if short and len(counts) > _LATELY:
+        counts, first = counts[-_LATELY:], first + len(counts) - _LATELY
     n, total = len(counts), float(counts.sum())
     terms = ["level"]
     if total >= _FEWEST:
         terms += ["weekday"] if n >= _WEEKDAY_FROM and _every_weekday(counts, first) else []
-        terms += ["trend"] if n >= _TREND_FROM else []
-        terms += ["season"] if n >= _SEASON_FROM else []
+        terms += ["trend"] if n >= _TREND_FROM or short else []
+        terms += [] if short else ["season"]
     if len(terms) == 1:
         rate = (total + 0.5) / n
         return Fit(first, tuple(terms), np.array([np.log(rate)]), np.array([[1.0 / (total + 0.5)]]), 1.0)
     import statsmodels.api as sm
 
     design = _design(np.arange(first, first + n), first, tuple(terms))
-    model: Any = sm.GLM(counts.astype(float), design, family=sm.families.Poisson()).fit(maxiter=50)
+    with warnings.catch_warnings():  # counts that the regression meets exactly are no fault
+        warnings.simplefilter("ignore")
+        model: Any = sm.GLM(counts.astype(float), design, family=sm.families.Poisson()).fit(maxiter=50)
     over = max(1.0, float(model.pearson_chi2 / max(n - design.shape[1], 1)))
     return Fit(first, tuple(terms), np.asarray(model.params), np.asarray(model.cov_params()) * over, over)
 

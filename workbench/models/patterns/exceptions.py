@@ -207,8 +207,8 @@ def _garwood(count: Ints) -> tuple[Floats, Floats]:
 
 
 def _expectation(names: pl.DataFrame, counter: _Counter, span: str, begin: datetime, end: datetime) -> tuple[Floats, Floats] | None:
-    """Mean and dispersion of each pair's count over the span, from what lies before it; None where the records are too short."""
-    if (begin.date() - counter.first).days < _LEAST_DAYS + 1:
+    """Mean and dispersion of each pair's count over the span, from what lies before it; None where the records are too short: a year to date needs a year."""
+    if (begin.date() - counter.first).days < (_season.SEASON_FROM if span == "ytd" else _LEAST_DAYS) + 1:
         return None
     offence = names["offence"].to_numpy()
     mean, spread = np.zeros(counter.pairs), np.zeros(counter.pairs)
@@ -231,7 +231,7 @@ def _shared_out(counter: _Counter, mine: Ints, span: str, begin: datetime, end: 
     seen, wanted, complete = [], [], []
     for k in range(1, 27 if span == "7d" else 14):
         b, e = begin - k * step, begin - (k - 1) * step
-        if b.toordinal() < first:
+        if b.toordinal() < max(first, fitted.origin):
             break
         total = fitted.total(b.toordinal(), e.toordinal())[0]
         use = (day >= b.toordinal()) & (day < e.toordinal())
