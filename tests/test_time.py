@@ -29,7 +29,8 @@ WHEN = st.datetimes(datetime(2025, 10, 20), datetime(2026, 4, 20))
 
 def frame(spans: list[tuple[datetime, datetime | None]], **more: object) -> pl.DataFrame:
     kind = pl.Datetime("us", "UTC")
-    return pl.DataFrame({"started_at": [a for a, _ in spans], "ended_at": [b for _, b in spans], **more}, schema_overrides={"started_at": kind, "ended_at": kind})
+    times = {"started_at": [a for a, _ in spans], "ended_at": [b for _, b in spans]}
+    return pl.DataFrame(times | more, schema_overrides={"started_at": kind, "ended_at": kind})
 
 
 def made(seed: int, n: int, longest: float = 40.0) -> pl.DataFrame:
