@@ -17,7 +17,7 @@ from workbench.geo import Floats, Grid, Ints
 from workbench.models.hotspots import kde
 
 STEPS = 4096
-WIDTHS = (200.0, 500.0, 1500.0)  # standard deviations of the background's kernels, metres
+WIDTHS = (15.0, 200.0, 500.0, 1500.0)  # standard deviations of the background's kernels, metres; the first is the house next door
 SAME = 1.0  # metres within which two incidents are at the same address; also the side of the square metre an address is taken as
 _BLOCKS = 8  # stretches of time; an incident's background comes from the others, its own and both neighbours left out
 _PARTS = 4
@@ -206,6 +206,21 @@ def _information(low, high, near, same, distance, delay, again, ground, rates, s
                 out[a, b] += g[a] * g[b] / (total * total)
 
 
+@kernel("f8[:], f8[:], i8[:], i8[:], i8[:], i8[:], i8, i8, f8, i8, i8, f8[:]")
+def _beside(x, y, block, address, bucket, starts, across, up, width, low, high, out):  # type: ignore[no-untyped-def]
+    """For events low to high (in bucket order) the Gaussian density of those of other stretches of time at other addresses, within three widths."""
+    for j in range(low, high):
+        column, row = bucket[j] % across, bucket[j] // across
+        total = 0.0
+        for r in range(max(0, row - 1), min(up, row + 2)):
+            for c in range(max(0, column - 1), min(across, column + 2)):
+                for i in range(starts[r * across + c], starts[r * across + c + 1]):
+                    d2 = (x[i] - x[j]) ** 2 + (y[i] - y[j]) ** 2
+                    if d2 < 9.0 * width * width and abs(block[i] - block[j]) > 1 and address[i] != address[j]:
+                        total += math.exp(-0.5 * d2 / (width * width))
+        out[j] = total / (2 * math.pi * width * width)
+
+
 @part
 def _normal(z: float) -> float:
     return 0.5 * math.erfc(-z * 0.7071067811865476)
@@ -253,21 +268,39 @@ def earlier(address: Ints) -> Floats:
     return out
 
 
-def pairs(x: Floats, y: Floats, t: Floats, address: Ints, reach: float, memory: float) -> Pairs:
-    """All pairs within reach and memory; events in order of time. O(n log n + pairs), 4 bytes a pair."""
-    column, row = ((x - x.min()) / reach).astype(np.int64), ((y - y.min()) / reach).astype(np.int64)
+def _buckets(x: Floats, y: Floats, side: float) -> tuple[Ints, Ints, Ints, int, int]:
+    """Events sorted into squares: their order, the square of each in that order, where each square's begin; squares across and up."""
+    column, row = ((x - x.min()) / side).astype(np.int64), ((y - y.min()) / side).astype(np.int64)
     across, up = int(column.max()) + 1, int(row.max()) + 1
     bucket = row * across + column
-    order = np.argsort(bucket, kind="stable")
-    starts = np.r_[0, np.cumsum(np.bincount(bucket, minlength=across * up))].astype(np.int64)
-    given = (x[order], y[order], t[order], address[order], bucket[order], starts, across, up, reach, memory)
+    order = np.argsort(bucket, kind="stable").astype(np.int64)
+    return order, bucket[order], np.r_[0, np.cumsum(np.bincount(bucket, minlength=across * up))].astype(np.int64), across, up
+
+
+def _next_door(x: Floats, y: Floats, blocks: Ints, address: Ints, width: float) -> Floats:
+    """As ``_elsewhen``, summed directly over the few events within three widths."""
+    side = max(3 * width, math.sqrt(float(np.ptp(x)) * float(np.ptp(y)) / 4_000_000))
+    order, bucket, starts, across, up = _buckets(x, y, side)
+    given, found = (x[order], y[order], blocks[order], address[order], bucket, starts, across, up, width), np.zeros(len(x))
+    each(lambda s: _beside(*given, s[0], s[1], found), parts(len(x)))
+    out = np.empty(len(x))
+    out[order] = found
+    counts = np.bincount(blocks, minlength=_BLOCKS).astype(float)
+    others = np.array([sum(counts[k] for k in range(_BLOCKS) if abs(k - b) > 1) for b in range(_BLOCKS)])
+    return np.asarray(out / np.maximum(others[blocks], 1.0), dtype=float)
+
+
+def pairs(x: Floats, y: Floats, t: Floats, address: Ints, reach: float, memory: float) -> Pairs:
+    """All pairs within reach and memory; events in order of time. O(n log n + pairs), 4 bytes a pair."""
+    order, bucket, starts, across, up = _buckets(x, y, reach)
+    given = (x[order], y[order], t[order], address[order], bucket, starts, across, up, reach, memory)
     near, same = np.zeros(len(x) + 1, dtype=np.int64), np.zeros(len(x) + 1, dtype=np.int64)
     spans = parts(len(x))
     each(lambda s: _count(*given, s[0], s[1], near, same), spans)
     near, same = np.cumsum(near), np.cumsum(same)
     distance, delay, again = np.empty(near[-1], np.int16), np.empty(near[-1], np.int16), np.empty(same[-1], np.int16)
     each(lambda s: _fill(*given, s[0], s[1], near, same, distance, delay, again), spans)
-    return Pairs(order.astype(np.int64), near, same, distance, delay, again)
+    return Pairs(order, near, same, distance, delay, again)
 
 
 def parts(n: int) -> list[tuple[int, int]]:
@@ -284,7 +317,8 @@ def background(x: Floats, y: Floats, t: Floats, address: Ints, grid: Grid, lengt
     """
     blocks = np.minimum((t / length * _BLOCKS).astype(np.int64), _BLOCKS - 1)
     out = np.empty((len(x), len(WIDTHS) + 3))
-    for k, width in enumerate(WIDTHS):
+    out[:, 0] = _next_door(x, y, blocks, address, WIDTHS[0])
+    for k, width in enumerate(WIDTHS[1:], 1):
         out[:, k] = _elsewhen(x, y, blocks, grid, width)
     out[:, -3] = 1.0 / (grid.n_inside * grid.cell**2)
     before = earlier(address)

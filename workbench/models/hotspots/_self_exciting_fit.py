@@ -21,7 +21,7 @@ from workbench.models.hotspots._self_exciting import STEPS, WIDTHS, Fitted, Pair
 _PASSES = 90
 _CLOSE = 1e-4  # of any share, branching or logarithm between two rounds: far below any standard error
 _SLOWEST, _FASTEST = 3.0, 48.0  # decays a memory, and a day: a slower trigger could not be told from places that are busy for long
-_NARROWEST = 2.0  # metres
+_NARROWEST = 15.0  # metres: nearer is next door, which the background has a kernel for
 _KINDS = len(WIDTHS) + 3
 _NEAR, _RATE, _SPREAD, _SAME, _AGAIN, _LEVEL, _LEVEL_SPREAD = range(_KINDS, _KINDS + 7)
 

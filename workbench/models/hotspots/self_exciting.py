@@ -145,7 +145,7 @@ def _background(before: Past, grid: Grid, fitted: Fitted, half_life: Span | None
     out = fitted.smooth[-1] * grid.inside / grid.n_inside
     for width, part in zip(WIDTHS, fitted.smooth[:-1], strict=True):
         if part > 1e-6:
-            out = out + part * long_run.long_run(share, grid, width, math.inf)
+            out = out + part * (share if width < grid.cell / 4 else long_run.long_run(share, grid, width, math.inf))
     again = fitted.repeat * float(before.age.sum()) / _DAY / len(before)  # share of the window's incidents that were such repeats
     out = out + (fitted.address + again) * share
     return np.asarray(out * rate, dtype=float)
