@@ -119,13 +119,26 @@ def _nodes_per_cell(grid: Grid, bandwidth: float) -> int:
 
 def _share_out(u: Floats, v: Floats, nx: int, ny: int, weights: Floats | None) -> Floats:
     """Each point's weight on the four nodes about it in proportion to nearness; u, v in node distances. Shape (ny, nx)."""
-    i, j = np.minimum(u.astype(np.int64), nx - 2), np.minimum(v.astype(np.int64), ny - 2)
+    i, j = u.astype(np.int64), v.astype(np.int64)
+    np.minimum(i, nx - 2, out=i)
+    np.minimum(j, ny - 2, out=j)
     s, t = u - i, v - j
-    at = j * nx + i
-    parts = np.concatenate([(1 - s) * (1 - t), s * (1 - t), (1 - s) * t, s * t])
-    if weights is not None:
-        parts *= np.tile(weights, 4)
-    out: Floats = np.bincount(np.concatenate([at, at + 1, at + nx, at + nx + 1]), weights=parts, minlength=nx * ny).astype(float)
+    j *= nx
+    i += j
+    if weights is None:
+        both = s * t
+        s -= both
+        t -= both
+        first = 1.0 - s
+        first -= t
+        first -= both
+    else:
+        both = s * t * weights
+        s, t = s * weights - both, t * weights - both
+        first = weights - s - t - both
+    out: Floats = np.bincount(i, weights=first, minlength=nx * ny).astype(float, copy=False)
+    for shift, part in ((1, s), (nx, t), (nx + 1, both)):  # a point's cell is never in the last column or row, so nothing falls over the end
+        out[shift:] += np.bincount(i, weights=part, minlength=nx * ny)[:-shift]
     return out.reshape(ny, nx)
 
 
