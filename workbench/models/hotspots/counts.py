@@ -13,6 +13,7 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
+from workbench import schema
 from workbench.geo import Floats, Grid, Ints
 from workbench.models import forecast
 from workbench.models.forecast import Estimate
@@ -56,6 +57,7 @@ def surface(
     Cost: O(n log n + cells); choosing adds at most 5 x 6 passes over the cells (about 3 ms on 6,400), a given half_life none.
     """
     ahead = span(horizon, "horizon")
+    schema.require(incidents, "started_at", "lon", "lat", what="The incidents frame")
     before = past(incidents, grid, asof, window, least=5)
     made = estimate(before, grid, ahead, half_life=half_life)
     return forecast.told(before, incidents, grid, made, horizon=ahead, zone=zone, name="Expected incidents (counts)", source="Ratcliffe 2016; Brown 1963")
@@ -71,7 +73,7 @@ def estimate(before: Past, grid: Grid, horizon: timedelta, *, half_life: Span | 
         how = "all alike"
     else:
         fade = math.log(2) / chosen.total_seconds()
-        expected = np.bincount(before.cell, weights=np.exp(-fade * before.age), minlength=len(grid))
+        expected = np.bincount(before.cell, weights=np.exp(-fade * before.age), minlength=len(grid)).astype(float)
         exposure = -math.expm1(-fade * length) / fade
         certain = exposure**2 / (-math.expm1(-2 * fade * length) / (2 * fade))  # time whose plain count would be as certain (Kish)
         how = f"half-life {said(chosen)}"

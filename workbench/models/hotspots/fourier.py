@@ -19,8 +19,9 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
+from workbench import schema
 from workbench.errors import BadInput
-from workbench.geo import Floats, Grid
+from workbench.geo import Floats, Grid, Ints
 from workbench.models import forecast
 from workbench.models.forecast import Estimate
 from workbench.models.hotspots import _choosing, long_run
@@ -77,6 +78,7 @@ def surface(
     Cost: O(n log n + 8 x cells) and some 40 solutions with at most 12,000 rows x (12 + 2 features) columns: about half a second.
     """
     ahead = span(horizon, "horizon")
+    schema.require(incidents, "started_at", "lon", "lat", what="The incidents frame")
     before = past(incidents, grid, asof, window, least=30)
     made = estimate(before, grid, ahead, features=features, length=length, ridge=ridge, seed=seed)
     return forecast.told(before, incidents, grid, made, horizon=ahead, zone=zone, name="Expected incidents (random Fourier features)",
@@ -120,7 +122,7 @@ class _Rows:
     origin: Floats
 
 
-def _map(grid: Grid, inside: np.ndarray, features: int, scale: float, seed: int) -> Floats:  # type: ignore[type-arg]
+def _map(grid: Grid, inside: Ints, features: int, scale: float, seed: int) -> Floats:
     """Cosines and sines of position, shape (cells inside, 2 features); a Gaussian kernel of that length scale on average."""
     frequency = np.random.default_rng([seed, 1]).normal(0, 1 / scale, (2, features))
     # from the middle of the grid, so that moving the city changes nothing
@@ -129,7 +131,7 @@ def _map(grid: Grid, inside: np.ndarray, features: int, scale: float, seed: int)
     return np.asarray(np.hstack([np.cos(turn), np.sin(turn)]) / math.sqrt(max(features, 1)), dtype=float)
 
 
-def _lagged(before: Past, grid: Grid, inside: np.ndarray, later: float) -> Floats:  # type: ignore[type-arg]
+def _lagged(before: Past, grid: Grid, inside: Ints, later: float) -> Floats:
     """What was known ``later`` seconds before asof: logarithms of the long-run mean, of counts about the cell, and the cell's own counts by window."""
     use = np.flatnonzero(before.known > later)
     age, cell = before.age[use] - later, before.cell[use]
@@ -154,7 +156,7 @@ def _log(counts: Floats, seconds: float) -> Floats:
 
 
 def _learned(
-    before: Past, grid: Grid, inside: np.ndarray, step: float, many: int, position: Floats, ridge: float | None, seed: int  # type: ignore[type-arg]
+    before: Past, grid: Grid, inside: Ints, step: float, many: int, position: Floats, ridge: float | None, seed: int
 ) -> tuple[Floats, float]:
     """Rates by cell of the study area, and the ridge."""
     places = _choosing.places(grid)
@@ -182,7 +184,7 @@ def _learned(
     return predicted(_newton(x, rows.y, rows.weight, penalties(ridge), start), 0), ridge
 
 
-def _sampled(before: Past, lags: list[Floats], position: Floats, places: np.ndarray, step: float, many: int, seed: int) -> _Rows:  # type: ignore[type-arg]
+def _sampled(before: Past, lags: list[Floats], position: Floats, places: Ints, step: float, many: int, seed: int) -> _Rows:
     """Every row with an incident and a sample of the others, at most _ROWS in all unless the former are more."""
     cells = len(position)
     counts = np.stack([np.bincount(places[_choosing.came_after(before, o, step)], minlength=cells) for o in range(1, many + 1)])

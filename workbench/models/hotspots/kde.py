@@ -16,6 +16,7 @@ from functools import lru_cache
 import numpy as np
 import polars as pl
 
+from workbench import schema
 from workbench.errors import BadInput
 from workbench.geo import Floats, Grid, Ints
 from workbench.models import forecast
@@ -66,6 +67,7 @@ def surface(
     on 40,000 cells in about 0.1 s.
     """
     ahead = span(horizon, "horizon")
+    schema.require(incidents, "started_at", "lon", "lat", what="The incidents frame")
     before = past(incidents, grid, asof, window, least=10)
     made = estimate(before, grid, ahead, bandwidth=bandwidth, edge=edge)
     return forecast.told(before, incidents, grid, made, horizon=ahead, zone=zone, name="Expected incidents (kernel density)",

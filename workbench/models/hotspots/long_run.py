@@ -19,6 +19,7 @@ from functools import lru_cache
 import numpy as np
 import polars as pl
 
+from workbench import schema
 from workbench.errors import BadInput
 from workbench.geo import Floats, Grid
 from workbench.models import forecast
@@ -76,6 +77,7 @@ def surface(
     Cost: O(n log n + cells x side of the grid); choosing at most 4 x 13 passes over the cells, none where recent, own and steady are given.
     """
     ahead = span(horizon, "horizon")
+    schema.require(incidents, "started_at", "lon", "lat", what="The incidents frame")
     before = past(incidents, grid, asof, window, least=10)
     made = estimate(before, grid, ahead, recent=recent, own=own, steady=steady, neighbourhood=neighbourhood)
     return forecast.told(before, incidents, grid, made, horizon=ahead, zone=zone, name="Expected incidents (long-run times recent)",

@@ -17,6 +17,7 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
+from workbench import schema
 from workbench.errors import BadInput, CannotTell
 from workbench.geo import Floats, Grid
 from workbench.models import forecast
@@ -69,6 +70,7 @@ def surface(
     Cost: O(n + incidents within memory x cells within reach).
     """
     ahead = span(horizon, "horizon")
+    schema.require(incidents, "started_at", "lon", "lat", what="The incidents frame")
     before = past(incidents, grid, asof, window, least=10)
     made = estimate(before, grid, ahead, reach=reach, memory=memory, distances=distances, weeks=weeks)
     return forecast.told(before, incidents, grid, made, horizon=ahead, zone=zone, name="Expected incidents (ProMap)",

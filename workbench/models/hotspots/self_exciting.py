@@ -23,6 +23,7 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 
+from workbench import schema
 from workbench.errors import BadInput, CannotTell
 from workbench.geo import Floats, Grid
 from workbench.models import forecast
@@ -82,6 +83,7 @@ def surface(
     Cost: O(n log n + pairs within reach and memory x about 40 passes): 100,000 incidents with 18 million pairs in about 4 s; with ``fitted`` O(n + cells).
     """
     ahead = span(horizon, "horizon")
+    schema.require(incidents, "started_at", "lon", "lat", what="The incidents frame")
     before = past(incidents, grid, asof, window, least=_LEAST)
     made = estimate(before, grid, ahead, reach=reach, memory=memory, half_life=half_life, fitted=fitted)
     return forecast.told(before, incidents, grid, made, horizon=ahead, zone=zone, name="Expected incidents (self-exciting)", source=SOURCE)
@@ -128,7 +130,7 @@ def _problem(before: Past, grid: Grid, reach: float, memory: Span) -> fitting.Pr
     length = before.length.total_seconds() / _DAY
     days = min(span(memory, "memory").total_seconds() / _DAY, length / 2)
     if days <= 0 or before.age[0] <= before.age[-1]:
-        raise CannotTell(f"All {len(before)} incidents happened at the same moment, so nothing can be said of what follows what; check how times were recorded.")
+        raise CannotTell(f"All {len(before)} incidents happened at the same moment, so what follows what cannot be said; check how times were recorded.")
     likely = len(before) ** 2 * (days / length) * min(1.0, math.pi * reach**2 / (grid.n_inside * grid.cell**2))
     if likely > _PAIRS:
         raise CannotTell(f"{len(before):,} incidents have some {likely:,.0f} pairs within {reach:g} m and {days:g} days, more than {_PAIRS:,} that are looked "
@@ -196,6 +198,7 @@ def fit(
 
     Cost: as of ``surface``.
     """
+    schema.require(incidents, "started_at", "lon", "lat", what="The incidents frame")
     before = past(incidents, grid, asof, window, least=_LEAST)
     made, covariance = fitting.fit(_problem(before, grid, reach, memory))
     rows = _rows(made, covariance)
@@ -209,8 +212,8 @@ def fit(
                       fitted=made)
 
 
-_CAUSE = ("An incident that leads to further ones is a pattern in time and space, not a cause: the same offender, a copy, or a risk that both share for a while "
-          "look alike.")
+_CAUSE = ("An incident that leads to further ones is a pattern in time and space, not a cause: the same offender, a copy, or a risk that both share for a "
+          "while look alike.")
 
 
 def _rows(made: Fitted, covariance: Floats) -> list[tuple[object, ...]]:
