@@ -34,7 +34,8 @@ def _incidents(path: Path, n: int) -> None:
     centre, weight, width = rng.uniform(0.1 * SIDE, 0.9 * SIDE, (60, 2)), rng.pareto(1.1, 60) + 0.2, rng.uniform(300, 1800, 60)
     places = max(2000, n // 12)
     which = rng.choice(60, places, p=weight / weight.sum())
-    place = np.where(rng.random(places)[:, None] < 0.15, rng.uniform(0, SIDE, (places, 2)), centre[which] + rng.normal(0, 1, (places, 2)) * width[which][:, None])
+    about = centre[which] + rng.normal(0, 1, (places, 2)) * width[which][:, None]
+    place = np.where(rng.random(places)[:, None] < 0.15, rng.uniform(0, SIDE, (places, 2)), about)
     street, other = rng.integers(0, 2, places), np.arange(places)
     place[other, street] = np.round(place[other, street] / 120) * 120
     place[other, 1 - street] = np.round(place[other, 1 - street] / 15) * 15

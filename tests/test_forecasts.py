@@ -114,7 +114,7 @@ def test_even_scatter_gives_no_hotspot_that_holds_much_more_than_its_share(model
     ("frame", "asof", "sentence"),
     [
         (scattered(3, 1), ASOF, r"3 of 3 incidents of the .* can be placed\. At least \d+ are needed"),
-        (scattered(60, 1).with_columns(lon=pl.lit(None, dtype=pl.Float64), lat=pl.lit(None, dtype=pl.Float64)), ASOF, r"None of the \d+ incidents .* has a position"),
+        (scattered(60, 1).with_columns(pl.lit(None, dtype=pl.Float64).alias(c) for c in ("lon", "lat")), ASOF, r"None of the \d+ incidents .* has a position"),
         (scattered(60, 1).with_columns(lon=pl.lit(-90.88), lat=pl.lit(41.61)), ASOF, r"All \d+ incidents lie at the same address"),
         (scattered(60, 1), "2020-01-01", "Nothing was known before 2020-01-01"),
         (scattered(60, 1).with_columns(started_at=pl.lit(None, dtype=pl.Datetime("us", "UTC"))), ASOF, "Nothing was known before"),

@@ -108,8 +108,8 @@ def estimate(
     expected = np.zeros(len(grid))
     expected[inside] = rate * (total / float(rate.sum()))
     about = {"features": features, "length": f"{scale:g} m", "ridge": chosen, "seed": seed, "learned": how}
-    return Estimate(expected, before.length.total_seconds(), f"Poisson regression on lagged counts and {features} random Fourier features of {scale:.0f} m; {how}",
-                    about)
+    words = f"Poisson regression on lagged counts and {features} random Fourier features of {scale:.0f} m; {how}"
+    return Estimate(expected, before.length.total_seconds(), words, about)
 
 
 @dataclass(frozen=True, eq=False)

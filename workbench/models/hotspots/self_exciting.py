@@ -116,9 +116,12 @@ def estimate(
     ground += inner.spilled(x, y, fitted.level * flat, fitted.level_spread, fitted.reach, grid)
     expected = ground * _growth(fitted, ahead, 0.0) + led * _growth(fitted, ahead, min(fitted.decay, fitted.same_decay))
     share = float(led.sum()) / max(float(expected.sum()), 1e-12)
-    about = {"near": round(fitted.near, 4), "spread": f"{fitted.spread:.0f} m", "mean delay": f"{fitted.decay:.1f} days", "same address": round(fitted.same, 4),
-             "mean delay at the same address": f"{fitted.same_decay:.1f} days", "reach": f"{fitted.reach:g} m", "memory": f"{fitted.memory:g} days",
-             "half_life of the background": "none" if half_life is None else said(span(half_life, "half_life")), "share led to by recent incidents": round(share, 3)}
+    about = {"near": round(fitted.near, 4), "spread": f"{fitted.spread:.0f} m", "mean delay": f"{fitted.decay:.1f} days",
+             "same address": round(fitted.same, 4),
+             "mean delay at the same address": f"{fitted.same_decay:.1f} days", "reach": f"{fitted.reach:g} m",
+             "memory": f"{fitted.memory:g} days",
+             "half_life of the background": "none" if half_life is None else said(span(half_life, "half_life")),
+             "share led to by recent incidents": round(share, 3)}
     words = (f"self-exciting point process (each incident leads to {fitted.near:.2f} further ones near by, {fitted.spread:.0f} m and {fitted.decay:.0f} days off, "
              f"and {fitted.same:.2f} at its address)")
     return Estimate(expected, before.length.total_seconds(), words, about)
