@@ -122,8 +122,8 @@ def estimate(
              "memory": f"{fitted.memory:g} days",
              "half_life of the background": "none" if half_life is None else said(span(half_life, "half_life")),
              "share led to by recent incidents": round(share, 3)}
-    words = (f"self-exciting point process (each incident leads to {fitted.near:.2f} further ones near by, {fitted.spread:.0f} m and {fitted.decay:.0f} days off, "
-             f"and {fitted.same:.2f} at its address)")
+    words = (f"self-exciting point process (each incident leads to {fitted.near:.2f} further ones near by, {fitted.spread:.0f} m and {fitted.decay:.0f} days "
+             f"off, and {fitted.same:.2f} at its address)")
     return Estimate(expected, before.length.total_seconds(), words, about)
 
 
