@@ -22,6 +22,8 @@ from workbench.models.wording import said
 Moment = str | date | datetime
 Span = str | timedelta
 
+_NONE: Floats = np.zeros(0)
+_MEMORY = timedelta(days=6 * 365)  # how far back days are counted
 _UNITS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 
 
@@ -92,6 +94,8 @@ class Past:
         window: the window asked for.
         looked: rows given; ``in_window`` of them lie in the window, ``unplaced`` of those have no position, ``outside`` lie outside the area.
         notes: what limits the answer.
+        older: age and known of the incidents before ``start``, up to six years back; only ``days`` looks at them.
+        whole: the Past this one was taken ``back`` from; None for one that was not.
     """
 
     source: pl.DataFrame = field(repr=False)
@@ -109,6 +113,8 @@ class Past:
     unplaced: int
     outside: int
     notes: tuple[str, ...]
+    older: tuple[Floats, Floats] = field(default=(_NONE, _NONE), repr=False)
+    whole: Past | None = field(default=None, repr=False)
 
     @cached_property
     def frame(self) -> pl.DataFrame:
@@ -143,7 +149,34 @@ class Past:
         if n < least:
             raise CannotTell(f"{n} incidents of the {said(asof - start)} before {asof:%Y-%m-%d} were known then; at least {least} are needed.")
         return Past(self.source, self.rows[use], self.x[use], self.y[use], self.cell[use], self.age[use] - later, self.known[use] - later, start, asof,
-                    asof - start if window is None else window, n, n, 0, 0, ())
+                    asof - start if window is None else window, n, n, 0, 0, (), whole=self.whole or self)
+
+    @cached_property
+    def _long(self) -> tuple[Floats, Floats]:
+        return np.concatenate([self.older[0], self.age]), np.concatenate([self.older[1], self.known])
+
+    @cached_property
+    def days(self) -> tuple[Floats, Floats]:
+        """Incidents known of each day, also from before the window (up to six years), the 24 hours before asof first, and the share of a day's incidents
+        that is usually known when it is so old; shapes (n,), both. The first day of the data may be broken and is left out. O(n)."""
+        age, known = (self.whole or self)._long
+        later = ((self.whole or self).asof - self.asof).total_seconds()
+        last = int(np.searchsorted(-age, -later, side="left"))
+        age, known = age[:last] - later, known[:last] - later
+        seen = known > 0
+        age, known = age[seen], known[seen]
+        n = int(max(self.length.total_seconds(), float(age[0]) if len(age) else 0.0) // 86400)
+        return np.bincount((age // 86400).astype(np.int64), minlength=n)[:n].astype(float), _complete(age, known, n)
+
+
+def _complete(age: Floats, known: Floats, n: int) -> Floats:
+    """Share of a day's incidents that is known when the day is so many days old, from those of 60 days to two years ago; 1 where under 100 tell."""
+    settled = (age >= 60 * 86400) & (age < 730 * 86400)
+    delay = (age - known)[settled]
+    if len(delay) < 100 or not delay.any():
+        return np.ones(n)
+    reached = np.searchsorted(np.sort(delay), (np.arange(min(n, 60)) + 0.5) * 86400.0, side="right") / len(delay)
+    return np.concatenate([reached, np.ones(n - len(reached))])
 
 
 def past(incidents: pl.DataFrame, grid: Grid, asof: Moment, window: Span, *, least: int) -> Past:
@@ -163,13 +196,18 @@ def past(incidents: pl.DataFrame, grid: Grid, asof: Moment, window: Span, *, lea
         raise CannotTell(f"Nothing was known before {at:%Y-%m-%d %H:%M} UTC: {why}; choose a later asof or load earlier incidents.")
     first = known["started_at"].min()
     start = max(at - length, first) if isinstance(first, datetime) else at - length
-    inside = known.filter(pl.col("started_at") >= at - length).sort("started_at", "lon", "lat")
-    x, y = grid.metres(inside)
+    kept = known.filter(pl.col("started_at") >= at - max(length, _MEMORY)).sort("started_at", "lon", "lat")
+    x, y = grid.metres(kept)
     cell = grid.index(x, y)
+    since = kept.select(known_at(kept).alias("at"))["at"]
+    age, told = ((at - c).dt.total_microseconds().to_numpy() / 1e6 for c in (kept["started_at"], since))
+    early = int(kept["started_at"].search_sorted(at - length, side="left"))
+    before = np.flatnonzero(cell[:early] >= 0)
+    older = (age[before], told[before])
+    inside, x, y, cell, age, told = kept[early:], x[early:], y[early:], cell[early:], age[early:], told[early:]
     placed, ok = np.isfinite(x) & np.isfinite(y), cell >= 0
     unplaced, outside = int((~placed).sum()), int((placed & ~ok).sum())
     used = inside.filter(pl.Series(ok, dtype=pl.Boolean)) if not ok.all() else inside
-    told = used.select(known_at(used).alias("at"))["at"]
     x, y, cell = x[ok], y[ok], cell[ok]
     _enough(len(cell), least, len(inside), unplaced, outside, at, length)
     if len(cell) > 1 and np.ptp(x) < 1.0 and np.ptp(y) < 1.0:
@@ -177,24 +215,9 @@ def past(incidents: pl.DataFrame, grid: Grid, asof: Moment, window: Span, *, lea
             f"All {len(cell)} incidents lie at the same address ({used['lat'][0]:.5f}, {used['lon'][0]:.5f}); a surface would only redraw this one point. "
             "Check how they were given positions, or look at a wider offence group."
         )
-    age, since = ((at - c).dt.total_microseconds().to_numpy() / 1e6 for c in (used["started_at"], told))
-    return Past(
-        used,
-        np.arange(len(cell), dtype=np.int64),
-        x,
-        y,
-        cell,
-        age,
-        since,
-        start,
-        at,
-        length,
-        len(incidents),
-        len(inside),
-        unplaced,
-        outside,
-        _notes(len(inside), unplaced, outside, start, at, length, known["started_at"].max()),
-    )
+    notes = _notes(len(inside), unplaced, outside, start, at, length, known["started_at"].max())
+    return Past(used, np.arange(len(cell), dtype=np.int64), x, y, cell, age[ok], told[ok], start, at, length, len(incidents), len(inside), unplaced, outside,
+                notes, older)
 
 
 def _enough(n: int, least: int, rows: int, unplaced: int, outside: int, at: datetime, length: timedelta) -> None:
