@@ -78,22 +78,27 @@ class Swing:
 
 
 def swing(past: Past, expected: Floats, horizon: timedelta) -> Swing:
-    """Moment estimates over the window's whole periods of the horizon's length; zero dispersion (Poisson) when there are under 4. O(n log n)."""
-    seconds = horizon.total_seconds()
-    periods = int(past.length.total_seconds() / seconds + 1e-9)
+    """Moment estimates over the window's whole periods of the horizon's length; zero dispersion (Poisson) when there are under 4. O(n log n), and O(cells)
+    for every further model on the same Past."""
+    periods, mean, spread, squares, cell, n = past.periods(horizon)
     if periods < 4:
         return Swing(periods, 0.0, 0.0)
-    period = np.floor(past.age / seconds).astype(np.int64)
-    use = period < periods
-    totals = np.bincount(period[use], minlength=periods).astype(float)
-    mean = totals.mean()
-    whole = max(0.0, (float(totals.var(ddof=1)) - mean) / mean**2) if mean > 0 else 0.0
-    scaled = expected * (mean / expected.sum()) if expected.sum() > 0 else expected
-    keys, n = np.unique(past.cell[use] * periods + period[use], return_counts=True)
-    m = scaled[keys // periods]
-    squares = float(np.sum(n.astype(float) ** 2 - 2 * n * m)) + periods * float(np.sum(scaled**2))
-    below = periods * float(np.sum(scaled**2))
-    return Swing(periods, whole, max(0.0, (squares - periods * float(scaled.sum())) / below) if below > 0 else 0.0)
+    total = float(expected.sum())
+    m = expected * (mean / total) if total > 0 else expected
+    below = periods * float(m @ m)
+    over = squares - 2 * float(n @ m[cell]) + below - periods * float(m.sum())
+    return Swing(periods, spread, round(max(0.0, over / below), 6) if below > 0 else 0.0)
+
+
+def dispersion(past: Past, expected: Floats, exposure: float, horizon: timedelta) -> Floats:
+    """Dispersion of each cell's count about its expectation: how past periods swung, and that the expectation is itself estimated; see ``surface_of``."""
+    return spread_of(expected, swing(past, expected, horizon).cells, exposure, horizon)
+
+
+def spread_of(expected: Floats, cells: float, exposure: float, horizon: timedelta) -> Floats:
+    """``cells + horizon / exposure / expected``, 0 for the second where nothing is expected; shape of ``expected``."""
+    ratio = horizon.total_seconds() / exposure
+    return np.asarray(cells + np.divide(ratio, expected, out=np.zeros_like(expected), where=expected > 0))
 
 
 def told(past: Past, incidents: pl.DataFrame, grid: Grid, made: Estimate, *, horizon: timedelta, zone: str, name: str, source: str) -> Surface:
@@ -127,8 +132,7 @@ def surface_of(
     moves = swing(past, expected, horizon)
     total = float(expected.sum())
     ratio = horizon.total_seconds() / exposure
-    own = np.divide(ratio, expected, out=np.zeros_like(expected), where=expected > 0)
-    lower, upper = chance.interval(expected, moves.cells + own)
+    lower, upper = chance.interval(expected, spread_of(expected, moves.cells, exposure, horizon))
     low, high = chance.interval(total, moves.whole * (1 + 1 / max(moves.periods, 1)) + ratio / max(total, 1e-12))
     if moves.periods < 4:
         notes = (*notes, f"The window holds only {moves.periods} periods of {said(horizon)}, so intervals assume pure chance (Poisson) and may be too narrow.")
@@ -148,8 +152,9 @@ def surface_of(
             "window": said(past.window),
             "cell": f"{grid.cell:g} m",
             "periods compared": moves.periods,
-            "dispersion of totals": round(moves.whole, 4),
-            "dispersion of cells": round(moves.cells, 4),
+            "dispersion of totals": moves.whole,
+            "dispersion of cells": moves.cells,
+            "seconds as certain": exposure,
         },
     )
     basis = replace(basis, span=(past.frame["started_at"][0], past.frame["started_at"][-1]))

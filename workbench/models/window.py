@@ -152,6 +152,27 @@ class Past:
                     asof - start if window is None else window, n, n, 0, 0, (), whole=self.whole or self)
 
     @cached_property
+    def _periods(self) -> dict[float, tuple[int, float, float, float, Ints, Ints]]:
+        return {}
+
+    def periods(self, horizon: timedelta) -> tuple[int, float, float, float, Ints, Ints]:
+        """Whole stretches of the horizon's length within the window: how many, their mean total, the dispersion of the totals, the sum of squared counts
+        over cells and stretches, and the cells that had incidents with how many. O(n log n), once for each length."""
+        seconds = horizon.total_seconds()
+        if seconds not in self._periods:
+            many = int(self.length.total_seconds() / seconds + 1e-9)
+            period = np.floor(self.age / seconds).astype(np.int64)
+            use = period < many
+            period, cell = period[use], self.cell[use]
+            totals = np.bincount(period, minlength=many).astype(float)
+            mean = float(totals.mean()) if many else 0.0
+            spread = max(0.0, (float(totals.var(ddof=1)) - mean) / mean**2) if mean > 0 and many > 1 else 0.0
+            _, n = np.unique(cell * max(many, 1) + period, return_counts=True)
+            cells, counted = np.unique(cell, return_counts=True)
+            self._periods[seconds] = (many, mean, round(spread, 6), float(np.sum(n.astype(float) ** 2)), cells, counted)
+        return self._periods[seconds]
+
+    @cached_property
     def _long(self) -> tuple[Floats, Floats]:
         return np.concatenate([self.older[0], self.age]), np.concatenate([self.older[1], self.known])
 

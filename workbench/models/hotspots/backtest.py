@@ -2,16 +2,20 @@
 
 At every origin each model sees only incidents known strictly before it. Its cells are taken from the highest expectation down until the
 area share is reached *exactly*: the cells that tie at the cut, of which the last is usually a fraction, count in proportion to the area
-still open (so ties are never broken in favour of a model). Hit rate is n/N; PAI = (n/N)/(a/A), 1 = no better than chance. Sources:
-S. Chainey, L. Tompson, S. Uhlig, Security Journal 21, 2008, 4-28 (PAI); G. O. Mohler et al., JASA 110, 2015, 1399-1411 (comparing
-forecasts at equal area); D. N. Politis, J. P. Romano, "A circular block-resampling procedure for stationary data", 1992 (intervals).
+still open (so ties are never broken in favour of a model). Hit rate is n/N; PAI = (n/N)/(a/A), 1 = no better than chance; docs/scoring.md
+defines every measure. Sources: S. Chainey, L. Tompson, S. Uhlig, Security Journal 21, 2008, 4-28, doi:10.1057/palgrave.sj.8350066 (PAI);
+J. Hunt, *Do Crime Hot Spots Move?*, thesis, American University, 2016 (PEI); N. Levine, Security Journal 21, 2008, 295-302,
+doi:10.1057/sj.2008.5 (recapture); A. Wheeler, W. Steenbeek, Journal of Quantitative Criminology 37, 2021, 445-480,
+doi:10.1007/s10940-020-09457-7 (RRI as predicted over observed, PEI); T. Gneiting, A. Raftery, JASA 102, 2007, 359-378,
+doi:10.1198/016214506000001437 (log score, CRPS); C. Czado, T. Gneiting, L. Held, Biometrics 65, 2009, 1254-1261,
+doi:10.1111/j.1541-0420.2009.01191.x (PIT of counts); G. O. Mohler et al., JASA 110, 2015, 1399-1411 (comparing forecasts at equal area);
+D. N. Politis, J. P. Romano, "A circular block-resampling procedure for stationary data", 1992 (intervals).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,28 +23,18 @@ import numpy as np
 import polars as pl
 
 from workbench import schema
-from workbench.errors import BadInput, CannotTell
+from workbench.errors import BadInput, CannotTell, did_you_mean
 from workbench.geo import Floats, Grid
 from workbench.layers import Cells, Layer, Points
-from workbench.models.window import Moment, Span, known_at, moment, span
+from workbench.models.hotspots import _bootstrap
+from workbench.models.hotspots._bootstrap import LEAST, Summary
+from workbench.models.hotspots._folds import Known, Model, Quick, Run, fast, horizons, run, surface_at
+from workbench.models.hotspots._scores import best, best_whole, curve, curve_area, distribution, held, scores, uniform
+from workbench.models.window import Moment, Span, moment, span
 from workbench.models.wording import local, said
-from workbench.results import Basis, Matrix, Surface, origin_of, recorded, remember
+from workbench.results import Basis, Matrix, Surface, origin_of, recorded
 
-Model = Callable[[pl.DataFrame, Grid, datetime], Surface]
-
-_LEAST_FOLDS = 6  # fewer give no interval worth the name
-
-
-@dataclass(frozen=True, eq=False)
-class _Folds:
-    """hits: (models, folds, shares), nan where a model could not tell; events: (folds,)."""
-
-    names: tuple[str, ...]
-    origins: list[datetime]
-    shares: tuple[float, ...]
-    hits: Floats
-    events: Floats
-    unplaced: int
+__all__ = ["Model", "Quick", "best", "best_whole", "curve", "curve_area", "distribution", "held", "rolling", "scores", "uniform"]
 
 
 @recorded
@@ -52,8 +46,11 @@ def rolling(
     start: Moment,
     end: Moment,
     step: Span = "7d",
-    horizon: Span = "7d",
+    horizon: Span | Sequence[Span] = "7d",
     shares: Sequence[float] = (0.01, 0.02, 0.05),
+    reference: str | None = None,
+    shift: Span | None = None,
+    level: float = 0.9,
     seed: int = 0,
     draws: int = 2000,
     zone: str = "UTC",
@@ -63,228 +60,182 @@ def rolling(
     Args:
         incidents: started_at, lon, lat and what the models need; also rows from before ``start`` to learn from.
         grid: cells; only those of its study area count.
-        models: name -> callable(incidents, grid, asof), e.g. ``functools.partial(kde.surface, bandwidth=300)``; give it the same horizon.
+        models: name -> callable(incidents, grid, asof), e.g. ``functools.partial(kde.surface, bandwidth=300)``; one that takes ``horizon`` and
+            was given none gets the fold's. ``surface`` of a module with ``estimate``, bare or partial, and a ``Quick`` run on incidents placed once
+            (compared with the model itself at the first origin; where they differ it is asked itself every time, and the basis says so).
         start, end: first origin; end of the last horizon. Text without a zone is UTC.
+        horizon: how far ahead; several are scored one after the other, each on its own folds.
         shares: area shares, each over 0 and at most 1; the middle one is used for the sentence.
-        seed, draws: of the block bootstrap behind the 90 % intervals (folds drawn in runs, the same ones for every model).
+        reference: the model that the others are compared with; None = "counts" where there is one, else the first.
+        shift: length of a shift for "success", e.g. "8h", counted from the origin; None = the whole horizon is one.
+        level: of the intervals.
+        seed, draws: of the randomised PIT and of the block bootstrap (folds drawn in runs, the same ones for every model).
         zone: zone of the times in the sentence.
 
-    Returns: a Matrix. ``scores``: model, origin, share, measure ("pai", "hit_rate"), value, n (incidents of the fold), hits; a fold without
-    incidents, or where the model could not tell, has value null and stays in. ``table``: a row for each model, share and measure: overall (all hits
-    over all incidents), lower, upper, mean of the folds, folds, without_incidents, could_not_tell.
+    Returns: a Matrix. ``scores``: model, origin, share, measure, value, n (incidents of the fold), hits, horizon; a fold where the model could not
+    tell, and for measures by incident one without incidents, has value null and stays in. Measures: at each share pai, hit_rate, pei, pei_star, rri,
+    recapture, success; over the area (share 1, area_20: 0.2) area, area_20, log_score, crps, pit. ``table``: a row for each model, share, measure and
+    horizon: overall (sum over sum), lower, upper, mean of the folds, folds, without_incidents, could_not_tell, mean_lower, mean_upper, difference from
+    the reference with difference_lower and _upper, the same of the means (mean_difference...), won and lost (folds better and worse than the reference's).
 
     Raises:
         CannotTell: nothing happened in any fold, or no model could tell in any.
-        BadInput: no model, no whole fold between start and end, a share out of range.
+        BadInput: no model, no whole fold between start and end, a share, the level or the reference out of range.
 
-    Cost: origins x models forecasts; 52 weekly origins x 2 models on 20,000 cells in a few seconds.
+    Cost: origins x models forecasts, and 2 ms a forecast for the scores on 6,400 cells; 365 daily origins x 6 models there in about 7 s with plain models.
     """
-    first, last, stride, ahead = moment(start, "start"), moment(end, "end"), span(step, "step"), span(horizon, "horizon")
-    wanted = _checked(models, shares, first, last, ahead)
-    origins = [first + stride * i for i in range(int((last - ahead - first) / stride) + 1)]
-    folds, shown = _run(incidents, grid, models, origins, ahead, wanted)
-    if folds.events.sum() == 0:
-        raise CannotTell(
-            f"No incident that can be placed happened in any of the {len(origins)} folds from {first:%Y-%m-%d} to {last:%Y-%m-%d}; choose a longer stretch."
-        )
-    both = np.isfinite(folds.hits).all(axis=(0, 2))
-    if not both.any():
-        raise CannotTell(
-            f"In none of the {len(origins)} folds could every model tell ({', '.join(folds.names)}); give them more incidents from before {first:%Y-%m-%d}."
-        )
-    block = max(math.ceil(ahead / stride), round(len(origins) ** (1 / 3)))
-    rates = _resampled(folds, both, block, seed, draws)
-    table, scores = _table(folds, both, rates), _scores(folds)
+    first, last, stride = moment(start, "start"), moment(end, "end"), span(step, "step")
+    ahead = _ahead(horizon)
+    wanted = _checked(models, shares, first, last, ahead, level)
+    against = _reference(models, reference)
+    origins = {h: [first + stride * i for i in range(int((last - h - first) / stride) + 1)] for h in ahead}
+    known = Known.of(incidents, grid, max(o[-1] for o in origins.values()))
+    quick = {name: fast(model) for name, model in models.items()}
+    told = []
+    for h in ahead:
+        for way in quick.values():
+            if way is not None and way.agrees:
+                way.agrees = None  # it may agree for one horizon and not for another
+        folds = run(known, models, quick, origins[h], h, wanted, None if shift is None else span(shift, "shift"), seed)
+        _told_anything(folds, first, last)
+        block = max(math.ceil(h / stride), round(len(origins[h]) ** (1 / 3)))
+        told.append((Summary(folds, block, seed, draws), block))
     basis = Basis.of(
         incidents,
         method="rolling-origin back-test, area cut exactly, paired circular block bootstrap",
         time="started_at",
-        source="Chainey, Tompson and Uhlig 2008; Mohler et al. 2015; Politis and Romano 1992",
+        source="Chainey, Tompson and Uhlig 2008; Gneiting and Raftery 2007; Mohler et al. 2015; Politis and Romano 1992",
         asof=last,
-        notes=_notes(folds, both),
+        notes=_notes([t for t, _ in told], models),
         parameters={
-            "models": list(folds.names),
+            "models": list(models),
             "start": first,
             "end": last,
             "step": said(stride),
-            "horizon": said(ahead),
+            "horizon": ", ".join(said(h) for h in ahead),
             "shares": list(wanted),
+            "reference": against,
             "seed": seed,
             "draws": draws,
-            "block": block,
+            "block": told[0][1],
             "cell": f"{grid.cell:g} m",
+            **({"shift": said(span(shift))} if shift is not None else {}),
         },
     )
-    headline = _headline(folds, both, rates, stride, ahead, local(first, zone))
+    number = list(models).index(against)
     return Matrix(
-        headline=headline,
-        table=table,
-        layers=_layers(incidents, grid, shown, folds, both, origins[-1], ahead),
+        headline=_headline(told[0][0], stride, local(first, zone), level),
+        table=pl.concat([_bootstrap.table(t, number, level) for t, _ in told]),
+        layers=_layers(incidents, known, models, told[0][0]),
         basis=basis,
         base=origin_of(incidents).base,
-        scores=scores,
+        scores=pl.concat([_bootstrap.scores(t) for t, _ in told]),
     )
 
 
-def _notes(folds: _Folds, both: Any) -> tuple[str, ...]:
-    notes = [
-        f"{int((folds.events == 0).sum())} of {len(folds.origins)} folds had no incident; they are in the scores without a value and weigh nothing overall."
-    ]
-    if not both.all():
-        notes.append(f"In {int((~both).sum())} folds a model could not tell; the overall figures compare the other {int(both.sum())}.")
-    if folds.unplaced:
-        notes.append(f"{folds.unplaced} incidents of the folds have no position in the area and are not scored.")
-    return tuple(notes)
+def _ahead(horizon: Span | Sequence[Span]) -> tuple[timedelta, ...]:
+    if isinstance(horizon, (str, timedelta)):
+        return (span(horizon, "horizon"),)
+    if not len(horizon):
+        raise BadInput("No horizon was given; write e.g. horizon='7d' or horizon=('7d', '28d').")
+    return tuple(sorted({span(h, "horizon") for h in horizon}))
 
 
-def _checked(models: Mapping[str, Model], shares: Sequence[float], first: datetime, last: datetime, ahead: timedelta) -> tuple[float, ...]:
+def _reference(models: Mapping[str, Model], asked: str | None) -> str:
+    if asked is None:
+        return "counts" if "counts" in models else next(iter(models))
+    if asked not in models:
+        raise BadInput(f"The reference {asked!r} is none of the models.{did_you_mean(asked, list(models))}")
+    return asked
+
+
+def _told_anything(folds: Run, first: datetime, last: datetime) -> None:
+    if folds.events.sum() == 0:
+        raise CannotTell(
+            f"No incident that can be placed happened in any of the {len(folds.origins)} folds from {first:%Y-%m-%d} to {last:%Y-%m-%d}; "
+            "choose a longer stretch."
+        )
+    if not np.isfinite(folds.top).all(axis=(0, 2)).any():
+        raise CannotTell(
+            f"In none of the {len(folds.origins)} folds could every model tell ({', '.join(folds.names)}); "
+            f"give them more incidents from before {first:%Y-%m-%d}."
+        )
+
+
+def _notes(told: list[Summary], models: Mapping[str, Model]) -> tuple[str, ...]:
+    notes: list[str] = []
+    for one in told:
+        folds, of = one.run, f" (horizon {said(one.run.horizon)})" if len(told) > 1 else ""
+        notes.append(f"{int((folds.events == 0).sum())} of {len(folds.origins)} folds had no incident{of}; they are in the scores without a value and weigh "
+                     "nothing overall, but for log score, CRPS and PIT.")
+        if not one.both.all():
+            notes.append(f"In {int((~one.both).sum())} folds a model could not tell{of}; the overall figures compare the other {one.folds}.")
+        if folds.unplaced:
+            notes.append(f"{folds.unplaced} incidents of the folds have no position in the area and are not scored{of}.")
+        for name, own in horizons(models).items():
+            if isinstance(own, timedelta) and own != folds.horizon:
+                notes.append(f"{name} forecasts {said(own)} and was scored on {said(folds.horizon)}: its RRI, log score, CRPS and PIT compare unequal lengths.")
+    if told[-1].run.asked:
+        notes.append(f"Asked as a whole at every origin, which is slower: {', '.join(told[-1].run.asked)}.")
+    return tuple(dict.fromkeys(notes))
+
+
+def _checked(models: Mapping[str, Model], shares: Sequence[float], first: datetime, last: datetime, ahead: tuple[timedelta, ...],
+             level: float) -> tuple[float, ...]:
     if not models:
         raise BadInput("No model was given; write e.g. models={'counts': counts.surface, 'kde': kde.surface}.")
     wrong = [s for s in shares if not 0 < s <= 1]
-    if wrong or not shares:
+    if wrong or not len(shares):
         raise BadInput(f"An area share of {wrong[0] if wrong else None!r} does not do; give shares over 0 and up to 1, e.g. (0.01, 0.02, 0.05).")
-    if first + ahead > last:
-        raise BadInput(f"Between start {first:%Y-%m-%d} and end {last:%Y-%m-%d} no horizon of {said(ahead)} fits; choose a later end.")
-    return tuple(sorted(float(s) for s in shares))
+    if not 0 < level < 1:
+        raise BadInput(f"level={level!r} does not do; give the share of cases that an interval is to hold, over 0 and under 1, e.g. 0.9.")
+    if first + max(ahead) > last:
+        raise BadInput(f"Between start {first:%Y-%m-%d} and end {last:%Y-%m-%d} no horizon of {said(max(ahead))} fits; choose a later end.")
+    return tuple(sorted({float(s) for s in shares}))
 
 
-def _run(
-    incidents: pl.DataFrame, grid: Grid, models: Mapping[str, Model], origins: list[datetime], ahead: timedelta, shares: tuple[float, ...]
-) -> tuple[_Folds, dict[str, Surface]]:
-    schema.require(incidents, "started_at", "lon", "lat", what="The incidents frame")
-    frame = schema.utc(incidents, [c for c in ("started_at", "ended_at", "reported_at") if c in incidents.columns])
-    known = frame.with_columns(_known=known_at(frame)).sort("_known")
-    when, frame = known["_known"], known.drop("_known")
-    began, cells = frame["started_at"], grid.locate(frame)
-    hits = np.full((len(models), len(origins), len(shares)), np.nan)
-    events, unplaced, shown = np.zeros(len(origins)), 0, {}
-    for f, origin in enumerate(origins):
-        seen = int(when.search_sorted(origin, side="left"))
-        came = cells[((began >= origin) & (began < origin + ahead)).fill_null(False).to_numpy()]
-        counts = np.bincount(came[came >= 0], minlength=len(grid)).astype(float)
-        events[f], unplaced = counts.sum(), unplaced + int((came < 0).sum())
-        past = remember(frame.head(seen), origin_of(incidents))
-        for m, (name, model) in enumerate(models.items()):
-            try:
-                surface = model(past, grid, origin)
-            except CannotTell:
-                continue
-            if surface.expected.shape != (len(grid),):
-                raise BadInput(f"Model {name!r} gave {surface.expected.shape} values for {len(grid)} cells; it must forecast on the grid it is given.")
-            hits[m, f] = [held(surface.expected[grid.inside], counts[grid.inside], share) for share in shares]
-            shown[name] = surface
-    return _Folds(tuple(models), origins, shares, hits, events, unplaced), shown
-
-
-def held(expected: Floats, counts: Floats, share: float) -> float:
-    """Incidents in the cells of highest expectation that make up exactly ``share`` of the area, ties at the cut in proportion. O(n)."""
-    area = share * len(expected)
-    k = min(len(expected), max(1, math.ceil(area - 1e-9)))
-    cut = np.partition(expected, len(expected) - k)[len(expected) - k]
-    above, tied = expected > cut, expected == cut
-    return float(counts[above].sum() + counts[tied].sum() * (area - above.sum()) / tied.sum())
-
-
-def _resampled(folds: _Folds, both: Any, block: int, seed: int, draws: int) -> Floats:
-    """Overall hit rates under the circular block bootstrap, the same folds for every model: shape (draws, models, shares)."""
-    hits, events = folds.hits[:, both], folds.events[both]
-    n = len(events)
-    rng = np.random.default_rng(seed)
-    starts = rng.integers(0, n, size=(draws, math.ceil(n / block)))
-    drawn = ((starts[:, :, None] + np.arange(block)) % n).reshape(draws, -1)[:, :n]
-    times = np.zeros((draws, n))
-    np.add.at(times, (np.arange(draws)[:, None], drawn), 1.0)
-    total = times @ events
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.einsum("dn,mns->dms", times, hits) / total[:, None, None])
-
-
-def _scores(folds: _Folds) -> pl.DataFrame:
-    models, count, shares = folds.hits.shape
-    m, f, s = (a.ravel() for a in np.meshgrid(np.arange(models), np.arange(count), np.arange(shares), indexing="ij"))
-    hits, n = folds.hits.ravel(), folds.events[f]
-    rate = np.divide(hits, n, out=np.full(len(n), np.nan), where=n > 0)
-    share = np.asarray(folds.shares)[s]
-    origins = pl.Series(folds.origins, dtype=pl.Datetime("us", "UTC"))
-    long = pl.DataFrame(
-        {
-            "model": np.asarray(folds.names, dtype=object)[m].tolist(),
-            "origin": origins.gather(f),
-            "share": share,
-            "hit_rate": rate,
-            "pai": rate / share,
-            "n": n.astype(np.int64),
-            "hits": hits,
-        }
-    )
-    tidy = long.unpivot(["pai", "hit_rate"], index=["model", "origin", "share", "n", "hits"], variable_name="measure", value_name="value")
-    return (
-        tidy.with_columns(pl.col("value", "hits").fill_nan(None))
-        .select("model", "origin", "share", "measure", "value", "n", "hits")
-        .sort("model", "origin", "share", "measure")
-    )
-
-
-def _table(folds: _Folds, both: Any, rates: Floats) -> pl.DataFrame:
-    rows = []
-    events = folds.events[both]
-    for m, name in enumerate(folds.names):
-        for s, share in enumerate(folds.shares):
-            hits = folds.hits[m, both, s]
-            full = events > 0
-            overall, mean = hits.sum() / events.sum() if events.sum() else np.nan, float(np.mean(hits[full] / events[full])) if full.any() else np.nan
-            low, high = np.nanquantile(rates[:, m, s], [0.05, 0.95]) if len(events) >= _LEAST_FOLDS and full.any() else (np.nan, np.nan)
-            for measure, scale in (("pai", 1 / share), ("hit_rate", 1.0)):
-                rows.append(
-                    (
-                        name,
-                        share,
-                        measure,
-                        *(float(v * scale) for v in (overall, low, high, mean)),
-                        len(folds.events),
-                        int((folds.events == 0).sum()),
-                        int(np.isnan(folds.hits[m, :, s]).sum()),
-                    )
-                )
-    names = ["model", "share", "measure", "overall", "lower", "upper", "mean", "folds", "without_incidents", "could_not_tell"]
-    return pl.DataFrame(rows, schema=names, orient="row").with_columns(pl.col("overall", "lower", "upper", "mean").fill_nan(None))
-
-
-def _headline(folds: _Folds, both: Any, rates: Floats, stride: timedelta, ahead: timedelta, since: str) -> str:
+def _headline(told: Summary, stride: timedelta, since: str, level: float) -> str:
+    folds = told.run
     s = len(folds.shares) // 2
-    share, events, used = folds.shares[s], folds.events[both], int(both.sum())
+    share, events, used = folds.shares[s], folds.events[told.both], told.folds
     if events.sum() == 0:
         return f"Cannot tell: nothing happened in the {used} folds in which every model could forecast."
-    overall = folds.hits[:, both, s].sum(axis=1) / events.sum()
+    at = len(folds.shares) + s  # the hit rate
+    overall, rates = told.overall[:, at], told.overalls[:, :, at]
     order = sorted(range(len(folds.names)), key=lambda m: (-overall[m], folds.names[m]))
-    best = order[0]
-    low, high = (float(v) for v in np.nanquantile(rates[:, best, s], [0.05, 0.95]))
+    best_, wide = order[0], f"{100 * level:g} % interval"
+    low, high = (float(v) for v in _ends(rates[:, best_], level))
     start = (
-        f"Over {used} forecasts of {said(ahead)}, one every {said(stride)} from {since}, {folds.names[best]} held {100 * overall[best]:.1f} % "
+        f"Over {used} forecasts of {said(folds.horizon)}, one every {said(stride)} from {since}, {folds.names[best_]} held {100 * overall[best_]:.1f} % "
         f"of {events.sum():,.0f} incidents in {100 * share:.3g} % of the area"
     )
-    few = used < _LEAST_FOLDS
-    figure = f" (PAI {overall[best] / share:.1f}" + ("" if few else f", 90 % interval {low / share:.1f} to {high / share:.1f}") + ")"
+    few = used < LEAST
+    figure = f" (PAI {overall[best_] / share:.1f}" + ("" if few else f", {wide} {low / share:.1f} to {high / share:.1f}") + ")"
     if len(order) == 1:
         return start + figure + ("; too few forecasts for an interval." if few else ".")
     other = order[1]
-    gap = rates[:, best, s] - rates[:, other, s]
-    down, up = (float(v) for v in np.nanquantile(gap, [0.05, 0.95]))
+    down, up = (float(v) for v in _ends(rates[:, best_] - rates[:, other], level))
     beside = f"{folds.names[other]} {100 * overall[other]:.1f} %"
-    between = f"difference {100 * (overall[best] - overall[other]):.1f} points, 90 % interval {100 * down:.1f} to {100 * up:.1f}"
+    between = f"difference {100 * (overall[best_] - overall[other]):.1f} points, {wide} {100 * down:.1f} to {100 * up:.1f}"
     if few:
-        return f"{start}{figure}, {beside}: cannot tell which is better from {used} forecasts; at least {_LEAST_FOLDS} are needed."
+        return f"{start}{figure}, {beside}: cannot tell which is better from {used} forecasts; at least {LEAST} are needed."
     if down > 0:
-        return f"{start}{figure}, {beside}: {folds.names[best]} is better ({between})."
+        return f"{start}{figure}, {beside}: {folds.names[best_]} is better ({between})."
     return f"{start}{figure}, {beside}: cannot tell which is better ({between})."
 
 
-def _layers(incidents: pl.DataFrame, grid: Grid, shown: dict[str, Surface], folds: _Folds, both: Any, origin: datetime, ahead: timedelta) -> tuple[Layer, ...]:
-    s = len(folds.shares) // 2
-    best = folds.names[int(np.argmax(folds.hits[:, both, s].sum(axis=1)))]
-    if best not in shown or shown[best].asof != origin:
+def _ends(draws: Floats, level: float) -> Any:
+    return np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2])
+
+
+def _layers(incidents: pl.DataFrame, known: Known, models: Mapping[str, Model], told: Summary) -> tuple[Layer, ...]:
+    folds, grid = told.run, known.grid
+    s, origin, ahead = len(folds.shares) // 2, folds.origins[-1], folds.horizon
+    number = int(np.argmax(folds.hits[:, told.both, s].sum(axis=1)))
+    best_ = folds.names[number]
+    if np.isnan(folds.top[number, -1, 0]):
         return ()
-    surface = shown[best]
+    surface: Surface = surface_at(known, models[best_], origin, None if horizons(models)[best_] is False else horizons(models)[best_] or ahead)  # type: ignore[arg-type]
     top = np.sort(surface.top(folds.shares[s]))
     came = (
         schema.utc(incidents, ["started_at"])
@@ -297,6 +248,6 @@ def _layers(incidents: pl.DataFrame, grid: Grid, shown: dict[str, Surface], fold
     caught = np.isin(at[at >= 0], top)
     tips = tuple(f"{w:%Y-%m-%d %H:%M} UTC, {'inside' if c else 'outside'} the area chosen" for w, c in zip(came["started_at"].to_list(), caught, strict=True))
     return (
-        Cells(f"Chosen by {best} on {origin:%Y-%m-%d}", grid, top, surface.expected[top], unit=f"expected incidents in {said(ahead)}"),
+        Cells(f"Chosen by {best_} on {origin:%Y-%m-%d}", grid, top, surface.expected[top], unit=f"expected incidents in {said(ahead)}"),
         Points("What came", came["lon"].to_numpy(), came["lat"].to_numpy(), tuple(ids), tips=tips, kind="incident"),
     )
