@@ -345,9 +345,9 @@ def test_folds_without_incidents_are_reported_not_dropped() -> None:
     frame = hotspot_years(5)
     gap = frame.filter(~pl.col("started_at").is_between(ASOF - timedelta(days=28), ASOF - timedelta(days=14)))
     result = backtest.rolling(gap, GRID, {"counts": counts.surface}, start=ASOF - timedelta(days=70), end=ASOF)
-    empty = result.scores.filter(pl.col("n") == 0)
+    empty = result.scores.filter((pl.col("n") == 0) & pl.col("measure").is_in(["pai", "hit_rate"]))
     assert empty["origin"].n_unique() == 2 and empty["value"].null_count() == len(empty)
-    assert result.table["without_incidents"].to_list() == [2] * 6 and result.table["folds"].to_list() == [10] * 6
+    assert set(result.table["without_incidents"]) == {2} and set(result.table["folds"]) == {10}
     assert "2 of 10 folds had no incident" in result.basis.notes[0]
 
 

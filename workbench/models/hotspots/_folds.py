@@ -150,9 +150,9 @@ def fast(model: Any) -> Fast | None:
             return None
         function, given = model.func, dict(model.keywords)
     module = sys.modules.get(getattr(function, "__module__", "") or "")
-    estimate: Any = getattr(module, "estimate", None)
-    if estimate is None or getattr(module, "surface", None) is not function:
+    if module is None or not hasattr(module, "estimate") or not hasattr(module, "surface") or module.surface is not function:
         return None
+    estimate: Callable[..., Estimate] = module.estimate
     takes = inspect.signature(function).parameters
     defaults = {k: p.default for k, p in takes.items() if p.default is not inspect.Parameter.empty}
     options = [k for k, p in inspect.signature(estimate).parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY]
