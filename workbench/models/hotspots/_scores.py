@@ -143,25 +143,26 @@ def distribution(mean: Any, spread: Any, counts: Any, draws: Any) -> tuple[Float
     at, below, crps = np.zeros(len(m)), np.zeros(len(m)), np.zeros(len(m))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         pmf = np.where(a > 1e-12, np.exp(-np.log1p(a * m) / np.where(a > 1e-12, a, 1.0)), np.exp(-m))
-    k = np.zeros(len(m))
+    first = np.zeros(len(m))
     for i in np.flatnonzero(m > _LARGE):
-        first = math.floor(m[i] - 9 * math.sqrt(m[i] + a[i] * m[i] ** 2))
-        if first > 0:
-            k[i], pmf[i], crps[i] = first, math.exp(_log_chance(m[i], a[i], first)), max(0.0, first - n[i])
-    cdf, index = pmf.copy(), np.arange(len(m))
-    grows = 1 / (1 + a * m) * m
+        low = math.floor(m[i] - 9 * math.sqrt(m[i] + a[i] * m[i] ** 2))
+        if low > 0:
+            first[i], pmf[i], crps[i] = low, math.exp(_log_chance(m[i], a[i], low)), max(0.0, low - n[i])
+    cdf, index, k, left, spread_, grows = pmf.copy(), np.arange(len(m)), first, n, a, m / (1 + a * m)
     while len(index):
-        reached = n[index] <= k[index] if len(index) < len(n) else n <= k
+        reached = left <= k
         crps[index] += (cdf - reached) ** 2
-        now = np.flatnonzero(reached & (n[index] == k[index]))
+        now = np.flatnonzero(left == k)
         at[index[now]], below[index[now]] = pmf[now], cdf[now] - pmf[now]
-        open_ = ~reached | (cdf < 1 - 1e-8)
-        if not open_.all():
-            index, pmf, cdf = index[open_], pmf[open_], cdf[open_]
-        step = k[index]
-        pmf = pmf * grows[index] * (1 + a[index] * step) / (step + 1)
+        open_ = cdf < 1 - 1e-6
+        open_ |= ~reached
+        if np.count_nonzero(open_) < 0.8 * len(index):
+            index, pmf, cdf, k, left, spread_, grows = (v[open_] for v in (index, pmf, cdf, k, left, spread_, grows))
+        elif not open_.any():
+            break
+        pmf = pmf * (grows * (1 + spread_ * k) / (k + 1))
         cdf = cdf + pmf
-        k[index] = step + 1
+        k = k + 1
     with np.errstate(divide="ignore"):
         logs = np.log(at)
     for i in np.flatnonzero(at < 1e-280):
