@@ -278,3 +278,153 @@ def test_times_that_are_missing_and_a_study_area_leave_the_rest_alone() -> None:
     one, other = (backtest.rolling(f, part, MODELS, **SPAN).table for f in (frame, holes))
     assert one.equals(other)
     assert one.filter(pl.col("measure") == "hit_rate")["overall"].is_between(0, 1).all()
+
+
+# --- level ------------------------------------------------------------------------------------------------------------------------
+
+
+def daily(years: float, rate: Any, seed: int) -> Any:
+    """Poisson counts by day, the latest first; ``rate`` of the day's number before asof."""
+    day = np.arange(int(years * 365))
+    return np.random.default_rng(seed).poisson(rate(day)).astype(float)
+
+
+def test_a_season_is_seen_ahead_where_two_years_are_known() -> None:
+    season = lambda day: 20 * np.exp(0.5 * np.cos(2 * np.pi * (-day - 0.5) / 365.2425))  # noqa: E731
+    counts_ = daily(4, season, 1)
+    found = levels.level(counts_, np.ones(len(counts_)), 91.0)
+    want = season(-np.arange(1, 92)).sum()
+    assert found.total == pytest.approx(want, rel=0.05) and found.season > 1.1 and found.origins > 20
+
+
+def test_a_drop_of_the_level_is_followed_and_steady_counts_give_their_mean() -> None:
+    fell = daily(3, lambda day: np.where(day < 60, 10.0, 30.0), 2)
+    assert levels.level(fell, np.ones(len(fell)), 7.0).total == pytest.approx(70, rel=0.15)
+    steady = daily(3, lambda day: np.full(len(day), 25.0), 3)
+    found = levels.level(steady, np.ones(len(steady)), 7.0)
+    assert found.total == pytest.approx(175, rel=0.05) and found.spread < 0.01
+
+
+def test_days_of_the_week_and_reports_that_come_late_are_allowed_for() -> None:
+    week = np.array([5.0, 5, 5, 5, 5, 40, 40])
+    counts_ = np.random.default_rng(4).poisson(week[(-np.arange(800) - 1) % 7]).astype(float)
+    for day in (1, 2, 7):
+        assert levels.level(counts_, np.ones(800), float(day)).total == pytest.approx(week[:day].sum(), rel=0.25)
+    late = np.concatenate([[0.5, 0.6, 0.8, 0.9], np.ones(796)])
+    steady = np.random.default_rng(5).poisson(30 * late).astype(float)
+    assert levels.level(steady, late, 7.0).total == pytest.approx(210, rel=0.07)
+
+
+def test_too_short_a_past_gives_the_plain_rate_and_leaves_an_estimate_alone() -> None:
+    found = levels.level(np.full(20, 3.0), np.ones(20), 7.0)
+    assert found.total == pytest.approx(21) and found.origins == 0
+    before = window.past(town(60, 1, days=20), GRID, ASOF, "30d", least=1)
+    made = counts.estimate(before, GRID, timedelta(days=7), half_life=None)
+    assert forecast.levelled(before, made, timedelta(days=7)) is made
+
+
+def test_the_level_looks_at_nothing_known_at_or_after_the_origin() -> None:
+    frame = town(3000, 2)
+    whole = window.past(frame, GRID, ASOF, "365d", least=1)
+    then = ASOF - timedelta(days=100)
+    alone = window.past(frame.filter(pl.col("started_at") < then), GRID, then, "365d", least=1)
+    np.testing.assert_array_equal(whole.back(then).days[0][:600], alone.days[0][:600])
+    assert forecast.level(whole.back(then), timedelta(days=7)) == forecast.level(alone, timedelta(days=7))
+
+
+# --- by area ----------------------------------------------------------------------------------------------------------------------
+
+
+def boundaries(edges: list[tuple[str, float, float]]) -> pl.DataFrame:
+    """Strips of the town from x to x metres, 3 km high."""
+    rows = []
+    for name, a, b in edges:
+        (w, e), (s, n) = PLANE.to_degrees(np.array([a, b]), np.array([0.0, 3000.0]))
+        rows.append({"kind": "beat", "name": name, "valid_from": None, "valid_to": None, "geometry": json.dumps(Polygon.box(w, s, e, n).to_geojson())})
+    return pl.DataFrame(rows, schema_overrides={"valid_from": pl.Date, "valid_to": pl.Date})
+
+
+STRIPS = boundaries([("A", 0, 1000), ("B", 1000, 2500), ("C", 2500, 4000)])
+
+
+def test_expected_counts_by_beat_add_up_to_the_level_and_follow_where_incidents_fell() -> None:
+    frame = town(6000, 9)
+    model = partial(kde.surface, bandwidth=300.0)
+    result = areas.expected(model(frame, GRID, ASOF), STRIPS, frame, model=model)
+    assert result.table["area"][0] == "B" and result.table["expected"].sum() == pytest.approx(6000 / 730 * 7, rel=0.15)
+    assert (result.table["lower"] < result.table["expected"]).all() and (result.table["upper"] > result.table["expected"]).all()
+    assert "most in B" in result.headline and len(result.layers) == 1
+    x, _ = GRID.centres_metres()
+    labels = ["A" if v < 1000 else "B" if v < 2500 else "C" for v in x]
+    other = areas.expected(model(frame, GRID, ASOF), labels, frame, model=model)
+    both = result.table.join(other.table, on="area", suffix="_cells")
+    np.testing.assert_allclose(both["expected"], both["expected_cells"], rtol=0.03)
+    assert areas.expected(model(frame, GRID, ASOF), STRIPS, frame.sample(fraction=1, shuffle=True, seed=2), model=model).table.equals(result.table)
+
+
+def test_intervals_by_area_hold_what_they_say_where_weeks_swing_together() -> None:
+    rng, held, many = np.random.default_rng(10), 0, 0
+    for _ in range(40):
+        share, weeks = rng.dirichlet(np.full(12, 3.0)), 61
+        rate = 500 * share * rng.gamma(25, 1 / 25, (weeks, 1))  # all areas of a week by a fifth
+        came = rng.poisson(rate * rng.gamma(50, 1 / 50, (weeks, 12))).astype(float)
+        now = np.tile(500 * share, (weeks, 1))
+        judged = _area_record.judged(now[0], _area_record.Record(now[1:], came[1:]))
+        low, high = _area_record.interval(judged, 0.9)
+        use = judged.expected >= 20
+        held, many = held + int(((came[0] >= low) & (came[0] <= high))[use].sum()), many + int(use.sum())
+    assert many > 300 and 0.84 < held / many < 0.95
+
+
+def test_an_area_that_was_lastingly_under_is_corrected_and_one_week_is_not_enough() -> None:
+    rng = np.random.default_rng(11)
+    now = np.full((60, 10), 30.0)
+    came = rng.poisson(now * np.where(np.arange(10) == 3, 1.5, 1.0)).astype(float)
+    factor = _area_record.judged(now[0], _area_record.Record(now, came)).factor
+    assert factor[3] > 1.3 and np.abs(np.delete(factor, 3) - 1).max() < 0.15
+    few = _area_record.judged(now[0], _area_record.Record(now[:3], came[:3]))
+    assert (few.factor == 1).all() and (few.variance == 30).all()
+
+
+def test_areas_that_cannot_be_answered_are_refused_with_a_sentence() -> None:
+    frame = town(400, 12, days=50)
+    surface = counts.surface(frame, GRID, ASOF)
+    with pytest.raises(BadInput, match="2 labels for 192 cells"):
+        areas.expected(surface, ["A", "B"], frame)
+    with pytest.raises(CannotTell, match="None of the 0 areas lies on the grid"):
+        areas.expected(surface, [None] * 192, frame)
+    with pytest.raises(BadInput, match="level=0"):
+        areas.expected(surface, STRIPS, frame, level=0)
+    with pytest.raises(BadInput, match="no estimate that could be asked"):
+        areas.expected(surface, STRIPS, frame, model=lambda frame, grid, asof: surface)
+    with pytest.raises(CannotTell, match="Nothing was known before"):
+        areas.expected(surface, STRIPS, frame.with_columns(pl.col("started_at") + pl.duration(days=900)))
+    short = areas.expected(surface, STRIPS, frame)
+    assert "intervals assume pure chance" in " ".join(short.basis.notes) and "No model was named" in " ".join(short.basis.notes)
+
+
+def test_on_chicago_thefts_intervals_by_district_and_week_cover_what_they_say(real_data: Path) -> None:
+    frame = pl.concat([
+        pl.read_parquet(real_data / "chicago" / f"chicago_crimes_{year}.parquet").filter(pl.col("Primary Type") == "THEFT") for year in (2013, 2014, 2015)
+    ]).select("District", started_at=pl.col("Date").dt.replace_time_zone("UTC"), lon="Longitude", lat="Latitude").filter(pl.col("lat") > 41).sort("started_at")
+    grid = Grid.around(frame, cell=500)
+    last = datetime(2015, 12, 30, tzinfo=UTC)
+    before = window.past(frame, grid, last, "1095d", least=1)
+    names, area = np.unique(before.frame["District"].fill_null("").to_numpy().astype(str), return_inverse=True)
+    pairs, n = np.unique(before.cell * len(names) + area, return_counts=True)
+    split = _area_record.Split(pairs // len(names), pairs % len(names), n / np.bincount(before.cell)[pairs // len(names)], len(names))
+    record = _area_record.record(before, grid, timedelta(days=7), split, area, partial(counts.estimate, half_life="90d"), timedelta(days=300), 100)
+    held = []
+    for week in range(40):
+        judged = _area_record.judged(record.expected[week], _area_record.Record(record.expected[week + 1 : week + 61], record.came[week + 1 : week + 61]))
+        low, high = _area_record.interval(judged, 0.9)
+        held.append(((record.came[week] >= low) & (record.came[week] <= high))[judged.expected >= 20])
+    assert 0.86 < np.mean(np.concatenate(held)) < 0.94
+
+
+def test_the_interval_of_many_cells_is_that_of_each_alone() -> None:
+    rng = np.random.default_rng(13)
+    mean, spread = np.append(rng.gamma(0.5, 4.0, 300), [0.0, 200.0, 400.0]), rng.uniform(0, 0.5, 303)
+    together = chance.interval(mean, spread)
+    alone = [chance.interval(m, a) for m, a in zip(mean, spread, strict=True)]
+    np.testing.assert_array_equal(together, np.array([[lo[0] for lo, _ in alone], [up[0] for _, up in alone]]))

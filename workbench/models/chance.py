@@ -26,8 +26,8 @@ def interval(mean: Any, spread: Any = 0.0, *, level: float = 0.9) -> tuple[Float
     """Central interval of a count: least k with P(X <= k) >= (1 - level) / 2, and with P(X <= k) >= (1 + level) / 2.
 
     Counts are whole, so the interval holds at least ``level``. ``mean`` and the dispersion ``spread`` broadcast; a mean of 0 gives (0, 0).
-    Exact up to a mean of 300, Cornish-Fisher above (within 1 of exact). O(sum of the upper quantiles of the
-    distinct pairs); 160,000 cells with means about 1 in 0.1 s.
+    Exact up to a mean of 300, Cornish-Fisher above (within 1 of exact). O(sum of the upper quantiles); 160,000 cells with means about 1
+    in 0.04 s.
     """
     m, a = np.broadcast_arrays(np.atleast_1d(np.asarray(mean, dtype=float)), np.asarray(spread, dtype=float))
     m, a = m.astype(float).ravel(), a.astype(float).ravel()
@@ -35,8 +35,7 @@ def interval(mean: Any, spread: Any = 0.0, *, level: float = 0.9) -> tuple[Float
     low, high = (1 - level) / 2, (1 + level) / 2
     exact = np.flatnonzero((m > 0) & (m <= _NORMAL_FROM))
     large = m > _NORMAL_FROM
-    pairs, back = _distinct(m[exact], a[exact])
-    lower[exact], upper[exact] = (v[back] for v in _quantiles(*pairs, low, high))
+    lower[exact], upper[exact] = _quantiles(m[exact], a[exact], low, high)
     if large.any():
         z = _normal_quantile(high)
         sd = np.sqrt(m[large] + a[large] * m[large] ** 2)
@@ -44,14 +43,6 @@ def interval(mean: Any, spread: Any = 0.0, *, level: float = 0.9) -> tuple[Float
         lower[large] = np.maximum(0, np.floor(m[large] + sd * (-z + skew * (z * z - 1) / 6)))
         upper[large] = np.ceil(m[large] + sd * (z + skew * (z * z - 1) / 6))
     return lower, upper
-
-
-def _distinct(m: Floats, a: Floats) -> tuple[tuple[Floats, Floats], Any]:
-    """The distinct pairs of mean and dispersion, where there are few of them, and where each case finds its own; counts by cell repeat themselves."""
-    if len(m) > 64 and len(np.unique(m[:: max(1, len(m) // 64)])) < 48:
-        pairs, back = np.unique(m + 1j * a, return_inverse=True)
-        return (pairs.real.copy(), pairs.imag.copy()), back
-    return (m, a), slice(None)
 
 
 def _quantiles(m: Floats, a: Floats, low: float, high: float) -> tuple[Floats, Floats]:
@@ -66,7 +57,7 @@ def _quantiles(m: Floats, a: Floats, low: float, high: float) -> tuple[Floats, F
         open_ = cdf < high - 1e-15
         over += open_
         left = int(np.count_nonzero(open_))
-        if left < 0.75 * len(index):
+        if left < 0.92 * len(index):
             lower[index], upper[index] = under, over
             index, under, over, pmf, cdf, a, grows = (v[open_] for v in (index, under, over, pmf, cdf, a, grows))
         pmf = pmf * (grows * ((1 + a * k) / (k + 1)))
