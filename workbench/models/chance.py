@@ -59,7 +59,8 @@ def _quantiles(m: Floats, a: Floats, low: float, high: float) -> tuple[Floats, F
         left = int(np.count_nonzero(open_))
         if left < 0.92 * len(index):
             lower[index], upper[index] = under, over
-            index, under, over, pmf, cdf, a, grows = (v[open_] for v in (index, under, over, pmf, cdf, a, grows))
+            index = index[open_]
+            under, over, pmf, cdf, a, grows = (v[open_] for v in (under, over, pmf, cdf, a, grows))
         pmf = pmf * (grows * ((1 + a * k) / (k + 1)))
         cdf = cdf + pmf
         k += 1

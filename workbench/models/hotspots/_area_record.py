@@ -107,6 +107,9 @@ def judged(now: Floats, past: Record) -> Judged:
     use = (corrected > 0.5 * np.median(corrected[corrected > 0])) & (fade[:, None] > 0) & (np.arange(stretches)[:, None] < max(_FEW, stretches * 3 // 4))
     m, over = corrected[use], (past.came[use] - corrected[use]) ** 2 - corrected[use]
     common, own = _swings(m, over)
+    for _ in range(2):  # a month that is missing in the data is no swing: errors of over four standard deviations are left out
+        usual = over + m < 16 * (m + common * m**2 + own * m)
+        common, own = _swings(m[usual], over[usual])
     expected = now * factor
     return Judged(expected, expected + common * expected**2 + own * expected, factor, common, own)
 

@@ -4,8 +4,8 @@ At every origin each model sees only incidents known strictly before it. Its cel
 area share is reached *exactly*: the cells that tie at the cut, of which the last is usually a fraction, count in proportion to the area
 still open (so ties are never broken in favour of a model). Hit rate is n/N; PAI = (n/N)/(a/A), 1 = no better than chance; docs/scoring.md
 defines every measure. Sources: S. Chainey, L. Tompson, S. Uhlig, Security Journal 21, 2008, 4-28, doi:10.1057/palgrave.sj.8350066 (PAI);
-J. Hunt, *Do Crime Hot Spots Move?*, thesis, American University, 2016 (PEI); N. Levine, Security Journal 21, 2008, 295-302,
-doi:10.1057/sj.2008.5 (recapture); A. Wheeler, W. Steenbeek, Journal of Quantitative Criminology 37, 2021, 445-480,
+J. Hunt, *Do Crime Hot Spots Move?*, thesis, American University, 2016 (PEI); N. Levine, Security Journal 21, 2008, 295-302
+(recapture); A. Wheeler, W. Steenbeek, Journal of Quantitative Criminology 37, 2021, 445-480,
 doi:10.1007/s10940-020-09457-7 (RRI as predicted over observed, PEI); T. Gneiting, A. Raftery, JASA 102, 2007, 359-378,
 doi:10.1198/016214506000001437 (log score, CRPS); C. Czado, T. Gneiting, L. Held, Biometrics 65, 2009, 1254-1261,
 doi:10.1111/j.1541-0420.2009.01191.x (PIT of counts); G. O. Mohler et al., JASA 110, 2015, 1399-1411 (comparing forecasts at equal area);
