@@ -100,6 +100,9 @@ def rolling(
         _told_anything(folds, first, last)
         block = max(math.ceil(h / stride), round(len(origins[h]) ** (1 / 3)))
         told.append((Summary(folds, block, seed, draws), block))
+    parameters = {"models": list(models), "start": first, "end": last, "step": said(stride), "horizon": ", ".join(said(h) for h in ahead),
+                  "shares": list(wanted), "reference": against, "seed": seed, "draws": draws, "block": told[0][1], "cell": f"{grid.cell:g} m",
+                  **({"shift": said(span(shift))} if shift is not None else {})}
     basis = Basis.of(
         incidents,
         method="rolling-origin back-test, area cut exactly, paired circular block bootstrap",
@@ -107,20 +110,7 @@ def rolling(
         source="Chainey, Tompson and Uhlig 2008; Gneiting and Raftery 2007; Mohler et al. 2015; Politis and Romano 1992",
         asof=last,
         notes=_notes([t for t, _ in told], models),
-        parameters={
-            "models": list(models),
-            "start": first,
-            "end": last,
-            "step": said(stride),
-            "horizon": ", ".join(said(h) for h in ahead),
-            "shares": list(wanted),
-            "reference": against,
-            "seed": seed,
-            "draws": draws,
-            "block": told[0][1],
-            "cell": f"{grid.cell:g} m",
-            **({"shift": said(span(shift))} if shift is not None else {}),
-        },
+        parameters=parameters,
     )
     number = list(models).index(against)
     return Matrix(
