@@ -75,6 +75,7 @@ class Known:
     placed: Past | None
     unplaced: int = 0
     pasts: dict[timedelta, Past] = field(default_factory=dict)
+    shown: dict[tuple[str, datetime, timedelta], Surface] = field(default_factory=dict)
 
     @classmethod
     def of(cls, incidents: pl.DataFrame, grid: Grid, last: datetime) -> Known:
@@ -280,6 +281,7 @@ def _forecast(known: Known, name: str, model: Model, quick: dict[str, Fast | Non
 def _asked(known: Known, name: str, model: Model, origin: datetime, own: timedelta, takes: bool) -> tuple[Floats, Floats]:
     surface = surface_at(known, model, origin, own if takes else None)
     _shaped(name, surface.expected, known.grid)
+    known.shown = {**{k: v for k, v in known.shown.items() if k[1] == origin}, (name, origin, own): surface}  # of one origin only
     said = surface.basis.parameters
     cells, seconds = said.get("dispersion of cells"), said.get("seconds as certain")
     if isinstance(cells, float) and isinstance(seconds, float) and seconds > 0:

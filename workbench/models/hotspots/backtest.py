@@ -225,7 +225,10 @@ def _layers(incidents: pl.DataFrame, known: Known, models: Mapping[str, Model], 
     best_ = folds.names[number]
     if np.isnan(folds.top[number, -1, 0]):
         return ()
-    surface: Surface = surface_at(known, models[best_], origin, None if horizons(models)[best_] is False else horizons(models)[best_] or ahead)  # type: ignore[arg-type]
+    own = horizons(models)[best_]
+    length = own if isinstance(own, timedelta) else ahead
+    kept = known.shown.get((best_, origin, length))
+    surface: Surface = kept if kept is not None else surface_at(known, models[best_], origin, None if own is False else length)
     top = np.sort(surface.top(folds.shares[s]))
     came = (
         schema.utc(incidents, ["started_at"])
