@@ -21,6 +21,7 @@ from workbench.errors import BadInput
 from workbench.geo import Floats, Grid, Ints
 from workbench.models import forecast
 from workbench.models.forecast import Estimate
+from workbench.models.hotspots import _spread
 from workbench.models.window import Moment, Past, Span, past, span
 from workbench.results import Surface, recorded
 
@@ -28,7 +29,6 @@ TITLE = "Kernel density"
 
 _REACH = 5.5  # bandwidths after which the kernel is cut: 4e-8 of its mass lies beyond
 _NODES = 4_000_000  # at most this many nodes between the cells
-_BLOCK = 64
 
 
 @recorded
@@ -121,27 +121,10 @@ def _nodes_per_cell(grid: Grid, bandwidth: float) -> int:
 
 def _share_out(u: Floats, v: Floats, nx: int, ny: int, weights: Floats | None) -> Floats:
     """Each point's weight on the four nodes about it in proportion to nearness; u, v in node distances. Shape (ny, nx)."""
-    i, j = u.astype(np.int64), v.astype(np.int64)
-    np.minimum(i, nx - 2, out=i)
-    np.minimum(j, ny - 2, out=j)
-    s, t = u - i, v - j
-    j *= nx
-    i += j
-    if weights is None:
-        both = s * t
-        s -= both
-        t -= both
-        first = 1.0 - s
-        first -= t
-        first -= both
-    else:
-        both = s * t * weights
-        s, t = s * weights - both, t * weights - both
-        first = weights - s - t - both
-    out: Floats = np.bincount(i, weights=first, minlength=nx * ny).astype(float, copy=False)
-    for shift, part in ((1, s), (nx, t), (nx + 1, both)):  # a point's cell is never in the last column or row, so nothing falls over the end
-        out[shift:] += np.bincount(i, weights=part, minlength=nx * ny)[:-shift]
-    return out.reshape(ny, nx)
+    out = np.zeros((ny, nx))
+    given = np.empty(0) if weights is None else np.ascontiguousarray(weights, dtype=float)
+    _spread.share_out(np.ascontiguousarray(u, dtype=float), np.ascontiguousarray(v, dtype=float), given, int(weights is None), out)
+    return out
 
 
 def _kernel(per: int, step: float, h: float) -> tuple[Floats, int]:
@@ -151,32 +134,18 @@ def _kernel(per: int, step: float, h: float) -> tuple[Floats, int]:
     return np.array([tail[per + reach - k] - tail[2 * per + reach - k] for k in range(-reach, per + reach + 1)]), reach
 
 
-def _band(kernel: Floats, per: int, rows: int) -> Floats:
-    band = np.zeros((rows, (rows - 1) * per + len(kernel)))
-    for i in range(rows):
-        band[i, i * per : i * per + len(kernel)] = kernel
-    return band
-
-
 def _gather(values: Floats, kernel: Floats, per: int, reach: int, cells: int) -> Floats:
-    """Along the first axis: cell i gets ``sum_k kernel[k] values[i per + k]``. Shape (cells, values.shape[1])."""
-    padded = np.zeros((len(values) + 2 * reach, values.shape[1]))
-    padded[reach : reach + len(values)] = values
+    """Along the first axis: cell i gets ``sum_k kernel[k] values[i per + k - reach]``. Shape (cells, values.shape[1])."""
     out = np.empty((cells, values.shape[1]))
-    for a in range(0, cells, _BLOCK):
-        b = min(cells, a + _BLOCK)
-        out[a:b] = _band(kernel, per, b - a) @ padded[a * per : (b - 1) * per + len(kernel)]
+    _spread.gather(np.ascontiguousarray(values, dtype=float), kernel, per, reach, out)
     return out
 
 
 def _gather_back(cells: Floats, kernel: Floats, per: int, reach: int) -> Floats:
-    """The transpose of _gather: node k gets ``sum_i kernel[k - i per] cells[i]``. Shape (len(cells) per + 1, cells.shape[1])."""
-    n = len(cells)
-    out = np.zeros((n * per + 1 + 2 * reach, cells.shape[1]))
-    for a in range(0, n, _BLOCK):
-        b = min(n, a + _BLOCK)
-        out[a * per : (b - 1) * per + len(kernel)] += _band(kernel, per, b - a).T @ cells[a:b]
-    return out[reach : reach + n * per + 1]
+    """The transpose of _gather: node k gets ``sum_i kernel[k + reach - i per] cells[i]``. Shape (len(cells) per + 1, cells.shape[1])."""
+    out = np.zeros((len(cells) * per + 1, cells.shape[1]))
+    _spread.gather_back(np.ascontiguousarray(cells, dtype=float), kernel, per, reach, out)
+    return out
 
 
 def _bandwidth(given: float | str | None, x: Floats, y: Floats, cell: Ints, grid: Grid) -> tuple[float, str]:
