@@ -152,7 +152,7 @@ def test_the_randomised_pit_finds_a_forecast_that_is_too_low() -> None:
 
 # --- rolling ----------------------------------------------------------------------------------------------------------------------
 
-MODELS = {"counts": partial(counts.surface, half_life="60d"), "kde": partial(kde.surface, bandwidth=300.0, window="200d")}
+MODELS = {"counts": partial(counts.surface, half_life="60d", window="365d"), "kde": partial(kde.surface, bandwidth=300.0, window="200d")}
 SPAN = {"start": "2025-10-01", "end": "2025-12-31"}
 
 
