@@ -42,7 +42,8 @@ def run(folder: Path, *, serve: bool = True, port: int = 5006, progress: Callabl
     zone = city.agency.zone
     risk = kde.surface(burglaries, grid, asof, zone=zone)
     models = {"kde": partial(kde.surface, zone=zone), "counts": partial(counts.surface, zone=zone)}
-    score = backtest.rolling(burglaries, grid, models, start=asof - timedelta(days=182), end=asof, zone=zone)
+    start = city.agency.moment(asof.astimezone(city.agency.tz).date() - timedelta(days=182))  # a local morning, as on the page of hotspots
+    score = backtest.rolling(burglaries, grid, models, start=start, end=asof, zone=zone)
     links = links_case.around(city.facts(), city.casebook.subjects(number)["entity"].to_list())
     for result in (risk, score, links):
         print(f"      {result.headline}", flush=True)

@@ -208,6 +208,7 @@ def past(incidents: pl.DataFrame, grid: Grid, asof: Moment, window: Span, *, lea
         BadInput: missing columns or unreadable times.
     """
     at, length = moment(asof), span(window)
+    schema.require(incidents, "started_at", "lon", "lat", what="The incidents frame")
     if grid.n_inside == 0:
         raise CannotTell("No cell of the grid lies in the study area, so there is nowhere to forecast for; use a larger area or smaller cells.")
     known = known_before(incidents, at)
