@@ -89,6 +89,21 @@ def test_the_standard_error_is_about_the_scatter_over_simulations() -> None:
 # --- nothing planted -----------------------------------------------------------------------------------------------------------------
 
 
+def test_times_known_only_as_spans_widen_the_errors_and_keep_the_branching() -> None:
+    x, y, t = simulated(3000, 5, near=0.3, delay=6.0)
+    frame, rng = frame_of(x, y, t), np.random.default_rng(1)
+    hours = rng.uniform(0, 48, frame.height)
+    share = rng.random(frame.height)
+    spans = frame.with_columns(started_at=pl.col("started_at") - pl.duration(minutes=pl.Series((60 * hours * share).round().astype(np.int64))),
+                               ended_at=pl.col("started_at") + pl.duration(minutes=pl.Series((60 * hours * (1 - share)).round().astype(np.int64))))
+    plain, drawn = (self_exciting.fit(spans, GRID, ASOF, aoristic=k, seed=2) for k in (0, 3))
+    value = {r["quantity"]: r for r in drawn.table.iter_rows(named=True)}
+    assert value["near"]["value"] == pytest.approx(0.3, abs=0.05) and value["spread"]["value"] == pytest.approx(70, rel=0.15)
+    errors = dict(plain.table.select("quantity", "standard_error").iter_rows())
+    assert value["delay"]["standard_error"] > 0.9 * errors["delay"] and drawn.basis.parameters["aoristic"] == 3
+    assert drawn.fitted.near == pytest.approx(value["near"]["value"])
+
+
 def test_without_triggering_the_branching_is_near_nothing_and_its_interval_holds_it() -> None:
     for seed in range(5):
         made, covariance = fitted(*simulated(4000, 20 + seed))

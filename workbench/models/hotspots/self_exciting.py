@@ -17,8 +17,9 @@ isotropic triggering", Applied Spatial Analysis and Policy 12, 2019, 5-25, doi:1
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -187,11 +188,23 @@ class Excitation(Result):
 
 @recorded
 def fit(
-    incidents: pl.DataFrame, grid: Grid, asof: Moment, *, reach: float = 400.0, memory: Span = "90d", window: Span = "1095d", zone: str = "UTC"
+    incidents: pl.DataFrame,
+    grid: Grid,
+    asof: Moment,
+    *,
+    reach: float = 400.0,
+    memory: Span = "90d",
+    window: Span = "1095d",
+    aoristic: int = 0,
+    seed: int = 0,
+    zone: str = "UTC",
 ) -> Excitation:
     """How many further incidents each one leads to, how near and how soon.
 
-    Args: as of ``surface``.
+    Args: as of ``surface``, and
+        aoristic: how many times the fit is made with times drawn from each incident's span ``started_at`` to ``ended_at`` (5 will do); the values are means over
+            the draws, the errors hold the draws' own scatter too. 0 = every incident at its ``started_at``.
+        seed: of the draws.
 
     Returns: a Result with ``fitted``. table: quantity, value, standard_error, lower, upper (95 %, from the observed information; branching and shares at least
     0), unit, about. Where hardly any incident was led to, delay and spread have no interval.
@@ -199,20 +212,48 @@ def fit(
     Raises:
         CannotTell, BadInput: as of ``surface``.
 
-    Cost: as of ``surface``.
+    Cost: as of ``surface``, times the draws.
     """
     schema.require(incidents, "started_at", "lon", "lat", what="The incidents frame")
     before = past(incidents, grid, asof, window, least=_LEAST)
-    made, covariance = fitting.fit(_problem(before, grid, reach, memory))
-    rows = _rows(made, covariance)
+    if aoristic:
+        made, rows = _over_draws([past(f, grid, asof, window, least=_LEAST) for f in _drawn(incidents, aoristic, seed)], grid, reach, memory)
+    else:
+        made, covariance = fitting.fit(_problem(before, grid, reach, memory))
+        rows = _rows(made, covariance)
     table = pl.DataFrame(rows, schema=["quantity", "value", "standard_error", "lower", "upper", "unit", "about"], orient="row").with_columns(
         pl.col("value", "standard_error", "lower", "upper").cast(pl.Float64).fill_nan(None))
     basis = Basis.of(incidents, method="self-exciting point process by expectation-maximisation, standard errors from the observed information", source=SOURCE,
                      used=len(before), time="started_at", asof=before.asof, notes=(*before.notes, _CAUSE),
                      parameters={"reach": f"{made.reach:g} m", "memory": f"{made.memory:g} days", "window": said(before.window), "passes": made.rounds,
-                                 "log-likelihood": round(made.likelihood, 2)})
+                                 "log-likelihood": round(made.likelihood, 2), **({"aoristic": aoristic, "seed": seed} if aoristic else {})})
     return Excitation(headline=_headline(rows, len(before), local(before.asof, zone)), table=table, layers=(), basis=basis, base=origin_of(incidents).base,
                       fitted=made)
+
+
+def _drawn(incidents: pl.DataFrame, draws: int, seed: int) -> list[pl.DataFrame]:
+    """The incidents with each ``started_at`` drawn from its span, so many times."""
+    from workbench.models.patterns import aoristic
+
+    timed = schema.utc(incidents, [c for c in ("started_at", "ended_at") if c in incidents.columns]).filter(pl.col("started_at").is_not_null())
+    return [timed.with_columns(started_at=pl.Series(t).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")) for t in aoristic.draws(timed, draws, seed)]
+
+
+def _over_draws(pasts: list[Past], grid: Grid, reach: float, memory: Span) -> tuple[Fitted, list[tuple[object, ...]]]:
+    """Means over fits of drawn times, with the error within and between them (D. B. Rubin, *Multiple Imputation for Nonresponse in Surveys*, 1987)."""
+    fits = [fitting.fit(_problem(before, grid, reach, memory)) for before in pasts]
+    each = [_rows(made, covariance) for made, covariance in fits]
+    kinds = ("address", "repeat", "near", "spread", "decay", "same", "same_decay", "level", "level_spread")
+    mean: dict[str, Any] = {name: float(np.mean([getattr(made, name) for made, _ in fits])) for name in kinds}
+    smooth = tuple(float(v) for v in np.mean([made.smooth for made, _ in fits], axis=0))
+    rows: list[tuple[object, ...]] = []
+    for quantity in zip(*each, strict=True):
+        name, _, _, _, _, unit, about = quantity[0]
+        values, errors = (np.array([float(str(row[k])) for row in quantity]) for k in (1, 2))
+        value, scatter = float(values.mean()), float(values.var(ddof=1)) if len(values) > 1 else 0.0
+        se = math.sqrt(float((errors**2).mean()) + (1 + 1 / len(values)) * scatter)
+        rows.append((name, value, se, max(0.0, value - 1.96 * se), value + 1.96 * se, unit, about))
+    return replace(fits[0][0], smooth=smooth, **mean), rows
 
 
 _CAUSE = ("An incident that leads to further ones is a pattern in time and space, not a cause: the same offender, a copy, or a risk that both share for a "
