@@ -202,7 +202,7 @@ def fit(
     """How many further incidents each one leads to, how near and how soon.
 
     Args: as of ``surface``, and
-        aoristic: how many times the fit is made with times drawn from each incident's span ``started_at`` to ``ended_at`` (5 will do); the values are means over
+        aoristic: how many times the fit is made with times drawn from each incident's span ``started_at`` to ``ended_at`` (5 will do); values are means over
             the draws, the errors hold the draws' own scatter too. 0 = every incident at its ``started_at``.
         seed: of the draws.
 
