@@ -207,11 +207,14 @@ def test_the_numbers_equal_an_independent_recount(made: dict[str, Any]) -> None:
 
 
 def test_the_places_listed_are_those_of_the_forecast(made: dict[str, Any]) -> None:
-    from workbench.models.hotspots import kde
+    from workbench.models.hotspots import choose
 
     city = wb.open_workbench(made["workspace"])
     until = city.agency.moment(ASOF)
-    risk = kde.surface(city.incidents(end=until, offence="burglary"), city.grid(250), until, zone=city.agency.zone)
+    past = city.incidents(end=until, offence="burglary")
+    choice = choose.model("best", past, city.grid(250), until)
+    risk = choice.surface(past, city.grid(250), until, zone=city.agency.zone)
+    assert choice.sentence in {note["text"] for note in of(made, "note")}
     table = next(t for t in of(made, "table") if [h["text"] for h in t["heads"]][0] == "No.")
     x, y = risk.grid.centres_metres()
     left, highest = risk.expected.copy(), []

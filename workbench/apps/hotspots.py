@@ -20,7 +20,7 @@ from workbench.apps.picktable import PickTable
 from workbench.errors import CannotTell, WorkbenchError
 from workbench.geo import Grid
 from workbench.layers import Cells, Layer
-from workbench.models.hotspots import backtest
+from workbench.models.hotspots import backtest, choose
 from workbench.results import Matrix, Surface
 from workbench.session import Workbench
 from workbench.views import charts
@@ -34,10 +34,11 @@ ICON = ("M3 3h5.200v5.200H3zM9.400 3h5.200v5.200H9.400zM15.800 3H21v5.200h-5.200
 
 SHARES = {"0.5 %": 0.005, "1 %": 0.01, "2 %": 0.02, "3 %": 0.03, "5 %": 0.05, "10 %": 0.10}
 AHEAD = {"1 day": "1d", "3 days": "3d", "7 days": "7d", "14 days": "14d", "28 days": "28d"}
-BACK = {"90 days": "90d", "180 days": "180d", "1 year": "365d", "2 years": "730d"}
+BACK = {"90 days": "90d", "180 days": "180d", "1 year": "365d", "2 years": "730d", "5 years": "1825d"}
 CELLS = {"150 m": 150.0, "250 m": 250.0, "400 m": 400.0}
 TESTED = timedelta(days=182)
-_FIRST = "hotspots.kde"  # the method that stands in the box at first
+_FIRST = "hotspots.choose"  # the method that stands in the box at first
+_BESIDE = ("hotspots.counts", "hotspots.kde")  # methods that every test shows beside the one chosen
 _SAID = 0.02  # the share that a forecast's own sentence speaks of
 
 
@@ -61,7 +62,7 @@ class _Hotspots:
         self.methods = {_title(name): name for name in models.surfaces()}
         self.surface: Surface | None = None
         self.matrix: Matrix | None = None
-        self.dark = False
+        self.dark, self.used = False, _FIRST
         self.incidents = pl.DataFrame()
         self.turn, self.one = 0, threading.Lock()
         self._widgets()
@@ -76,7 +77,7 @@ class _Hotspots:
         self.method = pmui.Select(label="Method", options=list(self.methods), value=first, **wide)
         self.asof = pmui.DatePicker(label="Forecast from the morning of", value=last, end=last, **wide)
         self.ahead = pmui.Select(label="Looking ahead", options=AHEAD, value="7d", **wide)
-        self.back = pmui.Select(label="Learning from the last", options=BACK, value="365d", **wide)
+        self.back = pmui.Select(label="Learning from the last", options=BACK, value="1825d", **wide)
         self.share = pmui.Select(label="Share of the area to cover", options=SHARES, value=0.02, **wide)
         self.cell = pmui.Select(label="Side of a cell", options=CELLS, value=250.0, **wide)
         self.why = page.html_pane("", margin=(2, 16, 10, 16))
@@ -135,20 +136,25 @@ class _Hotspots:
                 if mine == self.turn:
                     self._test()
 
-    def _model(self) -> Any:
-        module = models.find(self.methods[self.method.value])
-        return partial(module.surface, window=self.back.value, horizon=self.ahead.value, zone=self.agency.zone)
+    def _model(self, asof: datetime) -> Any:
+        """The forecast asked for; for "best for this offence" the model that is offered, and the page says which and why."""
+        name, why = self.methods[self.method.value], ""
+        if name == _FIRST:
+            choice = choose.model("best", self.incidents, self.grid, asof, window=self.back.value, horizon=self.ahead.value)
+            name, why = f"hotspots.{choice.name}", f" {choice.sentence}"
+        self.used = name
+        self.why.object = f"<p class=small>{text(models.surfaces()[self.methods[self.method.value]] + why)}</p>"
+        return partial(models.find(name).surface, window=self.back.value, horizon=self.ahead.value, zone=self.agency.zone)
 
     def _forecast(self) -> None:
         self.surface = None
-        self.why.object = f"<p class=small>{text(models.surfaces()[self.methods[self.method.value]])}</p>"
         asof = self.agency.moment(self.asof.value)
         try:
             self.incidents = self.workbench.incidents(end=asof, offence=self.offence.value)
             if self.incidents.is_empty():
                 raise CannotTell(f"There is no {self.offence.value} before {self._day(asof)} in the incidents; choose another offence or a later day.")
             self.grid = self.workbench.grid(self.cell.value)
-            self.surface = self._model()(self.incidents, self.grid, asof)
+            self.surface = self._model(asof)(self.incidents, self.grid, asof)
         except WorkbenchError:
             self._nothing()
             raise
@@ -214,14 +220,14 @@ class _Hotspots:
     # ------------------------------------------------------------------ the test
 
     def _test(self) -> None:
-        """Score every method at weekly origins of the half year before, at the chosen share and its neighbours."""
+        """Score the method used, prior counts and kernel density at weekly origins of the half year before, at the chosen share and its neighbours."""
         surface = self.surface
         if surface is None:
             return
         self._untested("Forecasting every week of the half year before, from what was known then.")
         end, ahead = surface.asof, surface.horizon
         start = self.agency.moment(end.astimezone(self.agency.tz).date() - TESTED)
-        each = {title: partial(models.find(name).surface, window=self.back.value, horizon=self.ahead.value) for title, name in self.methods.items()}
+        each = {_title(name): partial(models.find(name).surface, window=self.back.value, horizon=self.ahead.value) for name in dict.fromkeys((self.used, *_BESIDE))}
         try:
             self.matrix = backtest.rolling(self.incidents, self.grid, each, start=start, end=end, step=max(timedelta(days=7), ahead), horizon=ahead,
                                            shares=sorted({0.01, 0.02, 0.05, self.share.value}), zone=self.agency.zone)

@@ -44,10 +44,15 @@ def find(name: str, plugins: Path | None = None) -> ModuleType:
 
 
 def surfaces() -> dict[str, str]:
-    """The models that forecast (they have a function ``surface``) and the question each opens with; read, not imported."""
+    """The models that forecast from incidents alone (a function ``surface(incidents, grid, asof, ...)`` whose other arguments have defaults) and the question
+    each opens with; read, not imported."""
     found = {}
     for name in names():
         tree = ast.parse((Path(__file__).parent / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8"))
-        if any(isinstance(node, ast.FunctionDef) and node.name == "surface" for node in tree.body):
+        if any(isinstance(node, ast.FunctionDef) and node.name == "surface" and _of_incidents(node.args) for node in tree.body):
             found[name] = (ast.get_docstring(tree) or name).splitlines()[0]
     return found
+
+
+def _of_incidents(given: ast.arguments) -> bool:
+    return [a.arg for a in given.args] == ["incidents", "grid", "asof"] and all(d is not None for d in given.kw_defaults)

@@ -65,10 +65,10 @@ class Chosen:
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """Scores of places at one moment: of each distinct place (own and all other events), and the kernels' part on a grid."""
+    """Scores at one moment: distinct places with their weight, of the category's own and of all other events, and the kernels' part on a grid."""
 
-    own: Floats
-    other: Floats
+    own: tuple[Ints, Floats]
+    other: tuple[Ints, Floats]
     kernels: Any
 
 
@@ -89,9 +89,12 @@ class Scorer:
         self.before = study.past(self.grid, own, until)
         self.scales = ensemble.spreading(self.grid)
         self.mix = ensemble.weights(self.before, self.grid, timedelta(days=30), self.scales)
+        self._fields: dict[float, Field] = {}
 
     def at(self, day: float, places: Ints, many: int) -> Field:
         """The field as of a day, from what came before it; ``places`` numbers the distinct place of every event of the study, 0 to ``many`` - 1."""
+        if day in self._fields:
+            return self._fields[day]
         day_of = self.study.day
         use = self.own[day_of[self.own] < day]
         age = day - day_of[use]
@@ -105,22 +108,31 @@ class Scorer:
         ago = (self.until - day) * DAY
         faded = ensemble.faded(self.before, self.grid, np.asarray(ensemble.HALF_LIVES) * DAY, ago)
         smooth = ensemble.mixed(faded, self.grid, self.scales, kernels) * float(kernels.sum())
-        return Field(np.bincount(places[use], weights=raw, minlength=many), np.bincount(places[near], minlength=many) / max(len(near), 1), smooth.astype(np.float32))
+        made = Field(_summed(places[use], raw, many), _summed(places[near], np.full(len(near), 1 / max(len(near), 1)), many), smooth.astype(np.float32))
+        self._fields[day] = made
+        return made
 
 
-def places_of(study: Study) -> tuple[Ints, Floats, Floats]:
-    """The distinct place of each event, and their positions."""
-    key = np.round(study.x * 10).astype(np.int64) * 1_000_000_007 + np.round(study.y * 10).astype(np.int64)
-    _, first, which = np.unique(key, return_index=True, return_inverse=True)
-    return which.astype(np.int64), study.x[first], study.y[first]
+def places_of(study: Study, before: float) -> tuple[Ints, Floats, Floats]:
+    """The distinct place (to 10 cm) of each event before a day, and their positions; nothing later is looked at."""
+    n = int(np.searchsorted(study.day, before, side="left"))
+    x, y = study.x[:n], study.y[:n]
+    _, first, which = np.unique(np.round(x * 10) * 1e9 + np.round(y * 10), return_index=True, return_inverse=True)
+    return which.astype(np.int64), x[first], y[first]
 
 
-def scored(field: Field, tile: Ints, sampler: Sampler, model: Model) -> Floats:
-    """Score of every tile; ``tile`` is the tile of each distinct place. Tiles that may not be chosen and hold no place get -1."""
-    ok = tile >= 0
-    own = np.bincount(tile[ok], weights=(field.own + model.lent * field.other)[ok] if model.lent else field.own[ok], minlength=len(sampler.open))
-    score = own + model.kept * sampler.read(field.kernels)
-    return np.where(sampler.open | (own > 0), score, -1.0)
+def _summed(places: Ints, weights: Floats, many: int) -> tuple[Ints, Floats]:
+    total = np.bincount(places, weights=weights, minlength=many)
+    there = np.flatnonzero(total)
+    return there, total[there]
+
+
+def parts(field: Field, tile: Ints, sampler: Sampler, lent: bool) -> tuple[Floats, Floats, Floats]:
+    """Score of every open tile by own places, by lent places and by kernels; ``tile`` is the number among them of each distinct place."""
+    many = len(sampler.tiles)
+    own, other = (np.bincount(tile[at], weights=weight, minlength=many) if use else np.zeros(many)
+                  for (at, weight), use in ((field.own, True), (field.other, lent)))
+    return own, other, sampler.read(field.kernels)
 
 
 def tilings(many: int) -> list[tuple[float, tuple[float, float]]]:
@@ -153,23 +165,29 @@ def tried(scorer: Scorer, shapes: Sequence[Shape], ways: Sequence[tuple[float, t
                 np.zeros((len(origins), len(lengths))))
     coming = [[scorer.own[(days >= o) & (days < o + h)] if o + h <= scorer.until + 1e-9 else np.empty(0, dtype=np.int64) for h in lengths] for o in origins]
     out.came = np.array([[len(c) for c in row] for row in coming], dtype=float).reshape(len(origins), len(lengths))
-    most = max(s.many for s in shapes)
     for w, (turned, shift) in enumerate(ways):
         tiling = Tiling.over(px, py, shapes[0].width * FOOT, shapes[0].height * FOOT, turned, shift)
-        tile, sampler = tiling.index(px, py), Sampler.of(tiling, scorer.grid)
-        rank = np.full(len(tiling), most + 1, dtype=np.int64)
+        sampler = Sampler.of(tiling, scorer.grid, tiling.index(px, py))
+        tile = sampler.number(tiling.index(px, py))
         for o, field in enumerate(fields):
-            came = [tile[which[c]] for c in coming[o]]
-            for h, there in enumerate(came):
-                counts = np.sort(np.unique(there, return_counts=True)[1])[::-1]
-                out.best[w, o, :, h] = [counts[: s.many].sum() for s in shapes]
-            for m, model in enumerate(models):
-                top = best_of(scored(field, tile, sampler, model), most)
-                rank[top] = np.arange(len(top))
-                for h, there in enumerate(came):
-                    out.hits[w, o, m, :, h] = [(rank[there] < s.many).sum() for s in shapes]
-                rank[top] = most + 1
+            _try(out, w, o, field, [tile[which[c]] for c in coming[o]], tile, sampler, models, shapes)
     return out
+
+
+def _try(out: Tried, w: int, o: int, field: Field, coming: list[Ints], tile: Ints, sampler: Sampler, models: Sequence[Model], shapes: Sequence[Shape]) -> None:
+    """One tiling at one moment, every model, number of tiles and horizon."""
+    most = max(s.many for s in shapes)
+    for h, there in enumerate(coming):
+        counts = np.sort(np.unique(there, return_counts=True)[1])[::-1]
+        out.best[w, o, :, h] = [counts[: s.many].sum() for s in shapes]
+    own, other, kernels = parts(field, tile, sampler, any(m.lent for m in models))
+    rank = np.full(len(own), most + 1, dtype=np.int64)
+    for m, model in enumerate(models):
+        top = best_of(own + model.kept * kernels + (model.lent * other if model.lent else 0.0), most)
+        rank[top] = np.arange(len(top))
+        for h, there in enumerate(coming):
+            out.hits[w, o, m, :, h] = [(rank[there] < s.many).sum() for s in shapes]
+        rank[top] = most + 1
 
 
 def pai(made: Tried, shapes: Sequence[Shape], square_metres: float) -> Floats:

@@ -83,35 +83,44 @@ class Sampler:
     """A map on a grid, read at other tiles: linearly between the middles of its cells, times the ratio of areas.
 
     Args:
-        at, share: four cells about each sampled point and their shares, shape (4, tiles, points).
-        scale: area of a tile over that of a cell and of the points sampled.
-        open: tiles that may be chosen, bool of shape (tiles,).
+        tiles: those that may be chosen: their middle lies in the grid's study area, or a place lies in them. Rising.
+        numbers: the number among them of every tile.
+        at, share: four cells about each sampled point and their shares, shape (4, len(tiles), points).
     """
 
+    tiles: Ints
+    numbers: Ints
     at: Ints
-    share: Floats
-    scale: float
-    open: np.ndarray[Any, np.dtype[np.bool_]]
+    share: Any
 
     @classmethod
-    def of(cls, tiling: Tiling, grid: Grid) -> Sampler:
-        """One point a tile, or four where a tile is larger than one and a half cells."""
+    def of(cls, tiling: Tiling, grid: Grid, held: Ints) -> Sampler:
+        """One point a tile, or four where a tile is larger than one and a half cells; ``held`` are the tiles of all places."""
         every = np.arange(len(tiling))
+        x, y = tiling.points(every)
+        open_ = grid.index(x[:, 0], y[:, 0]) >= 0
+        open_[held[held >= 0]] = True
+        tiles = np.flatnonzero(open_)
         across = 1 if tiling.area <= 2.25 * grid.cell**2 else 2
-        x, y = tiling.points(every, across)
+        x, y = tiling.points(tiles, across)
         a, b = (x - grid.x0) / grid.cell - 0.5, (y - grid.y0) / grid.cell - 0.5
         i, j = (np.clip(np.floor(v).astype(np.int64), 0, n - 2) for v, n in ((a, grid.nx), (b, grid.ny)))
         s, t = np.clip(a - i, 0, 1), np.clip(b - j, 0, 1)
         first = j * grid.nx + i
         off = (a < -0.5) | (a > grid.nx - 0.5) | (b < -0.5) | (b > grid.ny - 0.5)
-        share = np.where(off, 0.0, np.stack([(1 - s) * (1 - t), s * (1 - t), (1 - s) * t, s * t]))
-        middle = tiling.points(every)
-        inside = grid.index(middle[0][:, 0], middle[1][:, 0]) >= 0
-        return cls(np.stack([first, first + 1, first + grid.nx, first + grid.nx + 1]), share.astype(np.float32), tiling.area / grid.cell**2 / across**2, inside)
+        share = np.where(off, 0.0, np.stack([(1 - s) * (1 - t), s * (1 - t), (1 - s) * t, s * t])) * (tiling.area / grid.cell**2 / across**2)
+        return cls(tiles, np.cumsum(open_) - 1, np.stack([first, first + 1, first + grid.nx, first + grid.nx + 1]), share.astype(np.float32))
+
+    def number(self, tile: Ints) -> Ints:
+        """The number among ``tiles`` of each tile (which must be one of them)."""
+        return np.asarray(self.numbers[tile], dtype=np.int64)
 
     def read(self, values: Any) -> Floats:
-        """The map's mass in each tile, shape (tiles,)."""
-        return np.asarray((values[self.at] * self.share).sum(axis=(0, 2)) * self.scale)
+        """The map's mass in each of ``tiles``, shape (len(tiles),)."""
+        found = values[self.at[0]] * self.share[0]
+        for k in range(1, 4):
+            found += values[self.at[k]] * self.share[k]
+        return np.asarray(found.sum(axis=1), dtype=np.float64)
 
 
 def best_of(score: Floats, many: int) -> Ints:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from workbench import models
 from workbench.errors import BadInput, CannotTell, did_you_mean
 from workbench.geo import Floats, Grid
 from workbench.models import forecast
@@ -117,6 +118,22 @@ def estimate(before: Past, grid: Grid, horizon: timedelta, *, candidate: str = "
 def best(incidents: pl.DataFrame, grid: Grid, asof: Moment, *, window: Span = "1825d", candidate: str = "ensemble", horizon: Span = "7d") -> Choice:
     """Which model is offered for these incidents; arguments and errors as of ``surface``."""
     return between(past(incidents, grid, asof, window, least=5), grid, span(horizon, "horizon"), candidate=candidate)
+
+
+def model(method: str, incidents: pl.DataFrame, grid: Grid, asof: Moment, *, window: Span = "1825d", horizon: Span = "7d") -> Choice:
+    """The model that a page asked for by name; "best" is the one offered. Where nothing can be compared prior counts are named, and their forecast says why.
+
+    Raises:
+        NotFound: there is no such model. BadInput: columns or times that cannot be used.
+    """
+    if method in ("best", "choose"):
+        try:
+            return best(incidents, grid, asof, window=window, horizon=horizon)
+        except CannotTell as reason:
+            return Choice("counts", f"Prior counts are used: {reason}", 0, 0.0, 0, (float("nan"), float("nan")))
+    found = models.find(f"hotspots.{method}")
+    title = str(getattr(found, "TITLE", method))
+    return Choice(method, f"{title} was asked for; it was not compared with prior counts.", 0, 0.0, 0, (float("nan"), float("nan")))
 
 
 def between(before: Past, grid: Grid, horizon: timedelta, *, candidate: str = "ensemble") -> Choice:

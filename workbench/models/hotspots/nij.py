@@ -4,7 +4,7 @@ The rules (National Institute of Justice, "Real-Time Crime Forecasting Challenge
 125 feet; 0.25 to 0.75 square miles flagged in all; one week, two weeks, one, two and three months ahead; PAI = (n / N) / (a / A) and PEI = n / n*, with n
 incidents flagged of N, a of A square feet flagged, and n* the most that as many cells could have held. Size, direction and origin of the cells, the area
 and the sharpness of the scores are searched on earlier moments of the past (``_search``), never on what is forecast. PEI*: n* with the area flagged as the
-cap, cells at the border cut to the study area and the last one cut to fit (the fractional knapsack), so it is at most PEI.
+cap, cells at the border cut to the study area and the last one cut to fit (the fractional knapsack).
 Sources: J. M. Hunt, "Do crime hot spots move?", American University 2016 (PEI); C. Joshi, S. Curtis-Ham, C. D'Ath, D. Searle, "Considerations for developing
 predictive spatial models of crime and new methods for measuring their accuracy", ISPRS International Journal of Geo-Information 10, 2021, 597,
 doi:10.3390/ijgi10090597 (PEI*).
@@ -28,7 +28,7 @@ from workbench.errors import BadInput, CannotTell, did_you_mean
 from workbench.geo import Floats, Ints, Polygon
 from workbench.layers import Areas
 from workbench.models.hotspots import _scores, _study, kde
-from workbench.models.hotspots._search import Chosen, Scorer, Shape, choose, places_of, scored
+from workbench.models.hotspots._search import Chosen, Scorer, Shape, choose, parts, places_of
 from workbench.models.hotspots._study import SQUARE_MILE, Study, study
 from workbench.models.hotspots._tiles import FOOT, Sampler, Tiling, best_of, degrees
 from workbench.results import Basis, Matrix, Ranking
@@ -223,7 +223,7 @@ def _day(days: float) -> datetime:
 
 def _flag(seen: Study, own: Ints, other: Ints, name: str, at: float, lengths: dict[str, float], aims: Sequence[str], shapes: list[list[Shape]],
           ways: int) -> list[Flagged]:
-    places = places_of(seen)
+    places = places_of(seen, at)
     sides = [math.sqrt(s[0].width * s[0].height) * FOOT for s in shapes]
     scorers = [Scorer(seen, own, other, at, side) for side in sides]
     found = choose(scorers, shapes, list(lengths.values()), seen.square_metres, places, ways)
@@ -239,24 +239,25 @@ def _flag(seen: Study, own: Ints, other: Ints, name: str, at: float, lengths: di
 
 
 def _place(scorer: Scorer, chosen: Chosen, places: tuple[Ints, Floats, Floats], at: float) -> tuple[Tiling, Ints, Floats, dict[str, Ints]]:
+    """The tiling chosen, the tiles flagged with their scores, and those that plain counts and kernel density would flag on the same tiling."""
     which, px, py = places
-    seen = np.zeros(len(px), dtype=bool)
-    seen[which[scorer.own]] = True
-    seen[which[scorer.other]] = True
     tiling = Tiling.over(px, py, chosen.shape.width * FOOT, chosen.shape.height * FOOT, chosen.turned, chosen.shift)
-    tile, sampler = tiling.index(px, py), Sampler.of(tiling, scorer.grid)
-    values = scored(scorer.at(at, which, len(px)), tile, sampler, chosen.model)
-    tiles = best_of(values, chosen.shape.many)
+    seen = tiling.index(px, py)
+    sampler = Sampler.of(tiling, scorer.grid, seen)
+    tile, many = sampler.number(seen), chosen.shape.many
+    own, other, kernels = parts(scorer.at(at, which, len(px)), tile, sampler, bool(chosen.model.lent))
+    values = own + chosen.model.kept * kernels + chosen.model.lent * other
+    top = best_of(values, many)
     last = scorer.own[scorer.study.day[scorer.own] >= at - 365]
-    counted = np.bincount(tile[which[last]], minlength=len(tiling)).astype(float)
+    counted = np.bincount(tile[which[last]], minlength=len(sampler.tiles)).astype(float)
+    beside = {"counts": sampler.tiles[best_of(counted, many)], "kde": sampler.tiles[top]}
     x, y, grid = scorer.study.x[last], scorer.study.y[last], scorer.grid
-    in_grid = grid.index(x, y) >= 0
-    beside = {"counts": best_of(np.where(sampler.open | (counted > 0), counted, -1.0), chosen.shape.many), "kde": tiles}
-    if in_grid.sum() >= 2:
-        width = kde.likeliest(grid.index(x[in_grid], y[in_grid]), grid)
-        smooth = sampler.read(kde.spread(x[in_grid], y[in_grid], grid, width).astype(np.float32))
-        beside["kde"] = best_of(np.where(sampler.open, smooth, -1.0), chosen.shape.many)
-    return tiling, tiles, values[tiles], beside
+    cell = grid.index(x, y)
+    x, y, cell = x[cell >= 0], y[cell >= 0], cell[cell >= 0]
+    if len(cell) >= 2:
+        smooth = sampler.read(kde.spread(x, y, grid, kde.likeliest(cell, grid)))
+        beside["kde"] = sampler.tiles[best_of(smooth, many)]
+    return tiling, sampler.tiles[top], values[top], beside
 
 
 def _rings(seen: Study, f: Flagged) -> Floats:
