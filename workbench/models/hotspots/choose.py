@@ -109,8 +109,6 @@ def estimate(before: Past, grid: Grid, horizon: timedelta, *, candidate: str = "
     """The expectation alone, from incidents that are already placed; see ``surface``."""
     choice = between(before, grid, horizon, candidate=candidate)
     made: Estimate = choice.module.estimate(before, grid, horizon)
-    if choice.name == "counts":
-        made = forecast.levelled(before, made, horizon)
     compared = {"offered": choice.name, "folds": choice.folds, "won": choice.won, "pai": [None if np.isnan(p) else round(p, 3) for p in choice.pai]}
     return replace(made, parameters={**made.parameters, **compared}, notes=(choice.sentence, *made.notes))
 
@@ -181,7 +179,7 @@ def _judged(candidate: str, title: str, hits: Floats, came: Floats, horizon: tim
                f"{_LEAST_FOLDS} with {_LEAST_CAME} are needed. Load more years, or take a wider offence group.")
         return Choice("counts", why, folds, 0.0, total, (float("nan"), float("nan")))
     by_fold = (hits / (came[:, None, None] * np.array(_choosing.SHARES))).mean(axis=2)
-    ours, theirs = ((hits[:, m].sum(axis=0) / total / np.array(_choosing.SHARES)).mean() for m in (0, 1))
+    ours, theirs = (float((hits[:, m].sum(axis=0) / total / np.array(_choosing.SHARES)).mean()) for m in (0, 1))
     won = float((by_fold[:, 0] > by_fold[:, 1] + 1e-12).sum() + 0.5 * (np.abs(by_fold[:, 0] - by_fold[:, 1]) <= 1e-12).sum())
     at = _choosing.SHARES.index(_SAID)
     share = [100 * hits[:, m, at].sum() / total for m in (0, 1)]

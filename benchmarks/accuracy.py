@@ -1,0 +1,199 @@
+"""How good are the forecasts? Real incidents of two cities, everything chosen on earlier years, scored over the last: ``python -m benchmarks.accuracy``.
+
+Needs Chicago 2013-2017 and St. Louis 2015-2018 in the folder that $WORKBENCH_REAL_DATA names (default: shared/data beside the checkout; see
+docs/choosing.md). Loaded and prepared tables go to a temporary folder and stay out of the project; the page is benchmarks/ACCURACY.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import math
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from workbench import loaders
+from workbench.errors import CannotTell
+from workbench.geo import Grid, Polygon
+from workbench.lake import Lake
+from workbench.models.hotspots import backtest, choose, nij
+
+ROOT = Path(__file__).parents[1]
+FILE = Path(__file__).with_name("ACCURACY.md")
+DATA = Path(os.environ.get("WORKBENCH_REAL_DATA") or ROOT.parent / "shared" / "data")
+CITIES = {"Chicago": ("chicago_crimes", 2017, "chicago/community_areas.geojson"), "St. Louis": ("st_louis_incidents", 2018, "stlouis/stl_boundary_wgs84.geojson")}
+OFFENCES = ("burglary", "robbery", "vehicle theft", "assault with firearm")
+SINGLE = ("counts", "kde", "long_run", "promap", "lagged", "self_exciting", "fourier")
+SHARES, CELL, DRAWS, BLOCK = (0.01, 0.02, 0.05), 250.0, 4000, 4
+
+
+def files(city: str) -> list[Path]:
+    """The files of a city, oldest first."""
+    if city == "Chicago":
+        return [*sorted((DATA / "chicago").glob("chicago_crimes_*.parquet")), DATA / "chicago" / "Crimes_-_2017.csv.gz"]
+    return sorted((DATA / "stlouis" / "raw").glob("*/*.csv*"))
+
+
+def incidents(city: str, folder: Path) -> pl.DataFrame:
+    """Incidents of a city with their offence group, through the project's loader; kept in ``folder``."""
+    kept = folder / f"{city}.parquet"
+    if not kept.exists():
+        lake = Lake(folder / f"{city}-lake")
+        for file in files(city):
+            lake.load(loaders.find(CITIES[city][0]), file)
+        gun = pl.col("weapon") == "FIREARM" if city == "St. Louis" else pl.col("offence_detail").str.contains("GUN|FIREARM")
+        group = (pl.when(pl.col("nibrs") == "220").then(pl.lit("burglary")).when(pl.col("nibrs") == "120").then(pl.lit("robbery"))
+                 .when(pl.col("nibrs") == "240").then(pl.lit("vehicle theft")).when((pl.col("nibrs") == "13A") & gun).then(pl.lit("assault with firearm")))
+        frame = lake.frame("incidents").filter(~pl.col("unfounded").fill_null(False)).with_columns(category=group.fill_null("other"))
+        part = kept.with_suffix(".part")
+        frame.select("started_at", "ended_at", "reported_at", "lon", "lat", "category").write_parquet(part)
+        part.replace(kept)
+    return pl.read_parquet(kept)
+
+
+def area(city: str) -> Polygon:
+    """The study area: the union of the city's own boundary files."""
+    features = json.loads((DATA / CITIES[city][2]).read_text(encoding="utf-8"))["features"]
+    return Polygon(tuple(r for f in features for r in Polygon.from_geojson(f["geometry"]).rings), city)
+
+
+def weekly(folder: Path, only: Iterable[str]) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
+    """PAI of every model at weekly origins of the last year, and what was offered for each set on the eve of that year."""
+    made, offered = [], []
+    for city, (_, year, _) in CITIES.items():
+        frame, grid = incidents(city, folder), Grid.over(area(city), cell=CELL)
+        start = datetime(year, 1, 1, tzinfo=UTC)
+        for offence in OFFENCES:
+            rows = frame.filter(pl.col("category") == offence)
+            kept = folder / f"weekly-{city}-{offence}.parquet"
+            choice = choose.best(rows, grid, start)
+            offered.append({"city": city, "offence": offence, "model": choice.name, "sentence": choice.sentence})
+            if not kept.exists():
+                began = time.process_time()
+                models: dict[str, Callable[..., Any]] = {"default": choice.surface, **{n: importlib.import_module(f"workbench.models.hotspots.{n}").surface for n in only}}
+                matrix = backtest.rolling(rows, grid, models, start=start, end=start + timedelta(days=364), shares=SHARES, draws=200, reference="default")
+                matrix.scores.with_columns(city=pl.lit(city), offence=pl.lit(offence), cells=pl.lit(grid.n_inside), km2=pl.lit(grid.area_km2)).write_parquet(kept)
+                print(f"{city}, {offence}: {time.process_time() - began:.0f} s", file=sys.stderr, flush=True)
+            made.append(pl.read_parquet(kept))
+    return pl.concat(made, how="vertical_relaxed"), offered
+
+
+def challenges(folder: Path, dates: Iterable[str]) -> pl.DataFrame:
+    """The NIJ mode at dates of the last year, month and day given."""
+    made = []
+    for city, (_, year, _) in CITIES.items():
+        events = incidents(city, folder).with_columns(date=pl.col("started_at").dt.convert_time_zone("America/Chicago").dt.date())
+        for day in dates:
+            kept = folder / f"nij-{city}-{day}.parquet"
+            if not kept.exists():
+                began = time.process_time()
+                table = nij.challenge(events, f"{year}-{day}", area=area(city), categories=OFFENCES, x="lon", y="lat", time="date", category="category").table
+                table.with_columns(city=pl.lit(city), asof=pl.lit(f"{year}-{day}")).write_parquet(kept)
+                print(f"NIJ {city} {day}: {time.process_time() - began:.0f} s", file=sys.stderr, flush=True)
+            made.append(pl.read_parquet(kept))
+    return pl.concat(made, how="vertical_relaxed")
+
+
+def compared(scores: pl.DataFrame) -> pl.DataFrame:
+    """Mean PAI over sets and weeks by share and model, and default minus each with a paired 95 % interval: blocks of weeks drawn, all sets together."""
+    pai = scores.filter(pl.col("measure") == "pai").with_columns(week=pl.col("origin").rank("dense").over("city"))
+    rng, rows = np.random.default_rng(0), []
+    for share in SHARES:
+        part = pai.filter((pl.col("share") - share).abs() < 1e-9)
+        names = part["model"].unique().sort().to_list()
+        sets = part.select("city", "offence").unique(maintain_order=True)
+        cube = np.full((len(names), len(sets), int(part["week"].max())), np.nan)  # type: ignore[arg-type]
+        where = {(c, o): i for i, (c, o) in enumerate(sets.iter_rows())}
+        for model, city, offence, week, value in part.select("model", "city", "offence", "week", "value").iter_rows():
+            cube[names.index(model), where[city, offence], int(week) - 1] = np.nan if value is None else value
+        weeks = cube.shape[2]
+        drawn = ((rng.integers(0, weeks, (DRAWS, math.ceil(weeks / BLOCK)))[:, :, None] + np.arange(BLOCK)) % weeks).reshape(DRAWS, -1)[:, :weeks]
+        mean = np.nanmean(cube, axis=(1, 2))
+        gap = np.nanmean(cube[names.index("default")][None] - cube, axis=1)
+        for m, name in enumerate(names):
+            low, high = np.nanquantile(np.nanmean(gap[m][drawn], axis=1), [0.025, 0.975])
+            rows.append((share, name, float(mean[m]), float(mean[names.index("default")] - mean[m]), float(low), float(high)))
+    return pl.DataFrame(rows, schema=["share", "model", "pai", "ahead", "low", "high"], orient="row")
+
+
+def page(scores: pl.DataFrame, offered: list[dict[str, Any]], tests: pl.DataFrame, took: float) -> str:
+    """The report in Markdown."""
+    every = compared(scores)
+    lines = ["# How good are the forecasts?", "", "Written by `python -m benchmarks.accuracy`; not edited by hand. Settings and starting values were fixed on Chicago 2013-2016 and "
+             "St. Louis 2015-2017; the last year of each was forecast and scored, never used to choose.", "", f"CPU time: {took:.0f} s (0 = kept tables were used).", "",
+             "## Weekly forecasts of the last year", "",
+             f"52 weekly origins a set, seven days ahead, square cells of {CELL:g} m. *default* is what `choose` offered on the eve of the year. PAI is the mean over weeks "
+             "and sets; *ahead* is default minus the model with a paired 95 % interval (blocks of four weeks drawn, the same for every set and model).", ""]
+    for share in SHARES:
+        lines += [f"### {share:.0%} of the area", "", "| model | mean PAI | default ahead by | 95 % interval |", "|---|---|---|---|"]
+        lines += [f"| {r['model']} | {r['pai']:.3f} |" + (" | |" if r["model"] == "default" else f" {r['ahead']:+.3f} | {r['low']:+.3f} to {r['high']:+.3f} |")
+                  for r in every.filter(pl.col("share") == share).sort("pai", descending=True).to_dicts()]
+        lines += [""]
+    lines += ["### By set", "", "| city | offence | cells | km2 | incidents | share | default | counts | kde |", "|---|---|---|---|---|---|---|---|---|"]
+    pai = scores.filter(pl.col("measure") == "pai")
+    wide = pai.group_by("city", "offence", "cells", "km2", "share", "model", maintain_order=True).agg(pl.col("value").mean(), pl.col("n").sum())
+    for r in wide.filter(pl.col("model") == "default").sort("city", "offence", "share").to_dicts():
+        beside = {m: wide.filter((pl.col("model") == m) & (pl.col("city") == r["city"]) & (pl.col("offence") == r["offence"]) & (pl.col("share") == r["share"]))["value"].item()
+                  for m in ("counts", "kde")}
+        lines.append(f"| {r['city']} | {r['offence']} | {r['cells']:,} | {r['km2']:.0f} | {r['n']:,} | {r['share']:.0%} | {r['value']:.2f} | {beside['counts']:.2f} | "
+                     f"{beside['kde']:.2f} |")
+    lines += ["", "### What was offered", "", *(f"- {o['city']}, {o['offence']}: {o['sentence']}" for o in offered), "", "## The NIJ challenge's rules", "",
+              "Equal cells of 62,500 to 360,000 square feet, 0.25 to 0.75 square miles flagged, settings searched on the past of each date. Counts (last year's) and kernel "
+              "density flag as many cells of the same tiling. Means over " + f"{tests.select('city', 'asof').n_unique()} dates x 4 offences.", "",
+              "| city | aim | horizon | forecasts | mean N | score | counts | kde |", "|---|---|---|---|---|---|---|---|"]
+    for (city, aim, horizon), g in tests.group_by("city", "aim", "horizon", maintain_order=True):
+        mine, count, smooth = (g[c].mean() for c in (aim, f"counts_{aim}", f"kde_{aim}"))
+        lines.append(f"| {city} | {str(aim).upper()} | {horizon} | {len(g)} | {g['N'].mean():.0f} | {mine:.3f} | {count:.3f} | {smooth:.3f} |")
+    for aim in ("pai", "pei"):
+        g = tests.filter(pl.col("aim") == aim)
+        lines.append(f"| both | {aim.upper()} | all | {len(g)} | {g['N'].mean():.0f} | {g[aim].mean():.3f} | {g[f'counts_{aim}'].mean():.3f} | {g[f'kde_{aim}'].mean():.3f} |")
+    return "\n".join([*lines, "", *verdict(every), ""])
+
+
+def verdict(every: pl.DataFrame) -> list[str]:
+    """Where the default does not lead, in words."""
+    out = ["## Misses", ""]
+    for share in SHARES:
+        part = every.filter((pl.col("share") == share) & (pl.col("model") != "default"))
+        for r in part.filter(pl.col("ahead") < 0).to_dicts():
+            clear = "clearly" if r["high"] < 0 else "within chance"
+            out.append(f"- At {share:.0%} {r['model']} was better than the default by {-r['ahead']:.3f} ({clear}: 95 % interval {r['low']:+.3f} to {r['high']:+.3f}).")
+    return out if len(out) > 2 else [*out, "None: the default has the highest mean PAI at every share."]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Make the tables and write the page; 1 where the data are not there."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description="Score the forecasts on two cities and write benchmarks/ACCURACY.md.")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "workbench-accuracy", help="where prepared tables are kept")
+    parser.add_argument("--models", nargs="*", default=list(SINGLE), help="single models beside the default")
+    parser.add_argument("--dates", nargs="*", default=["03-01", "07-01"], help="dates of the NIJ mode, month-day")
+    args = parser.parse_args(argv)
+    if not (DATA / "chicago").is_dir():
+        print(f"There is no real data at {DATA}; name its folder with WORKBENCH_REAL_DATA.", file=sys.stderr)
+        return 1
+    args.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        scores, offered = weekly(args.folder, args.models)
+        tests = challenges(args.folder, args.dates)
+    except CannotTell as reason:
+        print(f"The report was not written: {reason}", file=sys.stderr)
+        return 1
+    part = FILE.with_name(f".{FILE.name}.part")
+    part.write_text(page(scores, offered, tests, time.process_time()), encoding="utf-8")
+    part.replace(FILE)
+    print(f"{FILE.name} written.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
