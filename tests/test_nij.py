@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from workbench.errors import BadInput, CannotTell
 from workbench.geo import Plane, Polygon
@@ -158,7 +159,7 @@ def test_moving_the_city_by_whole_cells_and_mixing_its_rows_changes_no_score(eas
     asked: dict[str, Any] = {"crs": FEET, "area": 7.5, "cell": 500, "total": 0.25, "tilings": 1, "horizons": ["2m"]}
     here = frame.select("date", "category").with_columns(x=pl.Series(x), y=pl.Series(y))
     moved = here.with_columns(pl.col("x") + 500.0 * east, pl.col("y") + 500.0 * north).sample(fraction=1.0, shuffle=True, seed=1)
-    pl.testing.assert_frame_equal(nij.challenge(here, ASOF, **asked).table, nij.challenge(moved, ASOF, **asked).table, rel_tol=1e-6)
+    assert_frame_equal(nij.challenge(here, ASOF, **asked).table, nij.challenge(moved, ASOF, **asked).table, rel_tol=1e-6)
 
 
 def test_what_comes_after_asof_moves_no_cell() -> None:
@@ -166,13 +167,13 @@ def test_what_comes_after_asof_moves_no_cell() -> None:
     spike = pl.DataFrame({"date": [ASOF] * 200, "lon": [frame["lon"][0]] * 200, "lat": [frame["lat"][0]] * 200, "category": ["burglary"] * 200})
     asked: dict[str, Any] = {"tilings": 3, "horizons": ["1w", "1m"]}
     one, other = nij.forecast(frame, ASOF, **asked), nij.forecast(pl.concat([frame, spike]), ASOF, **asked)
-    pl.testing.assert_frame_equal(one.table, other.table)
+    assert_frame_equal(one.table, other.table)
 
 
-def test_struck_addresses_are_found_and_beat_chance_and_smoothing() -> None:
+def test_addresses_struck_again_are_found() -> None:
     table = nij.challenge(events(2500, 8), ASOF, area=7.5, tilings=4).table
     pai = table.filter(pl.col("aim") == "pai")
-    assert pai["pai"].mean() > 4 and pai["pai"].mean() > pai["kde_pai"].mean()  # type: ignore[operator]
+    assert pai["pai"].mean() > 10  # 40 % of events at 25 addresses, 3.3 % of the area flagged: at most 12 or so
     assert len(table) == 2 * 5 * 2
 
 

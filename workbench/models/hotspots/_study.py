@@ -78,8 +78,10 @@ class Study:
         return Past(pl.DataFrame(), use, self.x[use], self.y[use], cell, age, age, asof - length, asof, length, len(use), len(use), 0, 0, ())
 
 
-def study(events: pl.DataFrame, *, x: str, y: str, time: str, category: str | None, crs: str | None, area: Any, before: float | None = None) -> Study:
-    """Read a frame of events; see ``nij.forecast`` for the arguments. ``before``: the hull is laid about the events before that day only.
+def study(events: pl.DataFrame, *, x: str, y: str, time: str, category: str | None, crs: str | None, area: Any, before: float = math.inf,
+          plane: Plane | None = None) -> Study:
+    """Read a frame of events; see ``nij.forecast`` for the arguments. Plane, hull and what lies impossibly far off go by events before day ``before``
+    alone; ``plane`` is used where given.
 
     Raises:
         BadInput: a column is missing or unreadable, the CRS unknown, the area no polygon. CannotTell: no row has a position and a date.
@@ -87,17 +89,18 @@ def study(events: pl.DataFrame, *, x: str, y: str, time: str, category: str | No
     for name in (x, y, time, *([category] if category else [])):
         if name not in events.columns:
             raise BadInput(f"The events have no column {name!r}.{did_you_mean(name, events.columns)} They have: {', '.join(events.columns)}.")
-    plane, px, py = _placed(events, x, y, crs)
     day = days(events[time])
+    earlier = ~(day >= before)
+    plane, px, py = _placed(events, x, y, crs, earlier, plane)
     dated = np.isfinite(day)
     there = np.isfinite(px) & np.isfinite(py)
     ok = dated & there
     if not ok.any():
         raise CannotTell(f"None of the {events.height} events has both a position and a date; the columns {x!r}, {y!r} and {time!r} are needed.")
-    far = ok & ~_near(px, py, ok)
+    far = ok & ~_near(px, py, ok & earlier if (ok & earlier).any() else ok)
     ok &= ~far
     names = events[category].cast(pl.String).fill_null("(none)") if category else pl.Series(["all"] * events.height)
-    areas, size, how = _area(area, plane, px[ok & (day < before)] if before is not None else px[ok], py[ok & (day < before)] if before is not None else py[ok])
+    areas, size, how = _area(area, plane, px[ok & earlier], py[ok & earlier])
     lon, lat = degrees(plane, px, py)
     outside = ok.copy()
     outside[ok] = locate(areas, lon[ok], lat[ok]) < 0 if area is not None and not isinstance(area, (int, float)) else False
@@ -142,7 +145,7 @@ def _read(text: pl.Series) -> pl.Series:
     raise BadInput(f"The dates in {text.name!r}, such as {wrong[0] if len(wrong) else ''!r}, are not all of one readable form; write 2017-03-01 or 03/01/2017.")
 
 
-def _placed(events: pl.DataFrame, x: str, y: str, crs: str | None) -> tuple[Plane, Floats, Floats]:
+def _placed(events: pl.DataFrame, x: str, y: str, crs: str | None, earlier: Any, plane: Plane | None) -> tuple[Plane, Floats, Floats]:
     try:
         a, b = (events[c].cast(pl.Float64).fill_null(float("nan")).to_numpy().astype(float) for c in (x, y))
     except pl.exceptions.PolarsError:
@@ -153,9 +156,9 @@ def _placed(events: pl.DataFrame, x: str, y: str, crs: str | None) -> tuple[Plan
     if crs is None or crs.upper().replace(" ", "") in ("EPSG:4326", "WGS84", "OGC:CRS84"):
         if np.nanmax(np.abs(a), initial=0) > 180 or np.nanmax(np.abs(b), initial=0) > 90:
             raise BadInput(f"The columns {x!r} and {y!r} hold values such as {np.nanmax(np.abs(a)):,.0f}, no degrees; name their CRS, e.g. crs='EPSG:2913'.")
-        if not (np.isfinite(a) & np.isfinite(b)).any():
-            return Plane.local(0.0, 0.0), a, b
-        plane = Plane.local(round(float(np.nanmedian(b)), 3), round(float(np.nanmedian(a)), 3))
+        known = np.isfinite(a) & np.isfinite(b) & earlier
+        if plane is None:
+            plane = Plane.local(round(float(np.median(b[known])), 3), round(float(np.median(a[known])), 3)) if known.any() else Plane.local(0.0, 0.0)
         return (plane, *plane.to_metres(a, b))
     plane = Plane(crs)
     unit = plane._transformers[2] if plane._local is None else 1.0

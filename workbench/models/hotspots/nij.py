@@ -150,13 +150,21 @@ def score(made: Forecast, events_after: pl.DataFrame) -> Matrix:
     Returns: a Matrix. ``table``: category, horizon, aim, cell (width x height, feet), turned, area_sq_mi, cells, n, N, pai, best (n*), pei, best_capped, pei_star, and
     the same n, pai and pei for the baselines on the same cells: counts (those of the last year, all alike) and kde. A ratio over nothing is null.
     """
-    seen = study(events_after, **made.columns, area=list(made.study.areas) if "convex" not in made.study.areas[0].name else None) if events_after.height else None
+    given = list(made.study.areas) if "convex" not in made.study.areas[0].name else made.study.square_metres / SQUARE_MILE
+    seen = _after(events_after, made, given)
     rows = [_row(made.study, f, seen, made.asof) for f in made.flagged]
     table = pl.DataFrame(rows)
     basis = Basis.of(events_after, method="NIJ Real-Time Crime Forecasting Challenge: PAI, PEI and PEI*", source="NIJ 2016; Hunt 2016; Joshi et al. 2021",
                      parameters={"asof": f"{_day(made.asof):%Y-%m-%d}", "study area": f"{made.study.square_metres / SQUARE_MILE:.2f} square miles"},
                      notes=(*made.study.notes, *made.refused.values()))
     return Matrix(headline=_headline(table, made), table=table, layers=made.layers, basis=basis, scores=_long(table, made.asof))
+
+
+def _after(events: pl.DataFrame, made: Forecast, area: Any) -> Study | None:
+    try:
+        return study(events, **made.columns, area=area, plane=made.study.plane)
+    except CannotTell:
+        return None  # nothing with a position and a date came
 
 
 def challenge(events: pl.DataFrame, asof: str | date | datetime, **options: Any) -> Matrix:
