@@ -48,6 +48,7 @@ COMMANDS: dict[str, list[str] | None] = {
     "init": ["{city}", "--sample"], "load": ["sample_calls", "{calls}"], "status": ["--role", "detective"], "case": [], "brief": ["daily_briefing"],
     "serve": ["--port", "0"], "lab": [], "search": ["door"], "quality": ["incidents"], "rejects": [], "geocode": ["--dry-run"],
     "fetch": ["http://127.0.0.1:9/x.json", "--to", "sample_calls"], "map": ["{calls}", "--to", "calls"], "lake": ["compact"], "watch": ["--status"],
+    "nij": None,  # works on a file, no workspace
     "sources": None, "demo": None, "access": None,  # the loaders there are; makes a folder of its own; the policy itself
     "audit": [], "retention": ["preview"], "expunge": ["P-1", "--court", "County", "--number", "1", "--date", "2026-05-01"], "people": [],
     "intelligence": ["list"],

@@ -143,7 +143,7 @@ def test_the_ensemble_is_offered_where_it_beats_prior_counts_and_the_sentence_ha
 
 
 def test_prior_counts_are_kept_where_the_candidate_does_not_win_most_and_it_is_said() -> None:
-    hits = np.zeros((8, 2, 3))
+    hits = np.zeros((8, 2, 6))
     hits[:, 0], hits[:, 1] = 1.0, 2.0
     hits[:4, 0] = 3.0  # better in half of the folds, which is not most
     found = choose._judged("ensemble", "Stacked ensemble", hits, np.full(8, 20.0), WEEK)
@@ -155,7 +155,7 @@ def test_prior_counts_are_kept_where_the_candidate_does_not_win_most_and_it_is_s
 
 
 def test_the_figures_in_the_sentence_are_those_counted_by_hand() -> None:
-    hits = np.array([[[1, 2, 5], [1, 1, 4]]] * 4, dtype=float)
+    hits = np.array([[[1, 1, 2, 3, 5, 6], [1, 1, 1, 2, 4, 6]]] * 4, dtype=float)
     found = choose._judged("ensemble", "Stacked ensemble", hits, np.full(4, 10.0), WEEK)
     assert found.pai == pytest.approx(((10 + 10 + 10) / 3, (10 + 5 + 8) / 3)) and found.came == 40 and found.won == 4
     assert "20.0 % of 40 incidents in 2 % of the area, prior counts 10.0 %" in found.sentence

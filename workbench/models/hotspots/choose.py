@@ -1,7 +1,7 @@
 """Which forecast is offered for these incidents? The stacked ensemble, if it beat prior counts in most earlier forecasts; else prior counts, and it is said.
 
 The comparison is made inside the past: at up to twelve earlier moments, four weeks (or a horizon) apart, both models forecast from what was known
-then, and what came is counted in the 1, 2 and 5 % of the area that each named. A model that is not better in more than half of them, and over
+then, and what came is counted in the best 0.5 to 10 % of the area that each named (six shares, each weighing alike). A model that is not better in more than half of them, and over
 all of them, is not offered: a plainer one does as well, and its errors are easier to see. Sources: L. J. Tashman, "Out-of-sample tests of forecasting
 accuracy", International Journal of Forecasting 16, 2000, 437-450 (rolling origins); S. Chainey, L. Tompson, S. Uhlig, "The utility of hotspot mapping
 for predicting spatial patterns of crime", Security Journal 21, 2008, 4-28 (PAI).
@@ -24,7 +24,7 @@ from workbench.errors import BadInput, CannotTell, did_you_mean
 from workbench.geo import Floats, Grid
 from workbench.models import forecast
 from workbench.models.forecast import Estimate
-from workbench.models.hotspots import _choosing, counts, ensemble
+from workbench.models.hotspots import counts
 from workbench.models.hotspots._scores import held
 from workbench.models.window import Moment, Past, Span, past, span
 from workbench.results import Surface, recorded
@@ -37,6 +37,8 @@ _FOLDS = 12
 _LEAST_FOLDS = 4
 _LEAST_CAME = 30
 _STRETCH = timedelta(days=28)
+_SHARES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)  # of the area, at which a fold is judged: one alone holds too few incidents
+_TOLD = (0.01, 0.02, 0.05)  # those of the mean PAI that is told
 _SAID = 0.02  # share of the area that the sentence speaks of
 
 
@@ -169,7 +171,7 @@ def _fold(before: Past, grid: Grid, rival: Any, horizon: timedelta, step: timede
         made: list[Floats] = [m.estimate(then, grid, horizon).expected[grid.inside] for m in (rival, counts)]
     except CannotTell:
         return None
-    return [[held(e, counted, s) for s in _choosing.SHARES] for e in made], len(there)
+    return [[held(e, counted, s) for s in _SHARES] for e in made], len(there)
 
 
 def _judged(candidate: str, title: str, hits: Floats, came: Floats, horizon: timedelta) -> Choice:
@@ -178,14 +180,17 @@ def _judged(candidate: str, title: str, hits: Floats, came: Floats, horizon: tim
         why = (f"Prior counts are used: the past holds {folds} earlier forecasts with {total} incidents to compare the {title.lower()} with them, and at least "
                f"{_LEAST_FOLDS} with {_LEAST_CAME} are needed. Load more years, or take a wider offence group.")
         return Choice("counts", why, folds, 0.0, total, (float("nan"), float("nan")))
-    by_fold = (hits / (came[:, None, None] * np.array(_choosing.SHARES))).mean(axis=2)
-    ours, theirs = (float((hits[:, m].sum(axis=0) / total / np.array(_choosing.SHARES)).mean()) for m in (0, 1))
-    won = float((by_fold[:, 0] > by_fold[:, 1] + 1e-12).sum() + 0.5 * (np.abs(by_fold[:, 0] - by_fold[:, 1]) <= 1e-12).sum())
-    at = _choosing.SHARES.index(_SAID)
+    usual = np.maximum(hits.mean(axis=(0, 1)), 1e-9)
+    by_fold = (hits / usual).mean(axis=2) / came[:, None] * came.mean()
+    lead = by_fold[:, 0] - by_fold[:, 1]
+    won = float((lead > 1e-12).sum() + 0.5 * (np.abs(lead) <= 1e-12).sum())
+    told = [_SHARES.index(t) for t in _TOLD]
+    ours, theirs = (float((hits[:, m].sum(axis=0)[told] / total / np.array(_TOLD)).mean()) for m in (0, 1))
+    at = _SHARES.index(_SAID)
     share = [100 * hits[:, m, at].sum() / total for m in (0, 1)]
     figures = (f"{share[0]:.1f} % of {total:,} incidents in {100 * _SAID:g} % of the area, prior counts {share[1]:.1f} %; mean PAI at 1, 2 and 5 % "
                f"{ours:.2f} against {theirs:.2f}")
     tests = f"in {won:g} of {folds} earlier forecasts"
-    if won > folds / 2 and ours > theirs:
+    if won > folds / 2 and (hits[:, 0].sum(axis=0) / usual).mean() > (hits[:, 1].sum(axis=0) / usual).mean():
         return Choice(candidate, f"The {title.lower()} is used: it was better than prior counts {tests}. It held {figures}.", folds, won, total, (ours, theirs))
     return Choice("counts", f"Prior counts are used: the {title.lower()} was better only {tests}. It held {figures}.", folds, won, total, (ours, theirs))

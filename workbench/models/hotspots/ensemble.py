@@ -27,7 +27,6 @@ from workbench.models import forecast
 from workbench.models.forecast import Estimate
 from workbench.models.hotspots import kde
 from workbench.models.window import Moment, Past, Span, past, span
-from workbench.models.wording import said
 from workbench.results import Surface, recorded
 
 TITLE = "Stacked ensemble"

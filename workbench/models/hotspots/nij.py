@@ -292,12 +292,13 @@ def _forecast(events: pl.DataFrame, seen: Study, flagged: list[Flagged], refused
     basis = Basis.of(events, method="stacked ensemble on searched tilings, NIJ challenge rules", source="NIJ 2016; Mohler and Porter 2018",
                      parameters={"asof": f"{_day(at):%Y-%m-%d}", "study area": f"{seen.square_metres / SQUARE_MILE:.2f} square miles", **_settings(flagged)},
                      notes=(*seen.notes, *refused.values()))
-    return Forecast(headline=headline, table=pl.concat(parts), layers=(layer,), basis=basis, flagged=tuple(flagged), study=seen, asof=at, refused=refused, columns=columns)
+    return Forecast(headline=headline, table=pl.concat(parts), layers=(layer,), basis=basis, flagged=tuple(flagged), study=seen, asof=at, refused=refused,
+                    columns=columns)
 
 
 def _settings(flagged: Sequence[Flagged]) -> dict[str, str]:
-    return {f"{f.category} {f.horizon} {f.aim}": f"{f.chosen.shape.many} of {f.chosen.shape.width:g} x {f.chosen.shape.height:g} ft, turned {f.chosen.turned:.1f} degrees, "
-            f"kernels x {f.chosen.model.kept:g}, other events x {f.chosen.model.lent:g}, {f.chosen.why}" for f in flagged}
+    return {f"{f.category} {f.horizon} {f.aim}":
+            f"{f.chosen.shape.many} of {f.chosen.shape.width:g} x {f.chosen.shape.height:g} ft, turned {f.chosen.turned:.1f} degrees, kernels x {f.chosen.model.kept:g}, other events x {f.chosen.model.lent:g}, {f.chosen.why}" for f in flagged}
 
 
 def _row(past: Study, f: Flagged, seen: Study | None, at: float) -> dict[str, Any]:
@@ -324,8 +325,9 @@ def measures(f: Flagged, x: Floats, y: Floats, past: Study) -> dict[str, Any]:
     best = float(np.sort(counts)[::-1][: shape.many].sum())
     capped = _capped(past, f, tiles, counts)
     out: dict[str, Any] = {
-        "cell": f"{shape.width:g} x {shape.height:g} ft", "turned": round(f.chosen.turned, 1), "area_sq_mi": round(shape.square_miles, 4), "cells": shape.many, "n": n, "N": total,
-        "pai": n / total / share if total else None, "best": int(best), "pei": n / best if best else None, "best_capped": round(capped, 3),
+        "cell": f"{shape.width:g} x {shape.height:g} ft",
+        "turned": round(f.chosen.turned, 1), "area_sq_mi": round(shape.square_miles, 4), "cells": shape.many,
+        "n": n, "N": total, "pai": n / total / share if total else None, "best": int(best), "pei": n / best if best else None, "best_capped": round(capped, 3),
         "pei_star": n / capped if capped else None,
     }
     for name, others in f.baselines.items():
