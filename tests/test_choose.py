@@ -96,8 +96,8 @@ def test_a_kernel_keeps_all_mass_inside_also_at_the_border_and_equals_direct_blu
         by[(k + 1) * len(ensemble.HALF_LIVES)] = 1.0
         made = ensemble.mixed(np.repeat(one, len(ensemble.HALF_LIVES), axis=0), grid, scales, by)
         assert made.sum() == pytest.approx(1) and (made[~inside] == 0).all()
-        assert ensemble._at(np.repeat(one, len(ensemble.HALF_LIVES), axis=0), grid, scales, np.arange(40))[:, (k + 1) * len(ensemble.HALF_LIVES)] == pytest.approx(
-            made[:40], abs=1e-6)
+        every = ensemble._at(np.repeat(one, len(ensemble.HALF_LIVES), axis=0), grid, scales, np.arange(40))
+        assert every[:, (k + 1) * len(ensemble.HALF_LIVES)] == pytest.approx(made[:40], abs=1e-6)
 
 
 def test_a_large_grid_is_blurred_in_blocks_to_the_same_values() -> None:
@@ -138,7 +138,8 @@ def test_few_incidents_are_forecast_by_the_starting_mix_and_it_is_said() -> None
 def test_the_ensemble_is_offered_where_it_beats_prior_counts_and_the_sentence_has_the_figures() -> None:
     found = choose.best(city(4000, 8), GRID, ASOF)
     assert found.name == "ensemble" and found.won > found.folds / 2 and found.pai[0] > found.pai[1]
-    assert found.sentence.startswith("The stacked ensemble is used: it was better than prior counts in ") and f"of {found.folds} earlier forecasts" in found.sentence
+    assert found.sentence.startswith("The stacked ensemble is used: it was better than prior counts in ")
+    assert f"of {found.folds} earlier forecasts" in found.sentence
     assert "mean PAI" in found.sentence and f"{found.pai[0]:.2f} against {found.pai[1]:.2f}" in found.sentence
 
 

@@ -229,7 +229,8 @@ def test_the_area_of_a_polygon_with_a_hole_leaves_the_hole_out() -> None:
     outer, hole = square(4000.0).rings[0], square(1000.0).rings[0]
     seen = _study.study(events(40, 16), x="lon", y="lat", time="date", category="category", crs=None, area=Polygon((outer, hole)))
     assert seen.square_metres == pytest.approx(15e6, rel=0.01)
-    assert _study.study(events(40, 16), x="lon", y="lat", time="date", category=None, crs=None, area=square(4000.0)).square_metres == pytest.approx(16e6, rel=1e-3)
+    plain = _study.study(events(40, 16), x="lon", y="lat", time="date", category=None, crs=None, area=square(4000.0))
+    assert plain.square_metres == pytest.approx(16e6, rel=1e-3)
     assert pytest.approx(2_589_988.11, abs=0.01) == SQUARE_MILE and _scores.best([4, 4], [0.5, 1.0], 1.0) == 6
 
 
@@ -239,6 +240,7 @@ def test_the_command_works_on_a_file_and_writes_the_cells(tmp_path: Path, capsys
     events(150, 17, kinds=("burglary",)).write_csv(tmp_path / "events.csv")
     assert cli.main(["nij", str(tmp_path / "events.csv"), "--asof", "2017-03-01", "--cells", str(tmp_path / "cells.geojson")]) == 0
     said = capsys.readouterr().out
-    assert "category,horizon,aim,cell" in said and said.count("burglary,") == 10 and (tmp_path / "cells.geojson").exists()
+    assert "category,horizon,aim,cell" in said and said.count("burglary,1") + said.count("burglary,2") + said.count("burglary,3") == 10 and (tmp_path / "cells.geojson").exists()
     assert cli.main(["nij", str(tmp_path / "none.csv"), "--asof", "2017-03-01"]) == 1 and "There is no file" in capsys.readouterr().err
-    assert cli.main(["nij", str(tmp_path / "events.csv"), "--asof", "2017-03-01", "--cells", "cells.pdf"]) == 1 and ".geojson or .csv" in capsys.readouterr().err
+    assert cli.main(["nij", str(tmp_path / "events.csv"), "--asof", "2017-03-01", "--cells", "cells.pdf"]) == 1
+    assert ".geojson or .csv" in capsys.readouterr().err

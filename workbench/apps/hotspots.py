@@ -227,7 +227,8 @@ class _Hotspots:
         self._untested("Forecasting every week of the half year before, from what was known then.")
         end, ahead = surface.asof, surface.horizon
         start = self.agency.moment(end.astimezone(self.agency.tz).date() - TESTED)
-        each = {_title(name): partial(models.find(name).surface, window=self.back.value, horizon=self.ahead.value) for name in dict.fromkeys((self.used, *_BESIDE))}
+        each = {_title(name): partial(models.find(name).surface, window=self.back.value, horizon=self.ahead.value)
+                for name in dict.fromkeys((self.used, *_BESIDE))}
         try:
             self.matrix = backtest.rolling(self.incidents, self.grid, each, start=start, end=end, step=max(timedelta(days=7), ahead), horizon=ahead,
                                            shares=sorted({0.01, 0.02, 0.05, self.share.value}), zone=self.agency.zone)

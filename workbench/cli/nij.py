@@ -35,7 +35,8 @@ def _nij(args: argparse.Namespace) -> None:
     if args.cells and args.cells.suffix.lower() not in (".csv", ".geojson", ".json"):
         raise BadInput(f"The cells cannot be written as {args.cells.name!r}; name a file that ends in .geojson or .csv.")
     try:
-        events = pl.read_parquet(args.file) if args.file.suffix.lower() == ".parquet" else pl.read_csv(args.file, infer_schema_length=10_000, null_values=["", "NA"])
+        parquet = args.file.suffix.lower() == ".parquet"
+        events = pl.read_parquet(args.file) if parquet else pl.read_csv(args.file, infer_schema_length=10_000, null_values=["", "NA"])
         area = json.loads(args.area.read_text(encoding="utf-8")) if args.area else None
     except (pl.exceptions.PolarsError, UnicodeDecodeError, ValueError) as error:
         raise BadInput(f"The file cannot be read: {str(error).splitlines()[0]}") from None

@@ -122,7 +122,7 @@ def places_of(study: Study, before: float) -> tuple[Ints, Floats, Floats]:
 
 
 def _summed(places: Ints, weights: Floats, many: int) -> tuple[Ints, Floats]:
-    total = np.bincount(places, weights=weights, minlength=many)
+    total: Floats = np.bincount(places, weights=weights, minlength=many).astype(float)
     there = np.flatnonzero(total)
     return there, total[there]
 
@@ -130,8 +130,8 @@ def _summed(places: Ints, weights: Floats, many: int) -> tuple[Ints, Floats]:
 def parts(field: Field, tile: Ints, sampler: Sampler, lent: bool) -> tuple[Floats, Floats, Floats]:
     """Score of every open tile by own places, by lent places and by kernels; ``tile`` is the number among them of each distinct place."""
     many = len(sampler.tiles)
-    own, other = (np.bincount(tile[at], weights=weight, minlength=many) if use else np.zeros(many)
-                  for (at, weight), use in ((field.own, True), (field.other, lent)))
+    own: Floats = np.bincount(tile[field.own[0]], weights=field.own[1], minlength=many).astype(float)
+    other: Floats = np.bincount(tile[field.other[0]], weights=field.other[1], minlength=many).astype(float) if lent else np.zeros(many)
     return own, other, sampler.read(field.kernels)
 
 

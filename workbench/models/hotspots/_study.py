@@ -185,7 +185,8 @@ def _area(area: Any, plane: Plane, x: Floats, y: Floats) -> tuple[tuple[Polygon,
             return own, size, f"No study area was given: it is the convex hull of the events known, {size / SQUARE_MILE:,.1f} square miles."
         if not (area > 0 and math.isfinite(area)):
             raise BadInput(f"A study area of {area!r} square miles is not possible; give a polygon, or its size in square miles.")
-        return own, float(area) * SQUARE_MILE, f"The study area counts {area:,.2f} square miles, as given; cells may lie anywhere in the convex hull of the events."
+        told = f"The study area counts {area:,.2f} square miles, as given; cells may lie anywhere in the convex hull of the events."
+        return own, float(area) * SQUARE_MILE, told
     polygons = polygons_of(area)
     size = 0.0
     for ring in (r for p in polygons for r in p.rings):

@@ -165,7 +165,7 @@ def proportions(likely: Floats, often: Floats, begin: Floats, rounds: int) -> Fl
     return now
 
 
-def faded(before: Past, grid: Grid, half_lives: Floats, ago: float = 0.0) -> Floats:
+def faded(before: Past, grid: Grid, half_lives: Floats, ago: float = 0.0) -> Any:
     """Counts by cell that fade with each half-life (seconds), of what was known ``ago`` seconds before asof; each sums to 1. Shape (half-lives, cells)."""
     use = before.known > ago if ago > 0 else slice(None)
     cell, age = before.cell[use], before.age[use] - ago
@@ -227,7 +227,8 @@ def _at(counts: Any, grid: Grid, scales: tuple[Scale, ...], cells: Ints) -> Floa
         half = _by_rows(counts, grid, scale)
         parts.append(np.einsum("ekx,xe->ek", half[row], scale.columns.T[:, column], optimize=True))
     parts.append(np.full((len(cells), 1), 1.0 / grid.n_inside, dtype=np.float32))
-    return np.asarray(np.concatenate(parts, axis=1), dtype=np.float64)
+    found: Floats = np.concatenate(parts, axis=1).astype(np.float64)
+    return found
 
 
 def mixed(counts: Any, grid: Grid, scales: tuple[Scale, ...], by: Floats) -> Floats:

@@ -147,8 +147,8 @@ def score(made: Forecast, events_after: pl.DataFrame) -> Matrix:
         made: what ``forecast`` gave.
         events_after: events of the same columns; those before asof or after a horizon's end do not count.
 
-    Returns: a Matrix. ``table``: category, horizon, aim, cell (width x height, feet), turned, area_sq_mi, cells, n, N, pai, best (n*), pei, best_capped, pei_star, and
-    the same n, pai and pei for the baselines on the same cells: counts (those of the last year, all alike) and kde. A ratio over nothing is null.
+    Returns: a Matrix. ``table``: category, horizon, aim, cell (width x height, feet), turned, area_sq_mi, cells, n, N, pai, best (n*), pei, best_capped,
+    pei_star, beyond (events beyond every cell), and the same n, pai and pei for the baselines on the same cells: counts (those of the last year, all alike) and kde. A ratio over nothing is null.
     """
     given = list(made.study.areas) if "convex" not in made.study.areas[0].name else made.study.square_metres / SQUARE_MILE
     seen = _after(events_after, made, given)
@@ -179,10 +179,10 @@ def _columns(events: pl.DataFrame, x: str, y: str, time: str, category: str | No
     def found(given: str, *names: str) -> str:
         return given or next((lower[n] for n in names if n in lower), names[0])
 
-    degrees_first = ("lon", "longitude", "lng", "x", "x_coordinate") if crs is None else ("x", "x_coordinate", "xcoord", "x_coord", "lon", "longitude")
-    north = ("lat", "latitude", "lat", "y", "y_coordinate") if crs is None else ("y", "y_coordinate", "ycoord", "y_coord", "lat", "latitude")
+    east = ("lon", "longitude", "lng", "x", "x_coordinate") if crs is None else ("x", "x_coordinate", "xcoord", "x_coord", "lon", "longitude")
+    north = ("lat", "latitude", "y", "y_coordinate") if crs is None else ("y", "y_coordinate", "ycoord", "y_coord", "lat", "latitude")
     named = None if category is None else found(category, "category", "offence", "final_case_type", "primary type")
-    return {"x": found(x, *degrees_first), "y": found(y, *north), "time": found(time, "date", "started_at", "occ_date", "datetime", "time"),
+    return {"x": found(x, *east), "y": found(y, *north), "time": found(time, "date", "started_at", "occ_date", "datetime", "time"),
             "category": named if named is None or named in events.columns or category else None, "crs": crs}
 
 
@@ -278,16 +278,17 @@ def _forecast(events: pl.DataFrame, seen: Study, flagged: list[Flagged], refused
     for f in flagged:
         x, y = f.tiling.points(f.tiles)
         lon, lat = degrees(seen.plane, x[:, 0], y[:, 0])
-        parts.append(pl.DataFrame({"category": f.category, "horizon": f.horizon, "aim": f.aim, "rank": np.arange(1, len(f.tiles) + 1), "score": f.score, "lon": lon,
-                                   "lat": lat, "width_ft": f.chosen.shape.width, "height_ft": f.chosen.shape.height, "turned": round(f.chosen.turned, 2)}))
+        about = {"category": f.category, "horizon": f.horizon, "aim": f.aim}
+        size = {"width_ft": f.chosen.shape.width, "height_ft": f.chosen.shape.height, "turned": round(f.chosen.turned, 2)}
+        parts.append(pl.DataFrame({**about, "rank": np.arange(1, len(f.tiles) + 1), "score": f.score, "lon": lon, "lat": lat, **size}))
     first = flagged[0]
     rings = _rings(seen, first)
     tips = tuple(f"number {k + 1} of {len(first.tiles)}" for k in range(len(first.tiles)))
     layer = Areas(f"{first.category}, {first.horizon}, for {first.aim.upper()}", tuple(Polygon((r,)) for r in rings), tips=tips,
                   values=tuple(float(v) for v in first.score), unit="score")
     several = len({f.category for f in flagged})
-    headline = (f"{len(flagged)} sets of cells for {several} categor{'y' if several == 1 else 'ies'}, as of {_day(at):%Y-%m-%d}: for {first.category}, {first.horizon} ahead "
-                f"and {first.aim.upper()}, {len(first.tiles)} cells of {first.chosen.shape.width:g} x {first.chosen.shape.height:g} feet "
+    headline = (f"{len(flagged)} sets of cells for {several} categor{'y' if several == 1 else 'ies'}, as of {_day(at):%Y-%m-%d}: for {first.category}, "
+                f"{first.horizon} ahead and {first.aim.upper()}, {len(first.tiles)} cells of {first.chosen.shape.width:g} x {first.chosen.shape.height:g} feet "
                 f"({first.chosen.shape.square_miles:.2f} square miles), {first.chosen.why}.")
     basis = Basis.of(events, method="stacked ensemble on searched tilings, NIJ challenge rules", source="NIJ 2016; Mohler and Porter 2018",
                      parameters={"asof": f"{_day(at):%Y-%m-%d}", "study area": f"{seen.square_metres / SQUARE_MILE:.2f} square miles", **_settings(flagged)},
@@ -298,7 +299,8 @@ def _forecast(events: pl.DataFrame, seen: Study, flagged: list[Flagged], refused
 
 def _settings(flagged: Sequence[Flagged]) -> dict[str, str]:
     return {f"{f.category} {f.horizon} {f.aim}":
-            f"{f.chosen.shape.many} of {f.chosen.shape.width:g} x {f.chosen.shape.height:g} ft, turned {f.chosen.turned:.1f} degrees, kernels x {f.chosen.model.kept:g}, other events x {f.chosen.model.lent:g}, {f.chosen.why}" for f in flagged}
+            f"{f.chosen.shape.many} of {f.chosen.shape.width:g} x {f.chosen.shape.height:g} ft, turned {f.chosen.turned:.1f} degrees, kernels x "
+            f"{f.chosen.model.kept:g}, other events x {f.chosen.model.lent:g}, {f.chosen.why}" for f in flagged}
 
 
 def _row(past: Study, f: Flagged, seen: Study | None, at: float) -> dict[str, Any]:
