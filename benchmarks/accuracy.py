@@ -35,6 +35,7 @@ CITIES = {"Chicago": ("chicago_crimes", 2017, "chicago/community_areas.geojson")
           "St. Louis": ("st_louis_incidents", 2018, "stlouis/stl_boundary_wgs84.geojson")}
 OFFENCES = ("burglary", "robbery", "vehicle theft", "assault with firearm")
 SINGLE = ("counts", "kde", "long_run", "promap", "lagged", "self_exciting", "fourier")
+DATES = ["03-01", "07-01"]
 SHARES, CELL, DRAWS, BLOCK = (0.01, 0.02, 0.05), 250.0, 4000, 4
 
 
@@ -129,12 +130,13 @@ def compared(scores: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["share", "model", "pai", "ahead", "low", "high"], orient="row")
 
 
-def page(scores: pl.DataFrame, offered: list[dict[str, Any]], tests: pl.DataFrame, took: float) -> str:
+def page(scores: pl.DataFrame, offered: list[dict[str, Any]], tests: pl.DataFrame, took: float, asked: str = "") -> str:
     """The report in Markdown."""
     every = compared(scores)
     lines = ["# How good are the forecasts?", "",
-             "Written by `python -m benchmarks.accuracy`; not edited by hand. Settings and starting values were fixed on Chicago 2013-2016 and St. Louis "
-             "2015-2017; the last year of each was forecast and scored, never used to choose.", "", f"CPU time: {took:.0f} s (kept tables are used again).", "",
+             f"Written by `python -m benchmarks.accuracy{asked}`; not edited by hand. Settings and starting values were fixed on Chicago 2013-2016 and St. "
+             "Louis 2015-2017; the last year of each was forecast and scored, never used to choose.", "",
+             f"CPU time: {took:.0f} s (kept tables are used again).", "",
              "## Weekly forecasts of the last year", "",
              f"52 weekly origins a set, seven days ahead, square cells of {CELL:g} m. *default* is what `choose` offered on the eve of the year. PAI is the "
              "mean over weeks and sets; *ahead* is default minus the model with a paired 95 % interval (blocks of four weeks drawn, the same for every set and "
@@ -165,8 +167,9 @@ def _by_set(scores: pl.DataFrame) -> list[str]:
 
 def _by_rules(tests: pl.DataFrame) -> list[str]:
     lines = ["## The NIJ challenge's rules", "",
-             "Equal cells of 62,500 to 360,000 square feet, 0.25 to 0.75 square miles flagged, settings searched on the past of each date. Counts (last year's) "
-             f"and kernel density flag as many cells of the same tiling. {tests.select('city', 'asof').n_unique()} dates x 4 offences: "
+             "Equal cells of 62,500 to 360,000 square feet, 0.25 to 0.75 square miles flagged, settings searched on the past of each date. Counts (last "
+             "year's) and kernel density flag as many cells of the same tiling. "
+             f"{tests.select('city', 'asof').n_unique()} dates x 4 offences: "
              f"{', '.join(f'{c} {a}' for c, a in tests.select('city', 'asof').unique(maintain_order=True).iter_rows())}.", "",
              "| city | aim | horizon | forecasts | mean N | score | counts | kde |", "|---|---|---|---|---|---|---|---|"]
     both = tests.with_columns(city=pl.lit("both"), horizon=pl.lit("all"))
@@ -195,7 +198,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description="Score the forecasts on two cities and write benchmarks/ACCURACY.md.")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "workbench-accuracy", help="where prepared tables are kept")
     parser.add_argument("--models", nargs="*", default=list(SINGLE), help="single models beside the default")
-    parser.add_argument("--dates", nargs="*", default=["03-01", "07-01"], help="dates of the NIJ mode, month-day")
+    parser.add_argument("--dates", nargs="*", default=DATES, help="dates of the NIJ mode, month-day")
     args = parser.parse_args(argv)
     if not (DATA / "chicago").is_dir():
         print(f"There is no real data at {DATA}; name its folder with WORKBENCH_REAL_DATA.", file=sys.stderr)
@@ -207,8 +210,10 @@ def main(argv: list[str] | None = None) -> int:
     except CannotTell as reason:
         print(f"The report was not written: {reason}", file=sys.stderr)
         return 1
+    asked = f" --models {' '.join(args.models)}" if args.models != list(SINGLE) else ""
+    asked += f" --dates {' '.join(args.dates)}" if args.dates != DATES else ""
     part = FILE.with_name(f".{FILE.name}.part")
-    part.write_text(page(scores, offered, tests, time.process_time()), encoding="utf-8")
+    part.write_text(page(scores, offered, tests, time.process_time(), asked), encoding="utf-8")
     part.replace(FILE)
     print(f"{FILE.name} written.")
     return 0

@@ -240,7 +240,8 @@ def test_the_command_works_on_a_file_and_writes_the_cells(tmp_path: Path, capsys
     events(150, 17, kinds=("burglary",)).write_csv(tmp_path / "events.csv")
     assert cli.main(["nij", str(tmp_path / "events.csv"), "--asof", "2017-03-01", "--cells", str(tmp_path / "cells.geojson")]) == 0
     said = capsys.readouterr().out
-    assert "category,horizon,aim,cell" in said and said.count("burglary,1") + said.count("burglary,2") + said.count("burglary,3") == 10 and (tmp_path / "cells.geojson").exists()
+    assert "category,horizon,aim,cell" in said and sum(line.startswith("burglary,") for line in said.splitlines()) == 10
+    assert (tmp_path / "cells.geojson").exists()
     assert cli.main(["nij", str(tmp_path / "none.csv"), "--asof", "2017-03-01"]) == 1 and "There is no file" in capsys.readouterr().err
     assert cli.main(["nij", str(tmp_path / "events.csv"), "--asof", "2017-03-01", "--cells", "cells.pdf"]) == 1
     assert ".geojson or .csv" in capsys.readouterr().err

@@ -2,9 +2,9 @@
 
 The comparison is made inside the past: at up to twelve earlier moments, four weeks (or a horizon) apart, both models forecast from what was known
 then, and what came is counted in the best 0.5 to 10 % of the area that each named (six shares, each weighing alike). A model that is not better in more
-than half of them, and over all of them, is not offered: a plainer one does as well, and its errors are easier to see. Sources: L. J. Tashman, "Out-of-sample tests of forecasting
-accuracy", International Journal of Forecasting 16, 2000, 437-450 (rolling origins); S. Chainey, L. Tompson, S. Uhlig, "The utility of hotspot mapping
-for predicting spatial patterns of crime", Security Journal 21, 2008, 4-28 (PAI).
+than half of them, and over all of them, is not offered: a plainer one does as well, and its errors are easier to see.
+Sources: L. J. Tashman, "Out-of-sample tests of forecasting accuracy", International Journal of Forecasting 16, 2000, 437-450 (rolling origins); S. Chainey,
+L. Tompson, S. Uhlig, "The utility of hotspot mapping for predicting spatial patterns of crime", Security Journal 21, 2008, 4-28 (PAI).
 """
 
 from __future__ import annotations

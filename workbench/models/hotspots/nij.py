@@ -148,7 +148,8 @@ def score(made: Forecast, events_after: pl.DataFrame) -> Matrix:
         events_after: events of the same columns; those before asof or after a horizon's end do not count.
 
     Returns: a Matrix. ``table``: category, horizon, aim, cell (width x height, feet), turned, area_sq_mi, cells, n, N, pai, best (n*), pei, best_capped,
-    pei_star, beyond (events beyond every cell), and the same n, pai and pei for the baselines on the same cells: counts (those of the last year, all alike) and kde. A ratio over nothing is null.
+    pei_star, beyond (events beyond every cell), and the same n, pai and pei for the baselines on the same cells: counts (those of the last
+    year, all alike) and kde. A ratio over nothing is null.
     """
     given = list(made.study.areas) if "convex" not in made.study.areas[0].name else made.study.square_metres / SQUARE_MILE
     seen = _after(events_after, made, given)
