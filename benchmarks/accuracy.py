@@ -176,8 +176,9 @@ def _by_rules(tests: pl.DataFrame) -> list[str]:
     for part in (tests, both):
         for r in part.select("city", "aim", "horizon").unique(maintain_order=True).to_dicts():
             g = part.filter(pl.col("city") == r["city"], pl.col("aim") == r["aim"], pl.col("horizon") == r["horizon"])
-            mine, count, smooth = (g[c].mean() for c in (r["aim"], f"counts_{r['aim']}", f"kde_{r['aim']}"))
-            lines.append(f"| {r['city']} | {r['aim'].upper()} | {r['horizon']} | {len(g)} | {g['N'].mean():.0f} | {mine:.3f} | {count:.3f} | {smooth:.3f} |")
+            mine, count, smooth = (float(g[c].cast(pl.Float64).mean() or 0.0) for c in (r["aim"], f"counts_{r['aim']}", f"kde_{r['aim']}"))  # type: ignore[arg-type]
+            lines.append(f"| {r['city']} | {r['aim'].upper()} | {r['horizon']} | {len(g)} | {g['N'].sum() / len(g):.0f} | {mine:.3f} | {count:.3f} | "
+                         f"{smooth:.3f} |")
     return lines
 
 
