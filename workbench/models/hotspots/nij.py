@@ -182,7 +182,7 @@ def _columns(events: pl.DataFrame, x: str, y: str, time: str, category: str | No
 
     east = ("lon", "longitude", "lng", "x", "x_coordinate") if crs is None else ("x", "x_coordinate", "xcoord", "x_coord", "lon", "longitude")
     north = ("lat", "latitude", "y", "y_coordinate") if crs is None else ("y", "y_coordinate", "ycoord", "y_coord", "lat", "latitude")
-    named = None if category is None else found(category, "category", "offence", "final_case_type", "primary type")
+    named = None if category is None else found(category, "category", "offence", "offense", "primary type")
     return {"x": found(x, *east), "y": found(y, *north), "time": found(time, "date", "started_at", "occ_date", "datetime", "time"),
             "category": named if named is None or named in events.columns or category else None, "crs": crs}
 
