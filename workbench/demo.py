@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from workbench import apps, briefings, workspace
-from workbench.models.hotspots import backtest, counts, kde
+from workbench.models.hotspots import backtest, choose, counts, kde
 from workbench.models.links import case as links_case
 from workbench.session import open_workbench
 
@@ -40,11 +40,13 @@ def run(folder: Path, *, serve: bool = True, port: int = 5006, progress: Callabl
 
     burglaries, grid, asof = city.incidents(offence="burglary"), city.grid(250), city.asof
     zone = city.agency.zone
-    risk = kde.surface(burglaries, grid, asof, zone=zone)
-    models = {"kde": partial(kde.surface, zone=zone), "counts": partial(counts.surface, zone=zone)}
+    offered = choose.best(burglaries, grid, asof)
+    risk = offered.surface(burglaries, grid, asof, zone=zone)
+    models = {offered.name: partial(offered.surface, zone=zone), "counts": partial(counts.surface, zone=zone), "kde": partial(kde.surface, zone=zone)}
     start = city.agency.moment(asof.astimezone(city.agency.tz).date() - timedelta(days=182))  # a local morning, as on the page of hotspots
     score = backtest.rolling(burglaries, grid, models, start=start, end=asof, zone=zone)
     links = links_case.around(city.facts(), city.casebook.subjects(number)["entity"].to_list())
+    print(f"      {offered.sentence}", flush=True)
     for result in (risk, score, links):
         print(f"      {result.headline}", flush=True)
     step(3, "models asked")
