@@ -19,7 +19,7 @@ def commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--y", default="", help="column of the northing or latitude")
     sub.add_argument("--date", default="", help="column of the date or time")
     sub.add_argument("--category", default="", help="column of the category")
-    sub.add_argument("--crs", help="of the coordinates, e.g. EPSG:2913; left out = degrees")
+    sub.add_argument("--crs", help="of the coordinates, e.g. EPSG:3435; left out = degrees")
     sub.add_argument("--area", type=Path, help="GeoJSON of the study area in degrees; left out = the convex hull of the events")
     sub.add_argument("--cells", type=Path, help="write the cells here: .geojson or .csv")
 

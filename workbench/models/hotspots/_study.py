@@ -155,7 +155,7 @@ def _placed(events: pl.DataFrame, x: str, y: str, crs: str | None, earlier: Any,
     a, b = np.where(zero, np.nan, a), np.where(zero, np.nan, b)
     if crs is None or crs.upper().replace(" ", "") in ("EPSG:4326", "WGS84", "OGC:CRS84"):
         if np.nanmax(np.abs(a), initial=0) > 180 or np.nanmax(np.abs(b), initial=0) > 90:
-            raise BadInput(f"The columns {x!r} and {y!r} hold values such as {np.nanmax(np.abs(a)):,.0f}, no degrees; name their CRS, e.g. crs='EPSG:2913'.")
+            raise BadInput(f"The columns {x!r} and {y!r} hold values such as {np.nanmax(np.abs(a)):,.0f}, no degrees; name their CRS, e.g. crs='EPSG:3435'.")
         known = np.isfinite(a) & np.isfinite(b) & earlier
         if plane is None:
             plane = Plane.local(round(float(np.median(b[known])), 3), round(float(np.median(a[known])), 3)) if known.any() else Plane.local(0.0, 0.0)

@@ -95,7 +95,7 @@ def forecast(
         asof: the first day forecast; events of that day and later are not looked at.
         area: the study area: Polygon(s) or GeoJSON in degrees; a number = its size in square miles; None = the convex hull of the events (stated).
         x, y, time, category: names of the columns; empty = the first there is of x/lon/longitude/x_coordinate ..., date/started_at/occ_date ..., category.
-        crs: of x and y, e.g. "EPSG:2913" (feet are known by the CRS); None = degrees.
+        crs: of x and y, e.g. "EPSG:3435" (feet are known by the CRS); None = degrees.
         categories: which; None = all there are before asof.
         horizons: of HORIZONS; weeks are of seven days, months those of the calendar.
         aims: "pai", "pei" or both.
