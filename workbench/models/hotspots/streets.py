@@ -343,7 +343,7 @@ class _Places:
     def where(self, places: Ints) -> dict[str, Any]:
         """Columns lon and lat of some places, where they are known."""
         spots = self.spots if self.tiling is None else self.tiling.centres()
-        return {} if spots is None else dict(zip(("lon", "lat"), (v[self._tile(places)] for v in spots), strict=True))
+        return {} if spots is None else dict(zip(("lon", "lat"), (pl.Series(v[self._tile(places)]).fill_nan(None) for v in spots), strict=True))
 
     def when(self, incidents: pl.DataFrame, places: Ints) -> dict[str, Any]:
         """Columns first_at and last_at of some places, where incidents have times."""

@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 
 from workbench.errors import BadInput, CannotTell, did_you_mean
+from workbench.models.patterns._placed import since
 from workbench.models.window import Moment, Span, known_before, moment, span
 from workbench.models.wording import said
 from workbench.results import Basis, Result, origin_of, recorded
@@ -123,7 +124,8 @@ def change(
     lower, upper (90 %), z, p.
 
     Raises:
-        BadInput: an area is named twice, is not in the frame, or times do not lie in order. CannotTell: under 10 incidents in all.
+        BadInput: an area is named twice, is not in the frame, or times do not lie in order. CannotTell: under 10 incidents in all, or records that hold less
+            than half of the time before.
 
     Cost: O(rows). A difference is no proof of a cause: areas were not drawn by lot.
     """
@@ -135,14 +137,16 @@ def change(
     back = span(before, "before") if before is not None else last - first
     kinds = {"treated": treated, "control": control, "treated about": treated_about, "control about": control_about}
     _checked(kinds, incidents, by)
-    known = known_before(incidents, at).filter(pl.col("started_at") >= first - back, pl.col("started_at") < last)
+    known = known_before(incidents, at)
+    notes = _reach(known, first, last, back)
+    known = known.filter(pl.col("started_at") >= since(first, back), pl.col("started_at") < last)
     labels = {str(a): kind for kind, areas in kinds.items() for a in areas}
     rows = known.select("started_at", kind=pl.col(by).cast(pl.String).replace_strict(labels, default=None)).drop_nulls()
     counts = {k: (rows.filter(pl.col("kind") == k, pl.col("started_at") < first).height, rows.filter(pl.col("kind") == k, pl.col("started_at") >= first).height)
               for k in kinds}
     if sum(sum(c) for c in counts.values()) < _FEWEST:
-        raise CannotTell(f"Only {rows.height} incidents lie in these areas from {first - back:%Y-%m-%d} to {last:%Y-%m-%d}; at least {_FEWEST} are needed. "
-                         "Take longer times or a wider offence group.")
+        raise CannotTell(f"Only {rows.height} incidents lie in these areas from {since(first, back):%Y-%m-%d} to {last:%Y-%m-%d}; at least {_FEWEST} are "
+                         "needed. Take longer times or a wider offence group.")
     swing = _swing(rows, first, back, periods)
     lengths = (back.total_seconds(), (last - first).total_seconds())
     found = wdd(counts["control"], counts["treated"], control_about=counts["control about"], treated_about=counts["treated about"], lengths=lengths,
@@ -150,7 +154,7 @@ def change(
     basis = Basis.of(
         incidents, method="weighted displacement difference (Poisson counts, widened where counts swing more)", source=SOURCE, used=rows.height,
         time="started_at", asof=at, notes=("Areas were not drawn by lot: what else changed in them in that time counts as if it were the treatment.",
-                                           f"In the time before, counts varied {swing:.2f} times as much as chance alone."),
+                                           f"In the time before, counts varied {swing:.2f} times as much as chance alone.", *notes),
         parameters={**{k: sorted(str(a) for a in v) for k, v in kinds.items() if v}, "start": first, "end": last, "before": said(back), "by": by,
                     "periods": periods, "dispersion": round(swing, 3)})
     return Result(headline=_headline(found, counts, lengths, first, last), table=_table(counts, found, lengths, swing), layers=(), basis=basis,
@@ -171,6 +175,25 @@ def _checked(kinds: dict[str, Collection[str]], incidents: pl.DataFrame, by: str
             if area not in known:
                 raise BadInput(f"There is no incident with {by} {area!r}.{did_you_mean(area, known)}")
             seen[area] = kind
+
+
+def _reach(known: pl.DataFrame, first: datetime, last: datetime, back: timedelta) -> tuple[str, ...]:
+    """What to say where the records do not hold the whole time before and after.
+
+    Raises:
+        CannotTell: they hold less than half of the time before.
+    """
+    oldest, newest = known["started_at"].min(), known["started_at"].max()
+    if not isinstance(oldest, datetime) or not isinstance(newest, datetime):
+        return ()
+    missing = (oldest - first) / back + 1  # share of the time before that lies before the oldest record
+    if missing > 0.5:
+        raise CannotTell(f"The records begin on {oldest:%Y-%m-%d} and hold less than half of the {said(back)} before {first:%Y-%m-%d}, so that time would look "
+                         "quieter than it was; give a shorter before=, or load earlier incidents.")
+    notes = [f"The records begin on {oldest:%Y-%m-%d}, after the time before does: it may look quieter than it was."] if missing > 0.1 else []
+    if (last - newest) / (last - first) > 0.1:
+        notes.append(f"The newest incident is of {newest:%Y-%m-%d}; if the records end there, the time after looks quieter than it was.")
+    return tuple(notes)
 
 
 def _swing(rows: pl.DataFrame, first: datetime, back: timedelta, periods: int) -> float:

@@ -1,7 +1,7 @@
 """How much work do the calls make in each hour of the week, and how many units does it take?
 
 Work is what units are bound by calls: for each call and hour of the week the unit-hours between dispatch and clearance. How many units are needed follows
-from the calls that wait: Erlang's delay formula (A. K. Erlang 1917; for patrol: P. J. Kolesar, L. V. Green, "Improving emergency responsiveness with
+from the calls that wait: Erlang's delay formula (A. K. Erlang 1917; for patrol: L. V. Green, P. J. Kolesar, "Improving emergency responsiveness with
 management science", Management Science 50, 2004, 1001-1014): the least number of units with which a call waits longer than a limit in at most a stated
 share of cases, while the units are bound no more than a stated share of their time.
 """
@@ -17,11 +17,12 @@ import polars as pl
 
 from workbench.errors import BadInput, CannotTell
 from workbench.geo import Floats
+from workbench.models.patterns._hours import checked
 from workbench.models.window import Moment, Span, moment, span
 from workbench.results import Basis, Result, origin_of, recorded
 from workbench.schema import require, utc
 
-SOURCE = "Erlang 1917; Kolesar and Green, Management Science 50 (2004) 1001-1014"
+SOURCE = "Erlang 1917; Green and Kolesar, Management Science 50 (2004) 1001-1014"
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _LONGEST = timedelta(hours=24)
 
@@ -92,6 +93,7 @@ def week(
     if not limit >= 0 or not 0 < late < 1 or not 0 < most < 1:
         raise BadInput(f"limit={limit!r}, late={late!r}, most={most!r} do not do; minutes from 0, shares between 0 and 1.")
     at, length = moment(asof), span(window)
+    checked(zone)
     rows = utc(calls, ["received_at", "dispatched_at", "cleared_at"]).filter(pl.col("received_at") < at)
     first = rows["received_at"].min()
     weeks = int(min(length, (at - first) if first is not None else timedelta(0)) / timedelta(days=7))  # type: ignore[operator]

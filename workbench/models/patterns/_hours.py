@@ -87,6 +87,21 @@ def checked(zone: str) -> str:
         raise BadInput(f"Time zone {zone!r} is not known; write e.g. 'America/Chicago' or 'UTC'.") from None
 
 
+def spaced(times: pl.Series) -> None:
+    """Check that periods, in order of time, are equally far apart (months may be), so that the k-th before one is the same place in a cycle.
+
+    Raises:
+        BadInput: they are not, two begin at the same time, or they are no dates or times (whole numbers may be).
+    """
+    if len(times) and not (times.dtype.is_temporal() or times.dtype.is_integer()):
+        raise BadInput(f"Column {times.name!r} is {times.dtype}, no date or time; give the day or time each period begins.")
+    if times.n_unique() < len(times):
+        raise BadInput("Two periods begin at the same time; give one count a period.")
+    steps = times.diff().drop_nulls().to_physical().to_numpy()
+    if len(steps) and (np.abs(steps - np.median(steps)) > 0.15 * np.median(steps)).any():
+        raise BadInput("Periods are missing or of unlike length (months may be); put in the periods without incidents with a count of 0.")
+
+
 def _offsets(at: Ints, zone: str) -> Ints:
     there = pl.Series(at).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(zone)
     return (there.dt.base_utc_offset() + there.dt.dst_offset()).dt.total_microseconds().to_numpy()

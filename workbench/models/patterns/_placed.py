@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -87,6 +88,18 @@ def placed(incidents: pl.DataFrame, *, asof: window.Moment | None = None, crs: s
     picked = known[usable]
     return Placed(picked.drop("_row"), picked["_row"].to_numpy().astype(np.int64), x, y, lon, lat, begun[usable], ended[usable], plane, incidents.height,
                   tuple(notes))
+
+
+def located(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows whose lon and lat are both finite numbers. O(n)."""
+    lon, lat = positions(frame)
+    return frame.filter(pl.Series(np.isfinite(lon) & np.isfinite(lat), dtype=pl.Boolean))
+
+
+def since(at: datetime, length: timedelta) -> datetime:
+    """Where a window of that length before ``at`` begins; not before the first year that a calendar here has."""
+    first = datetime.min.replace(tzinfo=UTC)
+    return at - length if at - first > length else first
 
 
 def _numbers(frame: pl.DataFrame, *columns: str) -> tuple[Floats, Floats]:

@@ -26,6 +26,7 @@ from workbench.geo import Floats, Grid, Ints
 from workbench.layers import Cells
 from workbench.models import chance, forecast
 from workbench.models.patterns import _hours
+from workbench.models.patterns._placed import since
 from workbench.models.window import Moment, Span, known_before, moment, past, span
 from workbench.models.wording import said, several
 from workbench.results import Basis, Result, Surface, origin_of, recorded
@@ -159,7 +160,7 @@ def hours(incidents: pl.DataFrame, asof: Moment, *, by: str | None = None, grid:
         raise BadInput(f"level={level!r} does not do; give a share between 0 and 1, e.g. 0.95.")
     require(incidents, "started_at", *([by] if by else []), what="incidents")
     at, length = moment(asof), span(window)
-    inside = known_before(incidents, at).filter(pl.col("started_at") >= at - length)
+    inside = known_before(incidents, at).filter(pl.col("started_at") >= since(at, length))
     areas, group, name = _areas(inside, by, grid)
     found = _hours.spans(inside)
     placed = group[found.rows] >= 0

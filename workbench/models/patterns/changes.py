@@ -56,6 +56,8 @@ def changepoints(counts: pl.DataFrame, *, cost: str = "negative binomial", penal
     Cost: O(periods) to O(periods squared), and runs x periods for each changepoint; 520 weeks in 0.1 s.
     Where nothing changed, a change is claimed in under 5 of 100 series.
     """
+    if not isinstance(level, float) or not 0 < level < 1 or isinstance(runs, bool) or not isinstance(runs, int) or runs < 19:
+        raise BadInput(f"level={level!r} with runs={runs!r} does not do; give a share between 0 and 1, and a whole number of runs from 19 on.")
     time, n, at = _series(counts, least)
     if cost not in COSTS:
         raise BadInput(f"cost={cost!r} does not do; write one of {', '.join(COSTS)}.{did_you_mean(str(cost), COSTS)}")
@@ -93,7 +95,7 @@ def segments(n: Ints, *, dispersion: float = 0.0, penalty: float | str = "mbic",
         BadInput: a penalty that is no number above 0.
     """
     long = penalty == "mbic"
-    if not long and (isinstance(penalty, (str, bool)) or not math.isfinite(penalty) or penalty <= 0):
+    if not long and (isinstance(penalty, bool) or not isinstance(penalty, (int, float)) or not math.isfinite(penalty) or penalty <= 0):
         raise BadInput(f"penalty={penalty!r} does not do; give 'mbic' or a number above 0.")
     size = len(n)
     each = 3 * math.log(size) if long else float(penalty)
@@ -185,12 +187,7 @@ def _series(counts: pl.DataFrame, least: int) -> tuple[str, Ints, list[Any]]:
     n = rows["count"].cast(pl.Float64, strict=False)
     if rows[time].null_count() or n.null_count() or n.is_nan().any() or (n < 0).any() or (n % 1 != 0).any():
         raise BadInput("A period has no time, or a count that is missing, negative or not whole; a period without incidents is a 0.")
-    if rows[time].n_unique() < rows.height:
-        raise BadInput("Two periods begin at the same time; give one count a period.")
-    steps = rows[time].diff().drop_nulls().to_physical().to_numpy()
-    usual = float(np.median(steps)) if len(steps) else 0.0
-    if len(steps) and (np.abs(steps - usual) > 0.15 * usual).any():
-        raise BadInput("Periods are missing or of unlike length (months may be); put in the periods without incidents with a count of 0.")
+    _hours.spaced(rows[time])
     if rows.height < max(_LEAST, 2 * least):
         raise CannotTell(f"{several(rows.height, 'period')} are too few to look for a change; at least {max(_LEAST, 2 * least)} are "
                          "needed: use shorter periods.")

@@ -16,6 +16,7 @@ import polars as pl
 
 from workbench.errors import CannotTell
 from workbench.models.patterns import _hours
+from workbench.models.patterns._placed import since
 from workbench.models.window import Moment, known_before, moment, said, span
 from workbench.results import Basis, Result, origin_of, recorded
 from workbench.schema import require
@@ -48,7 +49,7 @@ def week(incidents: pl.DataFrame, asof: Moment, *, zone: str = "UTC", window: st
     """
     require(incidents, "started_at", "ended_at", what="incidents")
     at, length = moment(asof), span(window)
-    inside = known_before(incidents, at).filter(pl.col("started_at") >= at - length)
+    inside = known_before(incidents, at).filter(pl.col("started_at") >= since(at, length))
     spans = _hours.spans(inside)
     usable = spans.only(spans.end - spans.start <= _LONGEST // timedelta(microseconds=1))
     if not len(usable):

@@ -26,6 +26,7 @@ import polars as pl
 
 from workbench.errors import BadInput, CannotTell, did_you_mean
 from workbench.geo import Floats
+from workbench.models.patterns._hours import spaced
 from workbench.models.wording import several
 from workbench.results import Basis, Result, origin_of, recorded
 from workbench.schema import require
@@ -76,11 +77,11 @@ class Detector:
     began: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if isinstance(self.run_length, bool) or not math.isfinite(self.run_length) or self.run_length <= 1:
+        if not _number(self.run_length) or self.run_length <= 1:
             raise BadInput(f"run_length={self.run_length!r} does not do; give how many counts are to lie between false alarms, e.g. 1000.")
         if self.side not in SIDES:
             raise BadInput(f"side={self.side!r} does not do; write one of {', '.join(SIDES)}.{did_you_mean(str(self.side), SIDES)}")
-        if not math.isfinite(self.dispersion) or self.dispersion < 0:
+        if not _number(self.dispersion) or self.dispersion < 0:
             raise BadInput(f"dispersion={self.dispersion!r} does not do; give 0 (Poisson) or more.")
         if not self.evidence:
             self._anew()
@@ -224,6 +225,8 @@ def watch(counts: pl.DataFrame, *, method: str = "e", side: str = "more", run_le
     rows = counts.sort(time)
     if rows.select(time, "count", "expected").null_count().sum_horizontal().item():
         raise BadInput("A period has no time, no count or no expectation; leave it out, or give all three.")
+    if rows[time].n_unique() < rows.height:
+        raise BadInput("Two periods begin at the same time, so which came first is not known; give one count a period.")
     detector = Detector(run_length, side, dispersion) if method == "e" else Bayesian(side=side, sure=sure)
     steps = [detector.update(c, e) for c, e in zip(rows["count"].to_list(), rows["expected"].to_list(), strict=True)]
     table = rows.select(pl.col(time).alias("at"), "count", pl.col("expected").cast(pl.Float64)).with_columns(
@@ -244,14 +247,14 @@ def baseline(counts: pl.DataFrame, *, cycle: int = 168, cycles: int = 8) -> pl.D
     besides what counts vary, or its alarms come sooner than promised.
 
     Raises:
-        BadInput: missing columns, a missing count, or cycle and cycles that are no whole numbers above 0.
-
-    Cost: O(rows).
+        BadInput: missing columns, a missing count, periods that are missing or there twice, or cycle and cycles that are no whole numbers above 0. O(rows).
     """
     time = "week" if "week" in getattr(counts, "columns", ()) else "at"
     require(counts, time, "count", what="counts")
-    if min(cycle, cycles) < 1 or counts.select(time, "count").null_count().sum_horizontal().sum():
-        raise BadInput(f"cycle={cycle!r} and cycles={cycles!r} must be at least 1, and every row needs its time and its count.")
+    if (not all(type(v) is int and v >= 1 for v in (cycle, cycles)) or not counts.schema["count"].is_numeric()
+            or counts.select(time, "count").null_count().sum_horizontal().sum()):
+        raise BadInput(f"cycle={cycle!r} and cycles={cycles!r} must be whole numbers from 1 on, and every row needs its time and its count.")
+    spaced(counts[time].sort())
     before = pl.sum_horizontal(pl.col("count").shift(cycle * k) for k in range(1, cycles + 1))
     return counts.sort(time).with_columns(expected=(before + 0.5) / cycles).slice(cycle * cycles)
 
@@ -299,10 +302,14 @@ def _log_one_more(value: float) -> float:
     return value + math.log1p(math.exp(-value)) if value > 0 else math.log1p(math.exp(value))
 
 
+def _number(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, (int, float, np.number)) and math.isfinite(value)
+
+
 def _check(count: Any, expected: Any) -> None:
-    if isinstance(count, bool) or not isinstance(count, (int, float, np.number)) or not math.isfinite(count) or count < 0 or float(count) % 1:
+    if not _number(count) or count < 0 or float(count) % 1:
         raise BadInput(f"A count of {count!r} does not do; a whole number from 0 on is needed.")
-    if isinstance(expected, bool) or not isinstance(expected, (int, float, np.number)) or not math.isfinite(expected) or expected <= 0:
+    if not _number(expected) or expected <= 0:
         raise BadInput(f"An expectation of {expected!r} does not do; a number above 0 is needed (an hour in which nothing is expected: a small one).")
 
 

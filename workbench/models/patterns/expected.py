@@ -21,6 +21,7 @@ import polars as pl
 
 from workbench.errors import CannotTell
 from workbench.models import window
+from workbench.models.patterns import _hours
 from workbench.results import Basis, Result, origin_of, recorded
 from workbench.schema import require
 
@@ -96,7 +97,8 @@ def known_rows(incidents: pl.DataFrame, asof: datetime, zone: str, groups: Mappi
     def wall(column: str) -> pl.Expr:
         return pl.col(column).dt.convert_time_zone(zone).dt.replace_time_zone(None)
 
-    rows = window.known_before(incidents.with_row_index("row"), asof)
+    _hours.checked(zone)
+    rows = window.known_before(incidents.with_row_index("row"), asof).filter(pl.col("started_at").is_not_null())
     rows = rows.with_columns(told=window.known_at(rows)).with_columns(at=wall("started_at"), told=wall("told"))
     if by:
         rows = rows.filter(pl.col(by).is_not_null())
@@ -109,7 +111,8 @@ def known_rows(incidents: pl.DataFrame, asof: datetime, zone: str, groups: Mappi
 def _belongs(codes: tuple[str, ...]) -> pl.Expr:
     wordings = [c.removeprefix("offence:").strip().upper() for c in codes if c.startswith("offence:")]
     nibrs = [c for c in codes if not c.startswith("offence:")]
-    return (pl.col("nibrs").is_in(nibrs) | pl.col("offence").str.strip_chars().str.to_uppercase().is_in(wordings)).fill_null(False)
+    offence = pl.col("offence").cast(pl.String)
+    return (pl.col("nibrs").cast(pl.String).is_in(nibrs) | offence.str.strip_chars().str.to_uppercase().is_in(wordings)).fill_null(False)
 
 
 def _matrix(known: pl.DataFrame, now: datetime, first: datetime, span: timedelta, weeks: int, keys: list[str], names: list[str] | None) -> pl.DataFrame:

@@ -19,6 +19,7 @@ import polars as pl
 from workbench.errors import BadInput, CannotTell, did_you_mean
 from workbench.geo import Floats, Grid, positions
 from workbench.layers import Cells, Points
+from workbench.models.patterns._placed import located
 from workbench.models.window import Moment, known_before, moment
 from workbench.models.wording import several
 from workbench.results import Basis, Result, origin_of, recorded
@@ -178,7 +179,7 @@ def _placed(incidents: pl.DataFrame, ids: list[str], grid: Grid, at: Any) -> tup
     for key in ids:
         if key not in have:
             raise BadInput(f"There is no incident {key!r} known before {at:%Y-%m-%d}.{did_you_mean(key, have)}")
-    rows = known.filter(pl.col("incident_id").is_in(ids), pl.col("lon").is_not_null(), pl.col("lat").is_not_null()).sort("started_at", "incident_id")
+    rows = located(known.filter(pl.col("incident_id").is_in(ids))).sort("started_at", "incident_id")
     x, y = grid.metres(rows)
     if len(np.unique(np.round(np.stack([x, y]), 0), axis=1).T) < _FEWEST:
         raise CannotTell(f"The series lies at fewer than {_FEWEST} different places, so distances from them single out no base.")
@@ -193,7 +194,9 @@ def _past(solved: pl.DataFrame | None, grid: Grid) -> list[tuple[Floats, Floats,
         return []
     require(solved, "series", "lon", "lat", "base_lon", "base_lat", what="solved")
     out = []
-    for part in solved.drop_nulls(["lon", "lat", "base_lon", "base_lat"]).sort("series", "lon", "lat").partition_by("series", maintain_order=True):
+    there = solved.with_columns(pl.col("lon", "lat", "base_lon", "base_lat").cast(pl.Float64))
+    there = there.filter(pl.all_horizontal(pl.col("lon", "lat", "base_lon", "base_lat").is_finite()))
+    for part in there.sort("series", "lon", "lat").partition_by("series", maintain_order=True):
         x, y = grid.plane.to_metres(*positions(part))
         bx, by = grid.plane.to_metres(part["base_lon"].to_numpy(), part["base_lat"].to_numpy())
         if part.height >= _FEWEST and grid.index(bx[:1], by[:1])[0] >= 0:

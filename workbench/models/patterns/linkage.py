@@ -68,7 +68,7 @@ def traits(incidents: pl.DataFrame, also: Sequence[str] = (), zone: str = "UTC")
     ok = np.isfinite(lon) & np.isfinite(lat)
     if not ok.any():
         raise CannotTell(f"None of the {frame.height} incidents has a position, so distances between them are not known; load rows with lon and lat.")
-    x, y = Plane.local(round(float(np.median(lat[ok])), 3), round(float(np.median(lon[ok])), 3)).to_metres(lon, lat)
+    x, y = Plane.local(round(float(np.median(lat[ok])), 3), round(float(np.median(lon[ok])), 3)).to_metres(*(np.where(ok, v, np.nan) for v in (lon, lat)))
     end = pl.max_horizontal("started_at", "ended_at") if "ended_at" in frame.columns else pl.col("started_at")
     span = frame.select(s=pl.col("started_at").dt.epoch("us") / 3.6e9, e=end.fill_null(pl.col("started_at")).dt.epoch("us") / 3.6e9,
                         off=pl.col("started_at").dt.convert_time_zone(zone).dt.base_utc_offset().dt.total_seconds() / 3600
@@ -207,7 +207,8 @@ def fit(
     """
     require(solved, "incident_id", "series", what="solved")
     at = moment(asof)
-    known = known_before(incidents, at)
+    require(incidents, "incident_id", "started_at", what="incidents")
+    known = known_before(incidents, at).sort("started_at", "incident_id")
     t = traits(known, also, zone)
     i, j, group = _linked(t, solved)
     series = np.unique(group)
@@ -247,7 +248,7 @@ def fit(
 
 
 def _linked(t: Traits, solved: pl.DataFrame) -> tuple[Ints, Ints, np.ndarray[Any, Any]]:
-    at = pl.DataFrame({"incident_id": t.ids, "row": np.arange(len(t))})
+    at = pl.DataFrame({"incident_id": pl.Series(t.ids, dtype=pl.String), "row": np.arange(len(t))})
     rows = solved.select(pl.col("incident_id", "series").cast(pl.String)).unique().join(at, on="incident_id").sort("series", "row")
     i, j, group = [], [], []
     for (name,), part in rows.group_by("series", maintain_order=True):

@@ -19,14 +19,16 @@ import polars as pl
 from workbench.errors import BadInput, CannotTell, did_you_mean
 from workbench.geo import Floats, Plane, Polygon, positions
 from workbench.layers import Areas, Layer, Points
+from workbench.models.patterns._placed import located
 from workbench.models.window import Moment, known_before, moment
 from workbench.models.wording import local
 from workbench.results import Basis, Result, origin_of, recorded
-from workbench.schema import require
+from workbench.schema import require, utc
 
 SOURCE = "Johnson and Wichern 2007, section 7.7; Lei et al., JASA 113 (2018) 1094-1111"
 _FEWEST = 4
 _SOLVED = 19
+_STILL = 3650.0  # days: a series still for so long tells nothing of when it goes on
 
 
 @recorded
@@ -92,9 +94,9 @@ def _rows(incidents: pl.DataFrame, ids: list[str], at: datetime) -> pl.DataFrame
     for key in ids:
         if key not in have:
             raise BadInput(f"There is no incident {key!r} known before {at:%Y-%m-%d}.{did_you_mean(key, have)}")
-    rows = known.filter(pl.col("incident_id").is_in(ids), pl.col("lon").is_not_null(), pl.col("lat").is_not_null()).sort("started_at", "incident_id")
+    rows = located(known.filter(pl.col("incident_id").is_in(ids), pl.col("started_at").is_not_null())).sort("started_at", "incident_id")
     if rows.height < _FEWEST:
-        raise CannotTell(f"{rows.height} incidents of the series have a position; at least {_FEWEST} are needed to say where the next may be.")
+        raise CannotTell(f"{rows.height} incidents of the series have a position and a time; at least {_FEWEST} are needed to say where the next may be.")
     return rows
 
 
@@ -149,7 +151,7 @@ def _levels(solved: pl.DataFrame | None, at: datetime, coverage: Sequence[float]
         return list(coverage), normal
     require(solved, "series", "started_at", "lon", "lat", what="solved")
     scores = []
-    past = solved.filter(pl.col("started_at") < at, pl.col("lon").is_not_null(), pl.col("lat").is_not_null())
+    past = located(utc(solved, ["started_at"]).filter(pl.col("started_at") < at))
     for part in past.sort("series", "started_at").partition_by("series", maintain_order=True):
         if part.height < _FEWEST + 1:
             continue
@@ -189,7 +191,7 @@ def _gaps(rows: pl.DataFrame, at: datetime) -> tuple[Floats, datetime]:
 def _when(gaps: tuple[Floats, datetime], coverage: float, at: datetime) -> dict[str, Any]:
     """Prediction interval of the next gap on the log scale (Student), of those longer than what has already passed."""
     days, last = gaps
-    if len(days) < 4:
+    if len(days) < 4 or (at - last).total_seconds() / 86400 >= _STILL:
         return {"from": None, "until": None}
     from scipy.special import stdtr, stdtrit
 
@@ -198,7 +200,7 @@ def _when(gaps: tuple[Floats, datetime], coverage: float, at: datetime) -> dict[
     passed = max((at - last).total_seconds() / 86400, 1e-6)
     before = float(stdtr(n - 1, (math.log(passed) - mean) / sd))
     ends = [before + (1 - before) * p for p in ((1 - coverage) / 2, (1 + coverage) / 2)]
-    length = [math.exp(min(mean + sd * float(stdtrit(n - 1, min(p, 1 - 1e-9))), math.log(3650))) for p in ends]
+    length = [math.exp(min(mean + sd * float(stdtrit(n - 1, min(p, 1 - 1e-9))), math.log(_STILL))) for p in ends]
     return {"from": max(at, last + timedelta(days=length[0])), "until": max(at, last + timedelta(days=length[1]))}
 
 

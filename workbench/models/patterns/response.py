@@ -15,6 +15,8 @@ import numpy as np
 import polars as pl
 
 from workbench.errors import CannotTell
+from workbench.models.patterns import _hours
+from workbench.models.patterns._placed import since
 from workbench.models.window import Moment, Span, moment, span
 from workbench.models.wording import said, several
 from workbench.results import Basis, Ranking, origin_of, recorded
@@ -75,7 +77,7 @@ def survival(calls: pl.DataFrame, asof: Moment, *, by: str = "priority", window:
     Cost: O(rows log rows).
     """
     at, length = moment(asof), span(window)
-    frame = _waited(calls, at, at - length, by, zone)
+    frame = _waited(calls, at, since(at, length), by, _hours.checked(zone))
     held = frame.filter(pl.col("wait").is_not_null())
     if not held["reached"].any():
         raise CannotTell(f"No call of the {said(length)} before {at:%Y-%m-%d %H:%M} UTC was reached ({several(held.height, 'call')} waited, "
@@ -90,7 +92,7 @@ def survival(calls: pl.DataFrame, asof: Moment, *, by: str = "priority", window:
         source="Kaplan and Meier 1958; Brookmeyer and Crowley 1982", used=held.height, time="received_at", asof=at,
         parameters={"by": by, "window": window, "zone": zone},
         notes=(f"{whole['censored']:,} of {held.height:,} calls were cleared or still open with nobody on scene; they count as having waited so long.",
-               f"{frame.height - held.height:,} calls are left out: self-initiated, doubtful times, or on scene before received."))
+               f"{frame.height - held.height:,} calls are left out: self-initiated, on scene without a dispatch, doubtful times, or on scene before received."))
     most = "nine in ten within " + _clock(whole["p90"]) if whole["p90"] is not None else "when nine in ten were cannot be told"
     middle = f"within {_clock(whole['median'])}" if whole["median"] is not None else "not within the time looked at"
     sure = f" (95 % interval {_clock(whole['low'])} to {_clock(whole['high'])})" if whole["low"] is not None and whole["high"] is not None else ""
@@ -107,7 +109,7 @@ def _waited(calls: pl.DataFrame, at: Any, start: Any, by: str, zone: str) -> pl.
     wall = pl.col("received_at").dt.convert_time_zone(zone)
     group = {"hour": wall.dt.hour().cast(pl.Int64), "weekday": wall.dt.weekday().cast(pl.Int64)}.get(by, pl.col(by) if by in calls.columns else pl.lit(None))
     over = pl.when(pl.col("cleared_at") < at).then(pl.col("cleared_at")).otherwise(pl.lit(at))
-    open_ = pl.col("left_out").is_in(["never dispatched", "never on scene"]) & (over >= pl.col("received_at"))
+    open_ = pl.col("left_out").is_in(["never dispatched", "never on scene"]) & pl.col("arrived_at").is_null() & (over >= pl.col("received_at"))
     waited = pl.when(open_).then((over - pl.col("received_at")).dt.total_microseconds() / 1e6)
     return timed.select(group=group, wait=pl.coalesce("response_seconds", waited), reached=pl.col("response_seconds").is_not_null())
 
@@ -165,7 +167,7 @@ def by_group(calls: pl.DataFrame, asof: Moment, *, by: str = "priority", window:
     """
     require(calls, by, what="calls")
     at, length = moment(asof), span(window)
-    timed = _timed(calls, at).filter(pl.col("received_at") >= at - length, pl.col("received_at") < at)
+    timed = _timed(calls, at).filter(pl.col("received_at") >= since(at, length), pl.col("received_at") < at)
     usable = timed["response_seconds"].drop_nulls()
     if usable.is_empty():
         why = _counted(timed) or "no call was received in that time"

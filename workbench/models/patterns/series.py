@@ -20,6 +20,7 @@ from workbench.errors import BadInput, CannotTell, did_you_mean
 from workbench.geo import Floats, Ints
 from workbench.layers import Points
 from workbench.models.patterns import linkage as linking
+from workbench.models.patterns._placed import located, since
 from workbench.models.patterns.linkage import Linkage, Traits
 from workbench.models.window import Moment, Span, known_before, moment, span
 from workbench.models.wording import local, said, several
@@ -64,9 +65,10 @@ def like(
     """
     at, length = moment(asof), span(window)
     ids = [series] if isinstance(series, str) else [str(s) for s in series]
-    known = known_before(incidents, at).filter(pl.col("started_at") >= at - length)
+    known = known_before(incidents, at).filter(pl.col("started_at") >= since(at, length))
     _checked(known, ids, at, length)
     _telling(linkage)
+    known = known.sort("started_at", "incident_id")
     t = linking.traits(known, linkage.also, linkage.zone)
     where = {key: n for n, key in enumerate(t.ids)}
     own = np.array([where[key] for key in ids], dtype=np.int64)
@@ -180,7 +182,8 @@ def found(
     at, length = moment(asof), span(window)
     if least < 2 or not times > 1 or draws < 1:
         raise BadInput(f"least={least!r}, times={times!r}, draws={draws!r} do not do; at least 2 incidents, over 1 times, at least 1 draw.")
-    known = known_before(incidents, at).filter(pl.col("started_at") >= at - length, pl.col("lon").is_not_null(), pl.col("lat").is_not_null())
+    require(incidents, "incident_id", "started_at", "lon", "lat", what="incidents")
+    known = located(known_before(incidents, at).filter(pl.col("started_at") >= since(at, length)))
     if known.height < 10:
         raise CannotTell(f"{known.height} incidents of the {said(length)} before {at:%Y-%m-%d} have a position; at least 10 are needed.")
     _telling(linkage)
@@ -278,6 +281,7 @@ def bulletin(incidents: pl.DataFrame, series: Collection[str], asof: Moment, *, 
     Cost: O(series).
     """
     at, ids = moment(asof), list(dict.fromkeys(str(s) for s in series))
+    require(incidents, "incident_id", "started_at", "lon", "lat", what="incidents")
     known = known_before(incidents, at)
     have = set(known["incident_id"].cast(pl.String).to_list())
     for key in ids:
@@ -288,6 +292,9 @@ def bulletin(incidents: pl.DataFrame, series: Collection[str], asof: Moment, *, 
     from workbench.models.patterns import _bulletin
 
     rows = known.filter(pl.col("incident_id").cast(pl.String).is_in(ids)).sort("started_at", "incident_id")
+    if rows["started_at"].null_count():
+        raise BadInput(f"{several(rows['started_at'].null_count(), 'incident')} of the series {'has' if rows['started_at'].null_count() == 1 else 'have'} no "
+                       "time, so the order of the series is not known; give the time, or leave them out.")
     text = _bulletin.sentence(rows, name, zone)
     basis = Basis.of(incidents, method="incidents named as a series by whoever asks, in order of time", used=rows.height, asof=at,
                      notes=("That these incidents are one series is a person's judgement, not a finding.",),
