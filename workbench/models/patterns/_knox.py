@@ -103,7 +103,7 @@ def time_links(times: Ints, below: Ints) -> Ints:
 
 
 def moments(space: Ints, time: Ints) -> Moments:
-    """Exact moments of sum a_ij b_ij over pairs when the times are permuted (Barton and David 1966; Kulldorff and Hjalmars 1999).
+    """Exact moments of sum a_ij b_ij over pairs when the times are permuted (Barton and David 1966).
 
     ``space`` and ``time`` are the links of each point by band, shapes (S, n) and (K, n). Two pairs of incidents are the same pair, share one incident, or
     share none; each case has its own chance of both being close in time.

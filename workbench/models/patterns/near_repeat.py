@@ -4,11 +4,11 @@
 each other: exactly (mean and variance under permutation, the first answer) and by simulation. ``classify`` and ``chains`` say which incidents follow which;
 ``zones`` gives the places that are under raised risk at a moment, and for how long yet.
 
-Method: Knox, *Applied Statistics* 13, 1964, 25-30 (doi 10.2307/2985220); exact moments: D. E. Barton and F. N. David, "The random intersection of two
-graphs", in *Research Papers in Statistics: Festschrift for J. Neyman*, 1966, and Kulldorff and Hjalmars, *Biometrics* 55, 1999, 544-552
-(doi 10.1111/j.0006-341X.1999.00544.x); Monte Carlo on crime: Johnson et al., *J. Quantitative Criminology* 23, 2007, 201-219
-(doi 10.1007/s10940-007-9025-3); bands of the Near Repeat Calculator: Ratcliffe 2009 (manual), and Steenbeek 2019 (R package NearRepeat, vignette NRC) for
-what version 1.3 really counts.
+Method: Knox, *Applied Statistics* 13, 1964, 25-29 (doi 10.2307/2985220); exact moments: D. E. Barton and F. N. David, "The random intersection of two
+graphs", in *Research Papers in Statistics: Festschrift for J. Neyman*, 1966; growth that differs from place to place looks like repeats: Kulldorff and
+Hjalmars, *Biometrics* 55, 1999, 544-552 (doi 10.1111/j.0006-341X.1999.00544.x); Monte Carlo on crime: Johnson et al., *J. Quantitative Criminology* 23,
+2007, 201-219 (doi 10.1007/s10940-007-9025-3); bands of the Near Repeat Calculator: Ratcliffe 2009 (manual), and Steenbeek 2019 (R package NearRepeat,
+vignette NRC) for what version 1.3 really counts.
 """
 
 from __future__ import annotations
