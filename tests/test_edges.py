@@ -184,3 +184,20 @@ def test_detectors_and_changepoints_refuse_options_and_periods_that_do_not_do() 
 def test_addresses_without_a_position_have_none_in_the_table_of_repeats() -> None:
     table = streets.repeats(incidents().with_columns(lon=pl.lit(None, dtype=pl.Float64))).table
     assert table["lon"].null_count() == table.height
+
+
+def test_options_out_of_range_are_refused_where_they_gave_a_wrong_or_empty_answer() -> None:
+    frame = incidents()
+    learnt = linkage.fit(frame, solved(), ASOF, sample=2000)
+    asked: list[Any] = [
+        *(lambda o=o: expected.counts(frame, ASOF, **o) for o in ({"windows": ()}, {"rate": 5}, {"weeks": 0})),
+        *(lambda o=o: changes.weekly(frame, ASOF, **o) for o in ({"level": 2.0}, {"weeks": 0}, {"before": 0}, {"years": 0})),
+        *(lambda o=o: clock.week(frame, ASOF, window="400d", **o) for o in ({"block": 30}, {"block": 0}, {"runs": 0})),
+        *(lambda o=o: displacement.wdd([1, 2], [2, 3], **o) for o in ({"dispersion": float("nan")}, {"harm": -1.0})),
+        *(lambda o=o: linkage.fit(frame, solved(), ASOF, **o) for o in ({"folds": 0}, {"folds": 1}, {"sample": 0}, {"zone": "Nowhere/X"})),
+        lambda: series.like(frame, learnt, "i0", ASOF, most=0),
+        lambda: displacement.wdd([None, 2], [2, 3]),  # type: ignore[list-item]
+    ]
+    for ask in asked:
+        with pytest.raises(BadInput):
+            ask()

@@ -74,10 +74,12 @@ def wdd(
     """
     pairs = {"control": control, "treated": treated, "control_about": control_about, "treated_about": treated_about}
     for name, pair in pairs.items():
-        if len(pair) != 2 or not all(math.isfinite(v) and v >= 0 for v in pair):
+        if len(pair) != 2 or not all(v is not None and math.isfinite(v) and v >= 0 for v in pair):
             raise BadInput(f"{name} is {list(pair)!r}; give two counts of at least 0, (before, after).")
-    if not all(math.isfinite(v) and v > 0 for v in lengths) or dispersion < 1:
+    if not all(math.isfinite(v) and v > 0 for v in lengths) or not 1 <= dispersion < math.inf:
         raise BadInput(f"lengths={lengths!r} and dispersion={dispersion!r} do not do; lengths are over 0, dispersion is at least 1.")
+    if harm is not None and not 0 < harm < math.inf:
+        raise BadInput(f"harm={harm!r} does not do; give the sum of squared weights over the sum of weights, above 0, or None for plain counts.")
     scale = lengths[1] / lengths[0]
     if lengths[1] == lengths[0]:
         scale = 1

@@ -156,6 +156,8 @@ def weekly(incidents: pl.DataFrame, asof: window.Moment, *, groups: Mapping[str,
     """
     if band not in BANDS:
         raise BadInput(f"band={band!r} does not do; write one of {', '.join(BANDS)}.{did_you_mean(str(band), BANDS)}")
+    if any(isinstance(v, bool) or not isinstance(v, int) or v < 1 for v in (weeks, before, years)) or not isinstance(level, float) or not 0 < level < 1:
+        raise BadInput(f"weeks={weeks!r}, before={before!r}, years={years!r}, level={level!r} do not do: whole numbers from 1 on, and a share between 0 and 1.")
     require(incidents, "started_at", "nibrs", "offence", what="incidents")
     at = window.moment(asof)
     n, first, days = _weeks(incidents, at, groups, offence, zone, week_start)

@@ -253,7 +253,7 @@ def baseline(counts: pl.DataFrame, *, cycle: int = 168, cycles: int = 8) -> pl.D
     require(counts, time, "count", what="counts")
     if (not all(type(v) is int and v >= 1 for v in (cycle, cycles)) or not counts.schema["count"].is_numeric()
             or counts.select(time, "count").null_count().sum_horizontal().sum()):
-        raise BadInput(f"cycle={cycle!r} and cycles={cycles!r} must be whole numbers from 1 on, and every row needs its time and its count.")
+        raise BadInput(f"cycle={cycle!r} and cycles={cycles!r} must be whole numbers of at least 1, and every row needs its time and its count.")
     spaced(counts[time].sort())
     before = pl.sum_horizontal(pl.col("count").shift(cycle * k) for k in range(1, cycles + 1))
     return counts.sort(time).with_columns(expected=(before + 0.5) / cycles).slice(cycle * cycles)

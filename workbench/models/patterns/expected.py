@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from workbench.errors import CannotTell
+from workbench.errors import BadInput, CannotTell
 from workbench.models import window
 from workbench.models.patterns import _hours
 from workbench.results import Basis, Result, origin_of, recorded
@@ -68,6 +68,8 @@ def counts(
     Cost: O(rows x groups x windows).
     """
     require(incidents, "started_at", "nibrs", "offence", *([by] if by else []), what="incidents")
+    if not len(windows) or not 0 < rate < 1 or isinstance(weeks, bool) or not isinstance(weeks, int) or weeks < 1:
+        raise BadInput(f"windows={list(windows)!r}, weeks={weeks!r}, rate={rate!r} do not do: give a window, weeks from 1 on, a share between 0 and 1.")
     spans, at = {w: window.span(w) for w in windows}, window.moment(asof)
     known = known_rows(incidents, at, zone, groups, by)
     if known.is_empty():

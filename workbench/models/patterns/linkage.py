@@ -21,6 +21,7 @@ import polars as pl
 
 from workbench.errors import BadInput, CannotTell
 from workbench.geo import Floats, Ints, Plane, positions
+from workbench.models.patterns._hours import checked
 from workbench.models.window import Moment, known_before, moment
 from workbench.models.wording import several
 from workbench.results import Basis, Result, origin_of, recorded
@@ -205,6 +206,9 @@ def fit(
 
     Cost: O(linked pairs + sample); 0.3 s for 200,000 pairs.
     """
+    checked(zone)
+    if any(isinstance(v, bool) or not isinstance(v, int) for v in (folds, sample)) or folds < 2 or sample < 100:
+        raise BadInput(f"folds={folds!r} with sample={sample!r} does not do; give at least 2 parts, so that each is scored by the others, and 100 pairs.")
     require(solved, "incident_id", "series", what="solved")
     at = moment(asof)
     require(incidents, "incident_id", "started_at", what="incidents")

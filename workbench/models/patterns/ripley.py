@@ -127,7 +127,7 @@ def cross(incidents: pl.DataFrame, others: pl.DataFrame, grid: Grid, asof: Momen
 
 
 def _checked(steps: int, level: float, simulations: int | None) -> None:
-    if not (isinstance(steps, int) and 1 <= steps <= 1000) or not 0.5 <= level < 1:
+    if isinstance(steps, bool) or not (isinstance(steps, int) and 1 <= steps <= 1000) or not 0.5 <= level < 1:
         raise BadInput(f"steps={steps!r} with level={level!r} does not do: steps is a whole number from 1 to 1,000, level lies between 0.5 and 1.")
     least = math.ceil(1 / (1 - level) - 1.000001)
     if simulations is not None and (isinstance(simulations, bool) or not isinstance(simulations, int) or simulations < 0 or 0 < simulations < least):

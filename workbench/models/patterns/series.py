@@ -63,6 +63,8 @@ def like(
 
     Cost: O(incidents x series).
     """
+    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+        raise BadInput(f"most={most!r} does not do; give a whole number of leads from 1 on.")
     at, length = moment(asof), span(window)
     ids = [series] if isinstance(series, str) else [str(s) for s in series]
     known = known_before(incidents, at).filter(pl.col("started_at") >= since(at, length))
