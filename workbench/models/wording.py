@@ -22,6 +22,11 @@ def said(length: timedelta) -> str:
     return f"{seconds / 86400:.1f} days" if seconds >= 86400 else f"{seconds / 60:.1f} minutes"
 
 
+def rounded(p: float) -> str:
+    """A p-value behind the letter p: "= 0.012", "under 0.001"."""
+    return f"= {p:.3f}" if p >= 0.001 else "under 0.001"
+
+
 def local(at: datetime, zone: str) -> str:
     """A time in a zone's wall clock, the hour left out at midnight.
 

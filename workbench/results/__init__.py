@@ -6,11 +6,13 @@ layers with ipyleaflet; ``_repr_html_`` is headline, table, drawing, basis, in t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import html
 import importlib.metadata
 import json
 import weakref
+import zoneinfo
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -29,7 +31,7 @@ if TYPE_CHECKING:  # only the link chart needs networkx: half a second of import
     import networkx as nx
 
 __all__ = ["Base", "Basis", "Call", "Links", "Matrix", "Origin", "Plan", "Ranking", "Result", "Surface", "Track", "code_version", "fingerprint", "noted",
-           "origin_of", "plain", "read", "recorded", "remember"]
+           "origin_of", "plain", "read", "recorded", "remember", "table_of"]
 #: Under which a notebook's outputs keep the basis of a result.
 MIME = "application/vnd.workbench.basis+json"
 Base = Callable[[], tuple[Layer, ...]]
@@ -267,11 +269,23 @@ class Result:
     def _repr_html_(self) -> str:
         from workbench.views import tables
 
-        parts = [f"<p class='wb-headline'><strong>{html.escape(self.headline)}</strong></p>", tables.html(self.table)]
+        zone = self._zone()
+        parts = [f"<p class='wb-headline'><strong>{html.escape(self.headline)}</strong></p>", tables.html(self.table, zone=zone)]
+        if any(isinstance(kind, pl.Datetime) and kind.time_zone for kind in self.table.schema.values()):
+            parts.append(f"<p style='opacity:.7;font-size:12px;margin:0 0 10px'>Times: {html.escape(zone)}</p>")
         if self.layers:
             parts.append(f"<div class='wb-drawing'>{self.drawing(width=560)}</div>")
         parts.append(tables.basis_html(self.basis.lines()))
         return "".join(parts)
+
+    def _zone(self) -> str:
+        """The zone in which the question was asked, so that the table's times are those of the sentence; UTC where none was given."""
+        for asked in (self.basis.run.get("arguments"), self.basis.parameters):
+            zone = asked.get("zone") if isinstance(asked, dict) else None
+            if isinstance(zone, str):
+                with contextlib.suppress(ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+                    return zoneinfo.ZoneInfo(zone).key
+        return "UTC"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -341,6 +355,14 @@ class Plan(Result):
 
     gap: float | None = None
     prices: pl.DataFrame | None = None
+
+
+def table_of(given: pl.DataFrame | Result) -> pl.DataFrame:
+    """The frame itself; of a result its table, which is known to rest on what the result rests on."""
+    if not isinstance(given, Result):
+        return given
+    table, basis = given.table.clone(), given.basis
+    return remember(table, Origin(basis.workspace, dict(basis.versions), given.base, basis.notes, keep=basis.keep), rows=False)
 
 
 def read(path: str | Path) -> Result:

@@ -36,7 +36,7 @@ def html(frame: pl.DataFrame, *, rows: int = 12, zone: str = "UTC", columns: Seq
     right = {c for c in names if frame.schema[c].is_numeric()}
     head = "".join(f"<th scope='col' style='{_HEAD};text-align:{'right' if c in right else 'left'}'>{_html.escape(heading(c))}</th>" for c in names)
     shown = frame.select(names).head(rows)
-    lines = ({c: _degrees(v) if c in _PLACES else v for c, v in row.items()} for row in shown.iter_rows(named=True))
+    lines = ({c: _degrees(v) if c in _PLACES else _chance(v) if _is_chance(c) else v for c, v in row.items()} for row in shown.iter_rows(named=True))
     body = "".join("<tr>" + "".join(_cell(v, c in right, zone) for c, v in row.items()) + "</tr>" for row in lines)
     hidden = frame.height - shown.height
     more = f"<p style='opacity:.7;font:12px {theme.WEB_FONT};margin:0 0 10px'>{hidden:,} more {'row' if hidden == 1 else 'rows'}</p>" if hidden else ""
@@ -101,6 +101,15 @@ def _span(value: timedelta) -> str:
 def _degrees(value: Any) -> Any:
     """Degrees to about a metre; three digits would say nothing about where in a city."""
     return f"{value:.5f}" if isinstance(value, float) and value == value else value
+
+
+def _is_chance(column: str) -> bool:
+    return column in ("p", "q") or column.endswith("_p") or column.startswith("p_")
+
+
+def _chance(value: Any) -> Any:
+    """A p-value so small that its digits say nothing is said to be small."""
+    return "< 0.001" if isinstance(value, float) and 0 <= value < 0.001 else value
 
 
 def _cell(value: Any, right: bool, zone: str) -> str:

@@ -257,11 +257,12 @@ def rounds(
     table = pl.DataFrame({"unit": unit + 1, "cell": plan.table["cell"].to_numpy()[at], "lon": lon[at], "lat": lat[at], "s": np.round(begin).astype(np.int64)})
     table = table.with_columns(from_.alias("from"), (from_ + stay).alias("to")).sort("unit", "from").drop("s")
     table = table.with_columns(visit=pl.int_range(pl.len()).over("unit") + 1).select("unit", "visit", "cell", "lon", "lat", "from", "to")
-    seen = table.group_by("cell").len()["len"]
-    none = plan.table.height - len(seen)
+    visits = table.group_by("cell").len()["len"].to_list()
+    none = plan.table.height - len(visits)
     minutes = stay.total_seconds() / 60
-    text = (f"{several(units, 'unit')} visit {several(len(seen), 'cell')} for {minutes:g} minutes each, {several(int(seen.min() or 0), 'time')} to "  # type: ignore[arg-type]
-            f"{several(int(seen.max() or 0), 'time')} in {said(length)}, {several(table.height, 'visit')} in all")  # type: ignore[arg-type]
+    often = several(min(visits), "time") if min(visits) == max(visits) else f"{min(visits)} to {max(visits)} times"
+    text = (f"{several(units, 'unit')} visit {several(len(visits), 'cell')} for {minutes:g} minutes each, {'once' if often == '1 time' else often} in "
+            f"{said(length)}, {several(table.height, 'visit')} in all")
     text += f"; for {several(none, 'cell')} there is no time." if none else "."
     if not KOPER[0] <= minutes <= KOPER[1]:
         text += f" Visits of {KOPER[0]:g} to {KOPER[1]:g} minutes did best in Koper's data."

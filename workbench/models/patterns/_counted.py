@@ -15,6 +15,7 @@ from workbench.models.patterns import _knox, _pairs
 from workbench.models.patterns._knox import Bands
 from workbench.models.patterns._permuted import counts
 from workbench.models.patterns._placed import Placed, days, drawn, strata
+from workbench.models.wording import rounded
 
 _DAY = 86_400_000_000
 _CHUNK = 1 << 16
@@ -171,7 +172,7 @@ def _windows(ready: Placed, layout: Bands, draws: int, keep: str | None, near: t
         notes.append(f"{wide:,} incidents have a window longer than the first time band and count at its beginning; aoristic=20 carries the uncertainty.")
     if not math.isnan(near[3]):
         notes.append(f"First answer, before any simulation: {near[0]:,.10g} pairs in the closest bands, {near[1]:,.1f} expected, "
-                     f"p = {_knox.rounded(near[3])} (closed form).")
+                     f"p {rounded(near[3])} (closed form).")
     if keep is not None:
         notes.append(f"Times change places only among incidents of the same {keep}; expected is the mean of the permutations, no closed form."
                      + (" Within one year that keeps most of what lasts for weeks, so the ratio is a lower one." if keep != "weekday" else ""))

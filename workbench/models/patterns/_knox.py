@@ -181,8 +181,3 @@ def frame(layout: Bands, observed: Floats, expected: Floats, exact: Moments | No
 def named(length: int) -> str:
     """Microseconds as words."""
     return said(timedelta(microseconds=int(length)))
-
-
-def rounded(p: float) -> str:
-    """A p-value for a sentence."""
-    return f"{p:.3f}" if p >= 0.001 else "under 0.001"

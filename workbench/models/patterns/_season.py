@@ -58,12 +58,13 @@ def fit(counts: Ints, first: int) -> Fit:
     if len(terms) == 1:
         rate = (total + 0.5) / n
         return Fit(first, tuple(terms), np.array([np.log(rate)]), np.array([[1.0 / (total + 0.5)]]), 1.0)
-    import statsmodels.api as sm
+    from statsmodels.genmod.families import Poisson  # statsmodels.api would load all of it
+    from statsmodels.genmod.generalized_linear_model import GLM
 
     design = _design(np.arange(first, first + n), first, tuple(terms))
     with warnings.catch_warnings():  # counts that the regression meets exactly are no fault
         warnings.simplefilter("ignore")
-        model: Any = sm.GLM(counts.astype(float), design, family=sm.families.Poisson()).fit(maxiter=50)
+        model: Any = GLM(counts.astype(float), design, family=Poisson()).fit(maxiter=50)
     over = max(1.0, float(model.pearson_chi2 / max(n - design.shape[1], 1)))
     return Fit(first, tuple(terms), np.asarray(model.params), np.asarray(model.cov_params()) * over, over)
 

@@ -333,7 +333,7 @@ def _said_hour(row: dict[str, Any]) -> str:
 def _headline(table: pl.DataFrame, used: int, exact: int, name: str, level: float) -> str:
     top = table.sort("incidents", descending=True, maintain_order=True).row(0, named=True)
     where = f"{name} {top[name]}, " if name else ""
-    start = "The fullest hour" if not name else f"Of all by {name} the fullest hour"
+    start = "The fullest hour" if not name else f"The fullest hour of any {name}"
     return (f"{start} is {where}{_said_hour(top)} with {top['incidents']:,.1f} of {used:,} incidents ({100 * level:.0f} %: {top['lower']:,} to "
             f"{top['upper']:,} for what is not known of the times, {top['low']:,} to {top['high']:,} with chance); "
             f"of {100 * exact / used:.0f} % the hour is known.")

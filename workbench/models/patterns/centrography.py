@@ -23,7 +23,7 @@ from workbench.errors import BadInput, CannotTell
 from workbench.geo import Floats, Grid, Polygon
 from workbench.layers import Areas, Layer, Points
 from workbench.models.window import Moment, Past, Span, past, span
-from workbench.models.wording import said, several
+from workbench.models.wording import rounded, said, several
 from workbench.results import Basis, Result, origin_of, recorded
 
 TITLE = "Centrography"
@@ -81,7 +81,8 @@ def centre(incidents: pl.DataFrame, grid: Grid, asof: Moment, *, window: Span = 
                kind="place"))
     error = distance / math.sqrt(n)
     headline = (f"The mean centre of {n:,} incidents lies at {mlat:.4f}, {mlon:.4f} (within about {1.73 * error:,.0f} m, 95 %); they spread "
-                f"{distance:,.0f} m about it, most along {direction:.0f} degrees from north (half axes {major:,.0f} and {minor:,.0f} m, {convention}).")
+                f"{distance:,.0f} m about it, most along {direction:.0f} degrees from north "
+                f"(half axes {major:,.0f} and {minor:,.0f} m, ellipse {convention!r}).")
     return Result(headline=headline, table=table, layers=layers, base=origin_of(incidents).base,
                   basis=_basis(incidents, before, "mean and median centre, standard distance, ellipse, hull", _SOURCE, convention=convention, share=share))
 
@@ -209,7 +210,7 @@ def neighbours(incidents: pl.DataFrame, grid: Grid, asof: Moment, *, window: Spa
     _, near, mean, index, z, p = rows[0]
     verdict = "no closer and no farther apart" if p > 0.05 else "closer together" if z < 0 else "farther apart"
     headline = (f"{n:,} incidents lie {verdict} than evenly scattered ones: {near:,.0f} m to the nearest other on average, {mean:,.0f} m expected "
-                f"(index {index:.2f}, z = {z:.1f}, p = {p:.2g}).")
+                f"(index {index:.2f}, z = {z:.1f}, p {rounded(p)}).")
     return Result(headline=headline, table=table, layers=(), base=origin_of(incidents).base,
                   basis=_basis(incidents, before, "nearest-neighbour index", "Clark and Evans 1954; Donnelly 1978; Thompson 1956", window=said(before.window),
                                order=order, edge=edge, area_km2=area / 1e6))

@@ -22,7 +22,7 @@ from workbench.geo import Floats, Ints
 from workbench.models import chance, window
 from workbench.models.patterns import _hours, _season, expected
 from workbench.models.wording import several
-from workbench.results import Basis, Result, origin_of, recorded
+from workbench.results import Basis, Result, origin_of, recorded, table_of
 from workbench.schema import require
 
 COSTS = ("poisson", "negative binomial")
@@ -33,12 +33,13 @@ _WEEK = timedelta(days=7)
 
 
 @recorded
-def changepoints(counts: pl.DataFrame, *, cost: str = "negative binomial", penalty: float | str = "mbic", least: int = 2, level: float = 0.9, runs: int = 199,
-                 seed: int = 0) -> Result:
+def changepoints(counts: pl.DataFrame | Result, *, cost: str = "negative binomial", penalty: float | str = "mbic", least: int = 2, level: float = 0.9,
+                 runs: int = 199, seed: int = 0) -> Result:
     """Cut a series of counts where its level changed.
 
     Args:
-        counts: ``count`` and the day or time each period begins, ``week`` or ``at``; periods of one length, none missing (a period without incidents is a 0).
+        counts: ``count`` and the day or time each period begins, ``week`` or ``at``; periods of one length, none missing (a period without incidents is a 0);
+            or the result of ``weekly``.
         cost: "negative binomial" allows counts to vary more than chance does, by a dispersion taken from neighbouring periods; "poisson" does not.
         penalty: "mbic", or a number: what each changepoint must gain in twice the log likelihood.
         least: a stretch holds at least so many periods.
@@ -58,6 +59,7 @@ def changepoints(counts: pl.DataFrame, *, cost: str = "negative binomial", penal
     """
     if not isinstance(level, float) or not 0 < level < 1 or isinstance(runs, bool) or not isinstance(runs, int) or runs < 19:
         raise BadInput(f"level={level!r} with runs={runs!r} does not do; give a share between 0 and 1, and a whole number of runs from 19 on.")
+    counts = table_of(counts)
     time, n, at = _series(counts, least)
     if cost not in COSTS:
         raise BadInput(f"cost={cost!r} does not do; write one of {', '.join(COSTS)}.{did_you_mean(str(cost), COSTS)}")
@@ -138,7 +140,8 @@ def weekly(incidents: pl.DataFrame, asof: window.Moment, *, groups: Mapping[str,
         asof: nothing known later is looked at; a week that has only begun is left out.
         groups, offence: count only this group of ``groups``, or this value of the column ``offence``; None = all rows.
         band: "weeks" = the mean of the ``before`` weeks before each; "years" = the mean of the same week and its neighbours in up to ``years`` years before;
-            "season" = Poisson regression with trend, season and weekday on what lies before the first week shown.
+            "season" = Poisson regression with trend, season and weekday on what lies before the first week shown,
+            at least a year (trend from two years on).
         weeks: how many weeks are shown, at most.
         before, years: see band.
         zone, week_start: the agency's.
@@ -161,10 +164,10 @@ def weekly(incidents: pl.DataFrame, asof: window.Moment, *, groups: Mapping[str,
     require(incidents, "started_at", "nibrs", "offence", what="incidents")
     at = window.moment(asof)
     n, first, days = _weeks(incidents, at, groups, offence, zone, week_start)
-    show = min(weeks, len(n) - (before if band == "weeks" else 52))
+    needs = {"weeks": before, "years": 52, "season": -(-_season.SEASON_FROM // 7)}[band]
+    show = min(weeks, len(n) - needs)
     if show < 1:
-        needs = before + 1 if band == "weeks" else 53
-        raise CannotTell(f"The records hold {several(len(n), 'whole week')} before {at:%Y-%m-%d}; the band {band!r} needs at least {needs}. Load earlier "
+        raise CannotTell(f"The records hold {several(len(n), 'whole week')} before {at:%Y-%m-%d}; the band {band!r} needs at least {needs + 1}. Load earlier "
                          "records, or take band='weeks' with a smaller before.")
     mean, vague, over = _band(n, days, first, show, band, before, years)
     low, high = chance.interval(mean, over + vague, level=level)

@@ -88,4 +88,4 @@ def _headline(clock: np.ndarray[Any, Any], n: int, block: int, runs: int, seed: 
         return (f"No time of day stands out among {n:,} incidents: the busiest {block} hours ({hours}) hold {100 * share:.0f} %, "
                 f"and chance alone gives up to {100 * usual:.0f} %.")
     day = WEEKDAYS[int(clock[:, (start + np.arange(block)) % 24].sum(axis=1).argmax())]
-    return f"{100 * share:.0f} % of {n:,} incidents fall between {hours} (chance alone: at most {100 * usual:.0f} %, p = {p:.3f}), most of them on {day}."
+    return f"{100 * share:.0f} % of {n:,} incidents fall into {hours} (chance alone: at most {100 * usual:.0f} %, p = {p:.3f}), most of them on {day}."

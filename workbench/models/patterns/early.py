@@ -28,7 +28,7 @@ from workbench.errors import BadInput, CannotTell, did_you_mean
 from workbench.geo import Floats
 from workbench.models.patterns._hours import spaced
 from workbench.models.wording import several
-from workbench.results import Basis, Result, origin_of, recorded
+from workbench.results import Basis, Result, origin_of, recorded, table_of
 from workbench.schema import require
 
 METHODS = ("e", "bocpd")
@@ -194,12 +194,13 @@ class Bayesian:
 
 
 @recorded
-def watch(counts: pl.DataFrame, *, method: str = "e", side: str = "more", run_length: float = 1000.0, dispersion: float = 0.0, sure: float = 0.9,
+def watch(counts: pl.DataFrame | Result, *, method: str = "e", side: str = "more", run_length: float = 1000.0, dispersion: float = 0.0, sure: float = 0.9,
           seed: int = 0) -> Result:
     """Run a detector over a whole series and say when it alarmed.
 
     Args:
         counts: ``at`` (or ``week``), ``count`` and ``expected`` (above 0): one row a period, in any order; expectations must be made of what lay before.
+            Or the result of ``changes.weekly``.
         method: "e" or "bocpd".
         side: "more", "fewer" or "both".
         run_length: of "e": counts between false alarms on average, at least.
@@ -216,6 +217,7 @@ def watch(counts: pl.DataFrame, *, method: str = "e", side: str = "more", run_le
 
     Cost: O(periods) for "e", O(200 x periods) for "bocpd", and 200 simulated series.
     """
+    counts = table_of(counts)
     time = "week" if "week" in getattr(counts, "columns", ()) else "at"
     require(counts, time, "count", "expected", what="counts")
     if method not in METHODS:

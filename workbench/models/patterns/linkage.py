@@ -191,7 +191,8 @@ def fit(
     Args:
         incidents: incident_id, started_at, lon, lat; ended_at, mo, premise, weapon, attempted, offence_detail where recorded. All records, not only the
             solved ones: they say what is rare.
-        solved: incident_id, series (whoever did it; an incident may be in several). From ``solved_of`` or by hand.
+        solved: incident_id, series (whoever did it; an incident may be in several), by hand or from ``solved_of``; or the table ``involvements``, of which
+            ``solved_of`` is then asked.
         asof: incidents not known before it are not looked at, also where they are solved (text without a zone is UTC).
         also: further columns whose agreement is evidence.
         zone: zone of the time of day.
@@ -209,6 +210,8 @@ def fit(
     checked(zone)
     if any(isinstance(v, bool) or not isinstance(v, int) for v in (folds, sample)) or folds < 2 or sample < 100:
         raise BadInput(f"folds={folds!r} with sample={sample!r} does not do; give at least 2 parts, so that each is scored by the others, and 100 pairs.")
+    if "series" not in solved.columns and {"entity_kind", "entity_id", "role"} <= set(solved.columns):
+        solved = solved_of(solved)
     require(solved, "incident_id", "series", what="solved")
     at = moment(asof)
     require(incidents, "incident_id", "started_at", what="incidents")

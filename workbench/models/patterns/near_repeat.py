@@ -31,7 +31,7 @@ from workbench.models.patterns._pairs import Source
 from workbench.models.patterns._placed import Placed, placed
 from workbench.models.patterns.repeats import chains, classify
 from workbench.models.patterns.zones import zones
-from workbench.models.wording import several
+from workbench.models.wording import rounded, several
 from workbench.results import Basis, Result, origin_of, recorded
 
 __all__ = ["CALCULATOR", "chains", "classify", "first", "knox", "zones"]
@@ -153,7 +153,7 @@ def _headline(made: Counted, layout: Bands) -> str:
     if expected <= 0:
         return f"{where}: {several(round(observed), 'pair')} of incidents, and chance would give none; the records are too few for a ratio."
     sure = p if not math.isnan(p) else closed
-    told = f"p = {_knox.rounded(sure)}" + ("" if not math.isnan(p) else ", closed form")
+    told = f"p {rounded(sure)}" + ("" if not math.isnan(p) else ", closed form")
     if math.isnan(sure):
         told = "no p, since times are uncertain and nothing was permuted"
     draws = "" if made.range is None else f" ({made.range[0]:,.0f} to {made.range[1]:,.0f} as the true times within their windows may be)"

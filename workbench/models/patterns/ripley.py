@@ -195,6 +195,7 @@ def _told(k: Floats, drawn: Floats, pairs: float, region: _circles.Region, step:
         low, high, p = _circles.envelope(np.vstack([curve, np.sqrt(np.maximum(drawn, 0.0) / math.pi)]), level)
         outside = np.where(curve > high, "more", np.where(curve < low, "fewer", ""))
         columns |= {"low": low, "high": high}
+        ratio += f" ({(low[half] / radii[half]) ** 2:.2f} to {(high[half] / radii[half]) ** 2:.2f} by chance)"
         against = f"({null}; {len(drawn)} simulations, p = {p:.3f} for the whole curve)"
         at = np.flatnonzero(outside != "")
         if p <= 1 - level and len(at):

@@ -175,7 +175,8 @@ def mantel(
     table = pl.DataFrame({"statistic": [values[0]], "mean": [mean], "sd": [sd], "z": [z], "correlation": [(values[0] - mean) / spread if spread > 0 else 0.0],
                           "first_p": [close], "p": pl.Series([above if many else None], dtype=pl.Float64)})
     shown = above if many else close
-    return Result(headline=_said("Mantel", shown, f"z {z:.1f} of the exact moments" + ("" if many else ", closed form")), table=table, layers=(),
+    return Result(headline=_said("Mantel", shown, f"correlation {(values[0] - mean) / spread if spread > 0 else 0.0:.2f}, {z:.1f} "
+                                                  "standard deviations from what chance gives" + ("" if many else " (closed form)")), table=table, layers=(),
                   basis=_basis(incidents, ready, f"Mantel test ({transform} of distance and time), {many} permutations", "Mantel 1967", asof,
                                {"transform": transform, "metres": metres, "days": days, "metric": metric, "seed": seed, "crs": crs}),
                   base=origin_of(incidents).base)
@@ -259,7 +260,7 @@ def jacquez(
     p, own = (total >= total[0]).mean(axis=0), (specific >= specific[0]).mean(axis=0)
     table = pl.DataFrame({"k": ks, "cumulative": total[0], "expected": expected, "p": p, "q": adjusted(p), "specific": specific[0],
                           "specific_expected": np.diff(expected, prepend=0.0), "specific_p": own})
-    told = f"of the {k} nearest in space {total[0, -1] / n:.2f} are among the {k} nearest in time, {expected[-1] / n:.2f} by chance"
+    told = f"of the {k} nearest in space on average {total[0, -1] / n:.2f} are among the {k} nearest in time, {expected[-1] / n:.2f} by chance"
     return Result(headline=_said("Jacquez", float(p[-1]), told), table=table, layers=(), base=origin_of(incidents).base,
                   basis=_basis(incidents, ready, f"Jacquez test, {k} nearest neighbours, {many} permutations", "Jacquez 1996", asof,
                                {"k": k, "metric": metric, "seed": seed, "crs": crs}))

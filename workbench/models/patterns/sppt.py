@@ -28,6 +28,8 @@ from workbench.results import Basis, Result, origin_of, recorded
 
 TITLE = "Spatial point pattern test"
 _LEAST = 20
+#: Incidents in the middle area under which few areas could be shown to differ.
+_FEW = 10
 
 
 @recorded
@@ -85,7 +87,8 @@ def similarity(incidents: pl.DataFrame, others: pl.DataFrame, places: Grid | Map
                      notes=("Areas with few incidents can hardly be told apart: similar means not shown to differ.",),
                      parameters={"method": method, "draws": draws, "share": share, "level": level, "rate": rate, "seed": seed, "areas": len(table), "s": s,
                                  "robust s": sr})
-    return Result(headline=_headline(table, robust, s, sr, method, level, rate), table=table.sort(pl.col("differs") == 0, maintain_order=True),
+    order = table.sort(pl.col("differs") == 0, -(pl.col("base") + pl.col("test")), maintain_order=True)
+    return Result(headline=_headline(table, robust, s, sr, method, level, rate), table=order,
                   layers=_layers(table, places), basis=basis, base=origin_of(incidents, others).base)
 
 
@@ -139,8 +142,10 @@ def _headline(table: pl.DataFrame, robust: pl.DataFrame, s: float, sr: float, me
     how = f"{100 * level:g} % of the draws" if method == "bootstrap" else f"Fisher's test at {100 * rate:g} % false discovery rate"
     where = (f"the second set has a larger share in {several(more, 'area')} and a smaller one in {several(less, 'area')}" if more + less
              else "no area is shown to differ")
+    middle = float((robust["base"] + robust["test"]).median() or 0)  # type: ignore[arg-type]
+    few = f" Half of these areas hold at most {middle:g} incidents, too few to show a difference; larger areas say more." if middle < _FEW else ""
     return (f"The two sets are similar in {100 * s:.0f} % of {len(table):,} areas (S = {s:.3f}; {100 * sr:.0f} % of the {len(robust):,} with any incident, "
-            f"{how}); {where}.")
+            f"{how}); {where}.{few}")
 
 
 def _layers(table: pl.DataFrame, places: Grid | Mapping[str, Polygon]) -> tuple[Layer, ...]:

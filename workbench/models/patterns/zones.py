@@ -79,7 +79,8 @@ def zones(
     method = f"Knox ratios about each incident of the last {_knox.named(layout.spans[-1])}, {metric} distances, {permutations} permutations"
     basis = Basis.of(incidents, method=method, source=SOURCE, used=len(ready), time="started_at", asof=at, notes=(*ready.notes, *made.notes),
                      parameters={"distances": list(distances), "times": [_knox.named(s) for s in layout.spans[1:]], "same_place": same_place, "closed": closed,
-                                 "keep": keep, "seed": seed, "reach_m": [float(layout.metres[r + int(layout.same)]) if r else 0.0 for r in reach], "crs": crs})
+                                 "keep": keep, "seed": seed, "zone": zone, "crs": crs,
+                                 "reach_m": [float(layout.metres[r + int(layout.same)]) if r else 0.0 for r in reach]})
     return Result(headline=_headline(table, layout, reach, at, zone), table=table, layers=_layers(table, ready.plane), basis=basis,
                   base=origin_of(incidents).base)
 
