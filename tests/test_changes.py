@@ -142,10 +142,22 @@ def test_bands_that_cannot_be_made_are_refused_with_a_sentence() -> None:
     short = records(5, 6)
     with pytest.raises(CannotTell, match="needs at least 9"):
         changes.weekly(short, "2026-06-01T05:00", zone=ZONE)
-    with pytest.raises(CannotTell, match="needs at least 53"):
+    with pytest.raises(CannotTell, match="needs at least 54"):
         changes.weekly(records(5, 30), "2026-06-01T05:00", zone=ZONE, band="season")
     with pytest.raises(CannotTell, match="choose a later asof"):
         changes.weekly(short, "2020-01-01")
     for wrong, match in (({"band": "seasn"}, "Did you mean 'season'"), ({"week_start": "x"}, "not a weekday"), ({"offence": "burglry"}, "mean 'burglary'")):
         with pytest.raises(BadInput, match=match):
             changes.weekly(records(5, 30), "2026-06-01T05:00", zone=ZONE, **wrong)
+
+
+def test_a_season_is_learnt_from_a_whole_year_before_the_first_week_shown() -> None:
+    answer = changes.weekly(records(5, 104), "2026-06-01T05:00", zone=ZONE, band="season")
+    assert answer.table.height == 103 - 53 and (answer.table["expected"] / answer.table["count"].mean()).is_between(0.6, 1.6).all()
+
+
+def test_the_result_of_weekly_is_taken_as_it_is_and_can_be_asked_again() -> None:
+    weeks = changes.weekly(records(5, 60), "2026-06-01T05:00", zone=ZONE)
+    by_result, by_table = changes.changepoints(weeks), changes.changepoints(weeks.table)
+    assert by_result.headline == by_table.headline and by_result.table.equals(by_table.table)
+    assert by_result.basis.run["arguments"]["counts"]["$"] == "result" and by_table.basis.run["arguments"]["counts"]["$"] == "frame"

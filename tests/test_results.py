@@ -119,6 +119,14 @@ def test_a_result_shows_sentence_table_drawing_and_basis_in_this_order_and_escap
     assert "http" not in html.replace("http://www.w3.org", ""), "nothing is fetched"
 
 
+def test_a_result_shows_the_times_of_its_table_in_the_zone_that_was_asked_for_and_says_which() -> None:
+    table = ROWS.select("started_at").with_columns(p=pl.lit(1e-9))
+    asked = [Basis("co-travel", parameters={"zone": "America/Chicago"}), Basis("co-travel", parameters={"zone": "no/where"})]
+    here, nowhere = (Ranking(headline="Three.", table=table, layers=(), basis=basis)._repr_html_() for basis in asked)
+    assert "2026-06-30 19:00" in here and "Times: America/Chicago" in here and "&lt; 0.001" in here
+    assert "2026-07-01 00:00" in nowhere and "Times: UTC" in nowhere
+
+
 def test_a_result_without_anything_to_draw_shows_no_drawing() -> None:
     pytest.importorskip("workbench.views.tables")
     ranking = Ranking(headline="Nobody was read near the scenes.", table=ROWS.clear(), layers=(), basis=Basis("co-travel"))

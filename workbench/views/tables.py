@@ -75,7 +75,7 @@ def text(value: Any, zone: str = "UTC") -> str:
     if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, float):
-        return "" if value != value else number(value)
+        return "" if value != value else "no limit" if value == float("inf") else number(value)
     if isinstance(value, datetime):
         at = value.astimezone(ZoneInfo(zone)) if value.tzinfo else value
         return f"{at:%Y-%m-%d %H:%M}"
