@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,16 @@ import polars as pl
 from workbench import loaders
 from workbench.errors import CannotTell
 from workbench.geo import Grid, Polygon
+from workbench.geo.join import locate
 from workbench.lake import Lake
-from workbench.models.hotspots import backtest, choose, nij
+from workbench.models.hotspots import areas, backtest, choose, counts, nij
 
 ROOT = Path(__file__).parents[1]
 FILE = Path(__file__).with_name("ACCURACY.md")
 DATA = Path(os.environ.get("WORKBENCH_REAL_DATA") or ROOT.parent / "shared" / "data")
 CITIES = {"Chicago": ("chicago_crimes", 2017, "chicago/community_areas.geojson"),
           "St. Louis": ("st_louis_incidents", 2018, "stlouis/stl_boundary_wgs84.geojson")}
+MAPS = {"Chicago": ("chicago/police_beats_dec2012.geojson", "BEAT_NUM"), "St. Louis": ("stlouis/stl_neighborhoods.geojson", "neighborhood_id")}
 OFFENCES = ("burglary", "robbery", "vehicle theft", "assault with firearm")
 SINGLE = ("counts", "kde", "long_run", "promap", "lagged", "self_exciting", "fourier")
 DATES = ["03-01", "07-01"]
@@ -108,6 +111,35 @@ def challenges(folder: Path, dates: Iterable[str]) -> pl.DataFrame:
     return pl.concat(made, how="vertical_relaxed")
 
 
+def covered(folder: Path) -> pl.DataFrame:
+    """Every second week of the last year: what came in each beat (St. Louis: neighbourhood), all offences, beside its 90 % interval."""
+    made = []
+    for city, (file, name) in MAPS.items():
+        kept = folder / f"areas-{city}.parquet"
+        if not kept.exists():
+            began = time.process_time()
+            frame, grid = incidents(city, folder), Grid.over(area(city), cell=CELL)
+            features = [f for f in json.loads((DATA / file).read_text(encoding="utf-8"))["features"] if f["geometry"]]
+            names = [str(f["properties"][name]) for f in features]
+            label = np.where(grid.inside, locate([Polygon.from_geojson(f["geometry"]) for f in features], *grid.centres()), -1)
+            labels = [names[i] if i >= 0 else None for i in label]
+            model = partial(counts.surface, half_life="90d", window="1095d")
+            rows = []
+            for week in range(0, 52, 2):
+                origin = datetime(CITIES[city][1], 1, 1, tzinfo=UTC) + timedelta(weeks=week)
+                past = frame.filter(pl.col("started_at") < origin)
+                cell = grid.locate(frame.filter(pl.col("started_at") >= origin, pl.col("started_at") < origin + timedelta(days=7)))
+                came = dict(enumerate(np.bincount(label[cell[cell >= 0]][label[cell[cell >= 0]] >= 0], minlength=len(names))))
+                table = areas.expected(model(past, grid, origin), labels, past, model=model).table
+                at = {n: i for i, n in enumerate(names)}
+                rows.append(table.select("area", "expected", "lower", "upper").with_columns(
+                    city=pl.lit(city), came=pl.Series([int(came[at[a]]) for a in table["area"].to_list()])))
+            pl.concat(rows).write_parquet(kept)
+            print(f"Areas of {city}: {time.process_time() - began:.0f} s", file=sys.stderr, flush=True)
+        made.append(pl.read_parquet(kept))
+    return pl.concat(made, how="vertical_relaxed")
+
+
 def compared(scores: pl.DataFrame) -> pl.DataFrame:
     """Mean PAI over sets and weeks by share and model, and default minus each with a paired 95 % interval: blocks of weeks drawn, all sets together."""
     pai = scores.filter(pl.col("measure") == "pai").with_columns(week=pl.col("origin").rank("dense").over("city"))
@@ -130,7 +162,7 @@ def compared(scores: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["share", "model", "pai", "ahead", "low", "high"], orient="row")
 
 
-def page(scores: pl.DataFrame, offered: list[dict[str, Any]], tests: pl.DataFrame, took: float, asked: str = "") -> str:
+def page(scores: pl.DataFrame, offered: list[dict[str, Any]], tests: pl.DataFrame, held: pl.DataFrame, took: float, asked: str = "") -> str:
     """The report in Markdown."""
     every = compared(scores)
     lines = ["# How good are the forecasts?", "",
@@ -148,7 +180,7 @@ def page(scores: pl.DataFrame, offered: list[dict[str, Any]], tests: pl.DataFram
             lines.append(f"| {r['model']} | {r['pai']:.3f} |{ahead}")
         lines += [""]
     lines += [*_by_set(scores), "", "### What was offered", "", *(f"- {o['city']}, {o['offence']}: {o['sentence']}" for o in offered), ""]
-    return "\n".join([*lines, *_by_rules(tests), "", *verdict(every), ""])
+    return "\n".join([*lines, *_by_area(held), *_by_rules(tests), "", *verdict(every), ""])
 
 
 def _by_set(scores: pl.DataFrame) -> list[str]:
@@ -163,6 +195,20 @@ def _by_set(scores: pl.DataFrame) -> list[str]:
     pit = scores.filter(pl.col("measure") == "pit").group_by("model").agg(pl.col("value").mean()).sort("value")
     said = ", ".join(f"{m} {v:.3f}" for m, v in pit.iter_rows())
     return [*lines, "", f"Randomised PIT of cells, mean over weeks and sets of its largest distance from uniform (0 = perfectly calibrated): {said}."]
+
+
+def _by_area(held: pl.DataFrame) -> list[str]:
+    lines = ["## Intervals by beat and week", "",
+             "`areas.expected` over recent counts, all offences, every second week of the last year, each from what was known then: how many of the counts lay "
+             "within their 90 % interval. In St. Louis neighbourhoods stand for beats.", "", "| city | expected | beat-weeks | within | below | above |",
+             "|---|---|---|---|---|---|"]
+    for city in MAPS:
+        for low, high, said in ((20.0, math.inf, "20 and more"), (5.0, 20.0, "5 to 20")):
+            part = held.filter(pl.col("city") == city, pl.col("expected") >= low, pl.col("expected") < high)
+            if part.height:
+                under, over = ((part["came"] < part["lower"]).mean(), (part["came"] > part["upper"]).mean())
+                lines.append(f"| {city} | {said} | {part.height:,} | {100 * (1 - under - over):.1f} % | {100 * under:.1f} % | {100 * over:.1f} % |")  # type: ignore[operator]
+    return [*lines, ""]
 
 
 def _by_rules(tests: pl.DataFrame) -> list[str]:
@@ -214,7 +260,7 @@ def main(argv: list[str] | None = None) -> int:
     asked = f" --models {' '.join(args.models)}" if args.models != list(SINGLE) else ""
     asked += f" --dates {' '.join(args.dates)}" if args.dates != DATES else ""
     part = FILE.with_name(f".{FILE.name}.part")
-    part.write_text(page(scores, offered, tests, time.process_time(), asked), encoding="utf-8")
+    part.write_text(page(scores, offered, tests, covered(args.folder), time.process_time(), asked), encoding="utf-8")
     part.replace(FILE)
     print(f"{FILE.name} written.")
     return 0
