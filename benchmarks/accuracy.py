@@ -206,8 +206,9 @@ def _by_area(held: pl.DataFrame) -> list[str]:
         for low, high, said in ((20.0, math.inf, "20 and more"), (5.0, 20.0, "5 to 20")):
             part = held.filter(pl.col("city") == city, pl.col("expected") >= low, pl.col("expected") < high)
             if part.height:
-                under, over = ((part["came"] < part["lower"]).mean(), (part["came"] > part["upper"]).mean())
-                lines.append(f"| {city} | {said} | {part.height:,} | {100 * (1 - under - over):.1f} % | {100 * under:.1f} % | {100 * over:.1f} % |")  # type: ignore[operator]
+                came, lower, upper = (part[c].to_numpy() for c in ("came", "lower", "upper"))
+                under, over = float((came < lower).mean()), float((came > upper).mean())
+                lines.append(f"| {city} | {said} | {part.height:,} | {100 * (1 - under - over):.1f} % | {100 * under:.1f} % | {100 * over:.1f} % |")
     return [*lines, ""]
 
 
