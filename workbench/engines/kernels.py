@@ -118,6 +118,19 @@ def compiled(function: Any, made: dict[int, Any], *, bare: bool = False) -> Any:
     return made[id(function)]
 
 
+#: The step from one state of splitmix64 to the next.
+GOLD = np.uint64(0x9E3779B97F4A7C15)
+_FIRST, _SECOND, _S27, _S30, _S31 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB), np.uint64(27), np.uint64(30), np.uint64(31)
+
+
+@part
+def mixed(state: Any) -> Any:
+    """Random bits of a state, by splitmix64: a stream is ``state += GOLD; mixed(state)`` (G. L. Steele, D. Lea, C. H. Flood, OOPSLA 2014, 453-472)."""
+    state = (state ^ (state >> _S30)) * _FIRST
+    state = (state ^ (state >> _S27)) * _SECOND
+    return state ^ (state >> _S31)
+
+
 def kernel(signature: str) -> Callable[[Callable[..., Any]], Kernel]:
     """Compile a function of arrays and numbers.
 

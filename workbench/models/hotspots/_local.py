@@ -15,15 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from workbench.engines.kernels import each, kernel, part
+from workbench.engines.kernels import GOLD, each, kernel, mixed
 from workbench.errors import BadInput
 from workbench.geo import Floats, Grid, Ints, Plane, Polygon
 
 #: Multiplications that the exact law may cost; beyond it is simulated.
 _AFFORDABLE = 6e8
 _PARTS = 64
-_GOLD, _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_S30, _S27, _S31, _S32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
+_S32 = np.uint64(32)
 
 
 def offsets(weights: str, distance: float | None, cell: float) -> list[tuple[int, int]]:
@@ -241,14 +240,6 @@ def simulated(values: Floats, sums: Floats, sizes: Ints, runs: int, seed: int, t
     return low, high, equal
 
 
-@part
-def _mixed(state: Any) -> Any:
-    """The output function of splitmix64 (Steele, Lea and Flood 2014)."""
-    state = (state ^ (state >> _S30)) * _FIRST
-    state = (state ^ (state >> _S27)) * _SECOND
-    return state ^ (state >> _S31)
-
-
 @kernel("f8[:], i8[:], i8[:], i8[:], f8[:], f8, f8[:], i8[:], u8, i8, i8, i8[:], i8[:]")
 def _permuted(stored, own, size, begin, seen, slack, drawn, picked, seed, first, last, below, above):  # type: ignore[no-untyped-def]
     """Sums of ``size`` others drawn without replacement, ``len(drawn)`` times for each group, counted against what its sites show."""
@@ -257,12 +248,12 @@ def _permuted(stored, own, size, begin, seen, slack, drawn, picked, seed, first,
         k, skip = size[g], own[g]
         if k == 0:
             continue
-        state = _mixed(seed ^ _mixed(_GOLD * (np.uint64(skip) + np.uint64(1)) + np.uint64(k)))
+        state = mixed(seed ^ mixed(GOLD * (np.uint64(skip) + np.uint64(1)) + np.uint64(k)))
         for r in range(len(drawn)):
             total = 0.0
             for j in range(k):
-                state += _GOLD
-                at = j + np.int64(((_mixed(state) >> _S32) * np.uint64(others - j)) >> _S32)
+                state += GOLD
+                at = j + np.int64(((mixed(state) >> _S32) * np.uint64(others - j)) >> _S32)
                 picked[j] = at
                 here, there = j + (j >= skip), at + (at >= skip)
                 held = stored[there]

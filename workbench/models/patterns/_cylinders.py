@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from workbench.engines.kernels import each, kernel, part
+from workbench.engines.kernels import GOLD, each, kernel, mixed, part
 from workbench.geo import Floats, Ints
 
-_GOLD, _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_S30, _S27, _S31, _S32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
+_S32 = np.uint64(32)
 _PARTS = 48
 
 
@@ -120,23 +119,15 @@ def maxima(found: Circles, day: Ints, days: int, longest: int, least: int, alive
     return np.concatenate(each(run, range(len(bounds) - 1), threads=threads)) if runs else np.zeros(0)
 
 
-@part
-def _mixed(state: Any) -> Any:
-    """The output function of splitmix64 (Steele, Lea and Flood 2014)."""
-    state = (state ^ (state >> _S30)) * _FIRST
-    state = (state ^ (state >> _S27)) * _SECOND
-    return state ^ (state >> _S31)
-
-
 @kernel("i8[:], i8[:], u8, i8")
 def _shuffled(day, out, seed, run):  # type: ignore[no-untyped-def]
     """The days in a chance order (Fisher and Yates), from run number ``run`` of the seed."""
-    state = _mixed(seed ^ _mixed(_GOLD * (np.uint64(run) + np.uint64(1))))
+    state = mixed(seed ^ mixed(GOLD * (np.uint64(run) + np.uint64(1))))
     for i in range(len(day)):
         out[i] = day[i]
     for i in range(len(day) - 1, 0, -1):
-        state += _GOLD
-        j = np.int64(((_mixed(state) >> _S32) * np.uint64(i + 1)) >> _S32)
+        state += GOLD
+        j = np.int64(((mixed(state) >> _S32) * np.uint64(i + 1)) >> _S32)
         out[i], out[j] = out[j], out[i]
 
 

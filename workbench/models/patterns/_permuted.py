@@ -10,21 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from workbench.engines.kernels import each, kernel, part
+from workbench.engines.kernels import each, kernel, mixed, part
 from workbench.geo import Ints
 from workbench.models.patterns._pairs import Banded
 
 WIDE = 64  # permutations side by side; the kernels below are written for just this many
 _SMALL = 32_000  # the largest time that fits the quick path
-
-
-@part
-def mixed(state: Any) -> Any:
-    """splitmix64's output for a state (Steele, Lea and Flood, OOPSLA 2014)."""
-    z = state
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
 
 
 @part
