@@ -70,7 +70,7 @@ def test_the_best_cylinder_is_that_of_trying_every_one(seed: int, alive: bool) -
 
 def test_p_values_are_uniform_when_places_and_days_do_not_know_of_each_other() -> None:
     rng, p = np.random.default_rng(5), []
-    for k in range(500):
+    for k in range(1000):
         x, y, day = rng.normal(0, 900, 40), rng.normal(0, 900, 40), rng.integers(0, 20, 40)
         found = _cylinders.circles(x, y, 500.0, 20)
         value = _cylinders.best(found, day, 20, 5, 2, False).value.max()
