@@ -9,8 +9,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 DEMO ?= demo
 SERVE ?= 1
-# more workers than cores: the tests of the browser wait a lot
-WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n + n / 2)))
+WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 ARGS ?=
 export PYTHON CHROMIUM
 

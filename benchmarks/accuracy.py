@@ -180,7 +180,7 @@ def page(scores: pl.DataFrame, offered: list[dict[str, Any]], tests: pl.DataFram
             lines.append(f"| {r['model']} | {r['pai']:.3f} |{ahead}")
         lines += [""]
     lines += [*_by_set(scores), "", "### What was offered", "", *(f"- {o['city']}, {o['offence']}: {o['sentence']}" for o in offered), ""]
-    return "\n".join([*lines, *_by_area(held), *_by_rules(tests), "", *verdict(every), ""])
+    return "\n".join([*lines, *_by_area(held), *_by_rules(tests), "", *verdict(every, held, tests), ""])
 
 
 def _by_set(scores: pl.DataFrame) -> list[str]:
@@ -229,8 +229,8 @@ def _by_rules(tests: pl.DataFrame) -> list[str]:
     return lines
 
 
-def verdict(every: pl.DataFrame) -> list[str]:
-    """Where the default does not lead, in words."""
+def verdict(every: pl.DataFrame, held: pl.DataFrame, tests: pl.DataFrame) -> list[str]:
+    """Where the default does not lead, where intervals held too often or too seldom, and where the NIJ mode lay under counts, in words."""
     out = ["## Misses", ""]
     for share in SHARES:
         part = every.filter((pl.col("share") == share) & (pl.col("model") != "default"))
@@ -238,6 +238,17 @@ def verdict(every: pl.DataFrame) -> list[str]:
             clear = "clearly" if r["high"] < 0 else "within chance"
             out.append(f"- At {share:.0%} {r['model']} was better than the default by {-r['ahead']:.3f} ({clear}: 95 % interval of default minus it "
                        f"{r['low']:+.3f} to {r['high']:+.3f}).")
+    for city in MAPS:
+        part = held.filter(pl.col("city") == city, pl.col("expected") >= 20.0)
+        within = float(((part["came"] >= part["lower"]) & (part["came"] <= part["upper"])).to_numpy().mean()) if part.height else 0.9
+        if not 0.87 <= within <= 0.93:
+            out.append(f"- {city}: 90 % intervals of areas with 20 and more expected held {100 * within:.1f} % of {part.height} (chance alone: within about "
+                       f"{100 * 2 * math.sqrt(0.09 / part.height):.0f} points of 90); the aim was 87 to 93 %.")
+    for city, aim, horizon in tests.select("city", "aim", "horizon").unique(maintain_order=True).iter_rows():
+        g = tests.filter(pl.col("city") == city, pl.col("aim") == aim, pl.col("horizon") == horizon)
+        mine, count = (float(g[c].cast(pl.Float64).mean() or 0.0) for c in (aim, f"counts_{aim}"))  # type: ignore[arg-type]
+        if mine < count:
+            out.append(f"- {city}, NIJ rules, {aim.upper()} over {horizon}: {mine:.3f}, under the {count:.3f} of last year's counts on the same cells.")
     return out if len(out) > 2 else [*out, "None: the default has the highest mean PAI at every share."]
 
 

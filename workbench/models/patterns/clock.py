@@ -47,8 +47,8 @@ def week(incidents: pl.DataFrame, asof: Moment, *, zone: str = "UTC", window: st
 
     Cost: O(n + hours of the window + runs x 24).
     """
-    if any(isinstance(v, bool) or not isinstance(v, int) for v in (block, runs)) or not 1 <= block < 24 or runs < 19:
-        raise BadInput(f"block={block!r} with runs={runs!r} does not do; give a block of 1 to 23 hours and a whole number of runs from 19 on.")
+    if any(isinstance(v, bool) or not isinstance(v, int) for v in (block, runs)) or not 1 <= block < 24 or runs < 1:
+        raise BadInput(f"block={block!r} with runs={runs!r} does not do; give a block of 1 to 23 hours and a whole number of runs from 1 on.")
     require(incidents, "started_at", "ended_at", what="incidents")
     at, length = moment(asof), span(window)
     inside = known_before(incidents, at).filter(pl.col("started_at") >= since(at, length))

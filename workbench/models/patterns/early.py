@@ -7,9 +7,7 @@ Two detectors that are fed one count after the other, each beside what was expec
   right, alarms are at least ``run_length`` counts apart on average: that is a theorem, and it holds for counts of any law whose mean, given what
   came before, does not pass the expected one and that vary no more than Poisson (or than the dispersion given).
 * ``bocpd``: Bayesian online changepoint detection (R. P. Adams and D. J. C. MacKay, 2007, arXiv:0710.3742) of the ratio of counts to expectations,
-  gamma-Poisson, that also says how likely a change is and how large. Its alarms have no such theorem; how often it alarms falsely is found by simulation
-  and stated.
-
+  gamma-Poisson, that also says how likely a change is and how large. How often it alarms falsely is found by simulation and stated.
 ``Detector`` holds the state, a few numbers that can be kept as JSON; ``watch`` runs a whole series.
 """
 
