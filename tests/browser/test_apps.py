@@ -316,7 +316,7 @@ def test_a_closed_session_leaves_nothing_behind(browser: Any, served_city: Path,
     def alive() -> dict[str, int]:
         gc.collect()
         held = gc.get_objects()
-        return {c.__name__: sum(isinstance(o, c) for o in held) for c in (_Hotspots, _CaseLink, WebMap, LinkChart)}
+        return {c.__name__: sum(issubclass(type(o), c) for o in held) for c in (_Hotspots, _CaseLink, WebMap, LinkChart)}
 
     logging.disable(logging.CRITICAL)  # the test runner keeps every log record, and with it the events in them
     served = serving_room.background(open_workbench(served_city), keep_session=3)
