@@ -15,6 +15,7 @@ from typing import Any
 
 import panel as pn
 import panel_material_ui as pmui
+from bokeh.settings import settings
 from panel.util import edit_readonly
 
 from workbench.apps import guard, listed
@@ -87,6 +88,7 @@ def shell(workbench: Workbench, title: str, main: Sequence[Any], *, here: str = 
         here: name of the app this page is, "" for the hub.
         width: pixels the main column takes at most, centred; None = the whole window.
     """
+    settings.resources = "server"  # of the whole process; two threads that set it for a moment can leave it at another value, and styles then come from a CDN
     header = pn.pane.HTML(heading(workbench, here), stylesheets=[_HEADER], sizing_mode="stretch_width", margin=0)
     made = pmui.Page(
         title="Workbench", meta_title=bare(f"{title} · {workbench.agency.name}"), header=[header], main=list(main), sidebar=list(sidebar),
