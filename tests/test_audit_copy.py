@@ -196,6 +196,18 @@ def test_hard_values_are_forgotten_wherever_they_stand(tmp_path: Path, value: st
     assert audit.check(deep=True)[0] == []
 
 
+def test_a_value_that_happens_to_be_some_digits_of_a_digest_leaves_the_digest_whole(tmp_path: Path) -> None:
+    audit = filled(tmp_path)
+    audit.forget(["PLT0004"], why="order of the court")
+    digest = json.loads(audit.entries(1)["detail"][0])["residue"]
+    audit.write(ANN, "search", f"near {digest[10:15]}", digest=digest, near=[digest[10:15], digest])
+    assert audit.forget([digest[10:15]], why="expunged") == 2, "the object and the detail of one entry"
+    assert audit.verify()[0] and audit.check(deep=True)[0] == []
+    left = json.loads(audit.entries().filter(pl.col("action") == "search")["detail"][0])
+    assert left["digest"] == left["near"][1] == digest and digest[10:15] not in left["near"][0]
+    assert audit.forget([digest], why="expunged") >= 2 and digest not in "".join(audit.entries()["detail"])
+
+
 # --- secrets ----------------------------------------------------------------------------------------------------------------------
 
 

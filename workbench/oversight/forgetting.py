@@ -29,6 +29,8 @@ FORGETTABLE = tuple(f for f in chain.FIELDS if f not in ("at", "deed", "phase", 
 _BATCH = 20_000
 #: A value shorter than this is only taken where it stands as a word of its own.
 _SHORT = 4
+#: A SHA-256 as hex stands for itself: that four of its digits are those of a value is chance, and changing it would break what it proves.
+_DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
 class _Values:
@@ -52,14 +54,17 @@ class _Values:
             return text
         if json_text:
             try:
-                return self._json(json.loads(text), mark)
+                return self._json(text, mark)
             except ValueError:
                 pass
         return self.pattern.sub(mark, text)
 
-    def _json(self, value: Any, mark: str) -> str:
+    def _json(self, text: str, mark: str) -> str:
+        value = json.loads(text)
         out = json.dumps(self._inside(value, mark), sort_keys=True, ensure_ascii=False)
-        return json.dumps({"forgotten": mark}) if self.pattern and self.pattern.search(out) else out
+        if self.pattern and self.pattern.search(_DIGEST.sub("#", out)):
+            return json.dumps({"forgotten": mark})
+        return text if out == json.dumps(value, sort_keys=True, ensure_ascii=False) else out
 
     def _inside(self, value: Any, mark: str) -> Any:
         if isinstance(value, dict):
@@ -67,7 +72,7 @@ class _Values:
         if isinstance(value, list):
             return [self._inside(v, mark) for v in value]
         if isinstance(value, str):
-            return self.without(value, mark)
+            return value if _DIGEST.fullmatch(value) and value not in self.forms else self.without(value, mark)
         if value is None or isinstance(value, bool):  # a person can be called Null, and the entry must still be read
             word = json.dumps(value)
             return value if self.without(word, mark) == word else "" if value is None else int(value)
@@ -79,7 +84,8 @@ def forget(audit: Audit, values: Collection[str], *, person: Person, why: str, c
 
     Fields show ``(forgotten: DEED)`` where the value stood; the entry of that deed says how many, why and under which certificate. When this
     returns, no byte of the audit's files holds the values (as given, in upper or lower case, or as JSON writes them). Give every form a
-    value was written in. Values shorter than four characters are taken only where they stand as words. O(entries), and the file is written anew.
+    value was written in. Values shorter than four characters are taken only where they stand as words; a SHA-256 in a detail is left whole when
+    some of its digits happen to be those of a value. O(entries), and the file is written anew.
 
     Raises:
         BadInput: the reason or certificate holds one of the values, or a value is a word of the marks themselves.
