@@ -244,3 +244,27 @@ def test_a_lower_role_never_sees_more_than_the_one_it_is_within(data: st.DataObj
             a, b = (held.decide(Person("x", "c", "p", "r", r), name, now) for r in (low, high))
             aged = b.oldest is None or (a.oldest is not None and b.oldest <= a.oldest)
             assert not a.allowed or (b.allowed and set(b.masked) <= set(a.masked) and set(b.hidden) <= set(a.hidden) and aged)
+
+
+def test_a_question_asked_of_few_passes_the_gate_once_more_and_is_written_down(own_city: Path) -> None:
+    from workbench.results import permitted
+
+    people = 'people = { una = "detective", sven = "supervisor", ana = "analyst" }'
+    edited(own_city, access=f'default_role = "analyst"\n{people}')
+    for user, good in (("una", False), ("sven", True)):
+        opened = wb.open_workbench(own_city, **BOUND, user=user)
+        reads = opened.table("vehicles").head(5)
+        permitted(reads, deed="pattern of life", plate="ABC1234")
+        if good:
+            permitted(reads, deed="all pairs")
+        else:
+            with pytest.raises(AccessRefused, match="all pairs.*supervisor may"):
+                permitted(reads, deed="all pairs")
+        said = opened.audit.entries(3)["detail"].to_list()
+        assert any("ABC1234" in text for text in opened.audit.entries(6)["detail"].to_list()) and said
+    open_to_all = wb.open_workbench(own_city, user="ana").incidents("2026-06-01", "2026-06-03")
+    with pytest.raises(AccessRefused, match="asked only for a case"):
+        permitted(open_to_all, deed="description")
+    with pytest.raises(BadInput, match="Did you mean"):
+        permitted(open_to_all, deed="descriptions")
+    permitted(pl.DataFrame({"a": [1]}), deed="all pairs")

@@ -21,6 +21,7 @@ DEEDS = {
     "upkeep": "look after the lake: compact, vacuum, pin",
     "export": "write rows out of the workbench: rejects, rows behind a finding",
     "brief": "run briefings",
+    "all pairs": "look for vehicles that travel together among all plates at once, not of one plate or scene",
     "cases": "see the casebook and open cases",
     "closed cases": "work under a case that is closed",
     "serve": "serve the hub and the apps, open the notebook server",
@@ -34,6 +35,8 @@ DEEDS = {
     "settings": "change what the workspace is: complete it, change its settings",
     "audit": "read and verify the audit",
 }
+#: Questions of models that go through the gate once more: a deed needs its role, the others a case.
+ASKED = ("all pairs", "pattern of life", "description")
 PURPOSES = ("investigation", "missing person", "officer safety", "court preparation", "training")
 _OPEN = ("incidents", "calls", "call_events", "gunshots", "people_counts", "closures", "events", "cameras", "units", "boundaries", "streets", "rooms")
 _ANALYST = tuple(t for t in TABLES if not TABLES[t].personal)
@@ -92,7 +95,7 @@ DEFAULTS: dict[str, Role] = {r.name: r for r in (
     Role("detective", (ALL,), unmasked=(ALL,), days={"reads": 30}, may=("load", "export", "brief", "cases", "serve", "emergency", "intelligence"),
          about="case work, under a case, a purpose and a reason"),
     Role("supervisor", (ALL,), unmasked=(ALL,), may=("load", "upkeep", "export", "brief", "cases", "closed cases", "serve", "emergency", "intelligence",
-                                                     "review", "approve", "hold"), about="older reads, closed cases, approvals, review"),
+                                                     "all pairs", "review", "approve", "hold"), about="older reads, closed cases, approvals, review"),
     Role("auditor", (), may=("audit", "review"), about="the audit and the review queue, no facts"),
     Role("ems", ("calls", "call_events", "incidents", "closures", "events", "units", "boundaries", "streets", "rooms"),
          hidden={"incidents": _WHAT}, days={"calls": 30, "incidents": 30}, about="where help is needed; no offences, plates or persons"),

@@ -25,18 +25,20 @@ import polars as pl
 from workbench.errors import BadInput
 from workbench.geo import Grid
 from workbench.layers import Layer
-from workbench.results.recording import Call, recorded
+from workbench.results.recording import Call, Prepared, digested, recorded
 
 if TYPE_CHECKING:  # only the link chart needs networkx: half a second of import otherwise paid by every page
     import networkx as nx
 
-__all__ = ["Base", "Basis", "Call", "Links", "Matrix", "Origin", "Plan", "Ranking", "Result", "Surface", "Track", "code_version", "fingerprint", "noted",
-           "origin_of", "plain", "read", "recorded", "remember", "table_of"]
+__all__ = ["Base", "Basis", "Call", "Links", "Matrix", "Origin", "Plan", "Prepared", "Ranking", "Result", "Surface", "Track", "code_version", "fingerprint",
+           "noted", "origin_of", "permitted", "plain", "read", "recorded", "remember", "table_of"]
 #: Under which a notebook's outputs keep the basis of a result.
 MIME = "application/vnd.workbench.basis+json"
 Base = Callable[[], tuple[Layer, ...]]
 #: Keeps versions readable for a saved answer (why) and says what else of the workspace it rests on.
 Keep = Callable[[Mapping[str, int], str], dict[str, str]]
+#: Asks the gate whether a question that is asked of few only may be asked of a frame, and writes down that it was: what is done, and figures of it.
+Permit = Callable[[str, dict[str, Any]], None]
 #: The key under which pinned versions carry the moment of knowledge, in microseconds since 1970.
 _KNOWN = "known"
 
@@ -52,7 +54,7 @@ def code_version() -> str:
 @dataclass(frozen=True)
 class Origin:
     """Where a frame came from: the workspace, the pinned table versions, its base map (streets, beats), ``notes`` on what limits it, and the call
-    that gave exactly this frame (none for rows picked out of it). ``keep`` pins the versions for what is saved."""
+    that gave exactly this frame (none for rows picked out of it). ``keep`` pins the versions for what is saved, ``permit`` see ``permitted``."""
 
     workspace: str = ""
     versions: dict[str, int] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class Origin:
     notes: tuple[str, ...] = ()
     calls: tuple[Call, ...] = ()
     keep: Keep | None = field(default=None, repr=False, compare=False)
+    permit: Permit | None = field(default=None, repr=False, compare=False)
 
 
 _by_frame: dict[int, tuple[weakref.ref[pl.DataFrame], Origin]] = {}
@@ -88,8 +91,9 @@ def noted(frame: pl.DataFrame) -> Origin | None:
     return found[1] if found and found[0]() is frame else None
 
 
-def origin_of(*frames: pl.DataFrame) -> Origin:
+def origin_of(*given: pl.DataFrame | Prepared) -> Origin:
     """The origin noted for the first frame that has one; an empty Origin for frames made by hand."""
+    frames = [f.frame if isinstance(f, Prepared) else f for f in given]
     for frame in frames:
         found = noted(frame)
         if found is not None:
@@ -102,16 +106,25 @@ def origin_of(*frames: pl.DataFrame) -> Origin:
     return Origin()
 
 
-def fingerprint(*frames: pl.DataFrame) -> str:
-    """16 hex digits that change when any value of any frame changes; the order of rows does not matter. O(cells)."""
+def permitted(*frames: pl.DataFrame | Prepared, deed: str, **detail: Any) -> None:
+    """Go on only where whoever opened the workspace that the frames came from may ask this of them; that it was asked is written to its audit.
+
+    For questions that are asked of few only, or that must leave a trace: "all pairs" (convoys among all plates), "pattern of life", "description".
+    Frames made by hand come from no workspace and are let through. ``detail`` goes into the audit.
+
+    Raises:
+        AccessRefused: the role may not, or no case is bound.
+    """
+    permit = next((o.permit for o in (origin_of(f) for f in frames) if o.permit is not None), None)
+    if permit is not None:
+        permit(deed, detail)
+
+
+def fingerprint(*frames: pl.DataFrame | Prepared) -> str:
+    """16 hex digits that change when any value of any frame changes; the order of rows does not matter. O(cells); once for what is prepared."""
     digest = hashlib.sha256()
     for frame in frames:
-        plain = frame.select(
-            pl.col(c).list.join("\x1f") if isinstance(t, pl.List) and t.inner == pl.String() else pl.col(c) for c, t in sorted(frame.schema.items())
-        )
-        rows = plain.hash_rows(seed=1)
-        total = int(rows.to_numpy().sum(dtype=np.uint64)) if len(rows) else 0
-        digest.update(json.dumps([plain.columns, frame.height, total]).encode())
+        digest.update(frame.digest if isinstance(frame, Prepared) else digested(frame))
     return digest.hexdigest()[:16]
 
 
@@ -154,9 +167,9 @@ class Basis:
         return None if at is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)
 
     @classmethod
-    def of(cls, *frames: pl.DataFrame, method: str, used: int | None = None, time: str = "", **rest: Any) -> Basis:
+    def of(cls, *given: pl.DataFrame | Prepared, method: str, used: int | None = None, time: str = "", **rest: Any) -> Basis:
         """Fill in what the frames themselves tell: rows, span of column ``time``, versions, notes on them, fingerprint, code version."""
-        origin = origin_of(*frames)
+        origin, frames = origin_of(*given), [f.frame if isinstance(f, Prepared) else f for f in given]
         rest["notes"] = tuple(dict.fromkeys((*rest.get("notes", ()), *origin.notes)))
         rows = sum(f.height for f in frames)
         span = None
@@ -164,7 +177,7 @@ class Basis:
             low, high = frames[0][time].min(), frames[0][time].max()
             span = (low, high) if isinstance(low, datetime) and isinstance(high, datetime) else None
         return cls(method=method, rows=rows, used=rows if used is None else used, span=span, versions=dict(origin.versions),
-                   workspace=origin.workspace, data=fingerprint(*frames), code=code_version(), keep=origin.keep, **rest)
+                   workspace=origin.workspace, data=fingerprint(*given), code=code_version(), keep=origin.keep, **rest)
 
     def lines(self) -> list[tuple[str, str]]:
         """(label, text) pairs for people, in a fixed order; empty ones are left out."""

@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import json
 import math
 import re
 import zlib
@@ -20,6 +21,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
@@ -56,6 +58,38 @@ class Call:
 def with_call(origin: Any, call: Call) -> Any:
     """An Origin that also says which call gave the frame."""
     return dataclasses.replace(origin, calls=(call,))
+
+
+class Prepared:
+    """A frame made ready to be asked many times: what a subclass adds to it is made once, and so is the digest that goes into every basis.
+
+    Subclasses set ``frame`` and name in ``maker`` the public function "module:name" of a model that makes them from the frame alone (options as
+    keyword arguments in ``options``); a recorded run writes that. The frame is not to be changed in place while it is held.
+    """
+
+    frame: pl.DataFrame
+    maker: str
+    options: Mapping[str, Any] = {}
+
+    @cached_property
+    def digest(self) -> bytes:
+        """What the frame adds to a fingerprint."""
+        return digested(self.frame)
+
+    @cached_property
+    def said(self) -> dict[str, Any]:
+        """How a recorded run writes it."""
+        return {"$": "prepared", "of": reference(referred(self.maker)), "v": _frame(self.frame), "with": written(dict(self.options))}
+
+
+def digested(frame: pl.DataFrame) -> bytes:
+    """What a frame adds to a fingerprint. O(cells)."""
+    plain = frame.select(
+        pl.col(c).list.join("\x1f") if isinstance(t, pl.List) and t.inner == pl.String() else pl.col(c) for c, t in sorted(frame.schema.items())
+    )
+    rows = plain.hash_rows(seed=1)
+    total = int(rows.to_numpy().sum(dtype=np.uint64)) if len(rows) else 0
+    return json.dumps([plain.columns, frame.height, total]).encode()
 
 
 class Unrepeatable(Exception):
@@ -174,6 +208,8 @@ def written(value: Any) -> Any:
                 "v": base64.b64encode(zlib.compress(np.ascontiguousarray(value).tobytes())).decode()}
     if isinstance(value, pl.DataFrame):
         return _frame(value)
+    if isinstance(value, Prepared):
+        return value.said
     if isinstance(value, functools.partial):
         return {"$": "partial", "of": reference(value.func), "args": [written(v) for v in value.args], "keywords": written(value.keywords)}
     if inspect.isfunction(value):
@@ -237,6 +273,8 @@ def _made(said: dict[str, Any], again: Callable[[Any], Any], frame: Callable[[di
         return _array(np.dtype(said["type"]), [int(n) for n in said["shape"]], base64.b64decode(said["v"], validate=True))
     if kind == "result":
         return referred(said["of"], find)(**{k: again(v) for k, v in said["v"].items()})
+    if kind == "prepared":
+        return referred(said["of"], find)(again(said["v"]), **again(said["with"]))
     if kind == "shape":
         return _shape(said["of"])(**{k: again(v) for k, v in said["v"].items()})
     plain: dict[str, Callable[[Any], Any]] = {

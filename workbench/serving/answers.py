@@ -117,7 +117,7 @@ def _fitting(method: Callable[..., Any], city: Workbench, args: list[Any], kwarg
 def _noted(city: Workbench, found: pl.DataFrame) -> dict[str, Any]:
     """The origin of a frame as it can be sent: the session's own workspace and versions, and what else was noted of it."""
     origin = dataclasses.replace(origin_of(found), workspace=city.path.name, versions=dict(city.versions))
-    fields = {f.name: getattr(origin, f.name) for f in dataclasses.fields(Origin) if f.name not in ("base", "keep")}
+    fields = {f.name: getattr(origin, f.name) for f in dataclasses.fields(Origin) if f.name not in ("base", "keep", "permit")}
     return {name: v for name, v in fields.items() if wire.carries(v)}
 
 

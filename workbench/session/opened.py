@@ -15,12 +15,13 @@ import polars as pl
 from workbench import agency as agencies
 from workbench import gate
 from workbench.casebook import Casebook
-from workbench.errors import AccessRefused, NotFound, WorkbenchError, did_you_mean
+from workbench.errors import AccessRefused, BadInput, NotFound, WorkbenchError, did_you_mean
 from workbench.lake import Lake, known
 from workbench.layers import Layer
 from workbench.oversight import masking
 from workbench.oversight.access import Decision, Policy, require
 from workbench.oversight.audit import Audit, Person
+from workbench.oversight.policy import ASKED, DEEDS
 from workbench.results import Origin, remember
 from workbench.schema import TABLES
 from workbench.session import asked
@@ -169,6 +170,22 @@ class Opened:
             self.audit.write(self.person, deed, self.path.name, phase="refused", error=type(error).__name__, said=str(error), **self._marks)
             raise
 
+    def permit(self, deed: str, detail: Mapping[str, Any]) -> None:
+        """Let a model answer a question that is asked of few only, or that must leave a trace; see ``workbench.results.permitted``.
+
+        A deed of the policy ("all pairs") needs a role that may do it; every other one ("pattern of life", "description") a case, or an emergency.
+
+        Raises:
+            AccessRefused: the sentence says who may, or how to name a case; the refusal is written to the audit. BadInput: no such question.
+        """
+        if deed not in ASKED:
+            raise BadInput(f"{deed!r} is not a question of a model that needs leave.{did_you_mean(deed, ASKED)}")
+        with self.deed("ask", deed, asked=dict(detail)):
+            if deed in DEEDS:
+                require(self.agency, self.person, deed)
+            elif not (self.person.case_number or self.person.emergency):
+                raise AccessRefused(f"This is asked only for a case ({deed}). {self.policy.asking(('Plates and persons',)).partition(': ')[2]}")
+
     def enter(self, page: str, tables: Sequence[str], deeds: Sequence[str] = ()) -> None:
         """Open a page that rests on some tables: refused, and written down, where the role sees one of them neither under a case nor in an emergency,
         or where the page is for some deeds and the role may do none of them.
@@ -266,7 +283,7 @@ class Opened:
         return remember(frame, self._origin(notes))
 
     def _origin(self, notes: tuple[str, ...] = ()) -> Origin:
-        return Origin(self.path.name, dict(self.versions), self.base, (*notes, *self.gaps()), keep=self.keep)
+        return Origin(self.path.name, dict(self.versions), self.base, (*notes, *self.gaps()), keep=self.keep, permit=self.permit)
 
     @cached_property
     def _counted(self) -> Lake:

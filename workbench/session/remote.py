@@ -37,7 +37,7 @@ FRAMES = ("incidents", "calls", "reads", "rows", "table", "sql", "history", "hol
 #: Those among them whose frames have an origin (workspace, versions, notes), which goes into the basis of every result.
 TRACED = ("incidents", "calls", "reads", "rows", "table", "sql", "history", "changes")
 #: Questions that are answered with a value.
-VALUES = ("asof", "beats", "grid", "warnings", "may_see", "may", "decide", "gaps", "keep", "attach", "refresh")
+VALUES = ("asof", "beats", "grid", "warnings", "may_see", "may", "decide", "gaps", "keep", "attach", "permit", "refresh")
 #: What the casebook is asked with a frame, and with a value.
 CASE_FRAMES, CASE_VALUES = ("cases", "subjects", "leads"), ("case", "open_case", "add_subject", "add_lead", "judge")
 _WITH_SERVER = ("path", "lake", "audit", "engine", "policy", "until")
@@ -118,6 +118,10 @@ class Remote(Workbench):
         """Pin versions at the server for something saved here."""
         return dict(self._value("keep", dict(versions), why))
 
+    def permit(self, deed: str, detail: Mapping[str, Any]) -> None:
+        """Ask the server whether a model may answer a question that is asked of few only; see ``Workbench.permit``."""
+        self._value("permit", deed, {k: v if wire.carries(v) else str(v) for k, v in detail.items()})
+
     def attach(self, name: str, *keys: Any, why: str) -> list[int]:
         """Copy rows to the evidence of the case bound, at the server; see ``Workbench.attach``."""
         return list(self._value("attach", name, *keys, why=why))
@@ -194,7 +198,7 @@ class Remote(Workbench):
         if noted is None:
             return frame
         known = {f.name for f in dataclasses.fields(Origin)}
-        return remember(frame, Origin(**{k: v for k, v in noted.items() if k in known}, base=self.base, keep=self.keep))
+        return remember(frame, Origin(**{k: v for k, v in noted.items() if k in known}, base=self.base, keep=self.keep, permit=self.permit))
 
     def _value(self, method: str, *args: Any, **kwargs: Any) -> Any:
         return wire.unpack(self._line.act("call", self._question(method, args, kwargs))[0])
@@ -208,7 +212,7 @@ class Remote(Workbench):
         return self.table(name)
 
     def _origin(self, notes: tuple[str, ...] = ()) -> Origin:
-        return Origin(self._workspace, dict(self.versions), self.base, notes, keep=self.keep)
+        return Origin(self._workspace, dict(self.versions), self.base, notes, keep=self.keep, permit=self.permit)
 
 
 class RemoteCasebook(Casebook):
