@@ -13,10 +13,11 @@ import polars as pl
 from workbench.errors import BadInput, CannotTell
 from workbench.geo.plane import Floats, Ints, Plane, positions
 from workbench.geo.polygon import Polygon
+from workbench.geo.tiles import Tiles
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class Grid(Tiles):
     """A grid of equal square cells on a metre plane, numbered row by row from the corner of the least x and y (the south-west,
     unless the plane is turned): ``cell = row * nx + column``.
 
@@ -81,22 +82,10 @@ class Grid:
         x0, y0 = math.floor(x0 / cell) * cell, math.floor(y0 / cell) * cell
         return cls(plane, x0, y0, int((x1 - x0) // cell) + 1, int((y1 - y0) // cell) + 1, float(cell))
 
-    def __len__(self) -> int:
-        return self.nx * self.ny
-
-    @property
-    def n_inside(self) -> int:
-        """How many cells belong to the study area."""
-        return int(self.inside.sum())
-
     @property
     def area_km2(self) -> float:
         """Area of the cells inside, square kilometres."""
         return self.n_inside * self.cell**2 / 1e6
-
-    def metres(self, frame: pl.DataFrame) -> tuple[Floats, Floats]:
-        """(x, y) of a frame's rows on this grid's plane, NaN where a row has no position."""
-        return self.plane.to_metres(*positions(frame))
 
     def index(self, x: Any, y: Any) -> Ints:
         """Cell number of points in metres, -1 outside the grid or the study area. O(n)."""
@@ -104,19 +93,7 @@ class Grid:
         with np.errstate(invalid="ignore"):
             col, row = np.floor((x - self.x0) / self.cell), np.floor((y - self.y0) / self.cell)
             ok = (col >= 0) & (col < self.nx) & (row >= 0) & (row < self.ny)
-        out = np.full(x.shape, -1, dtype=np.int64)
-        out[ok] = (row[ok] * self.nx + col[ok]).astype(np.int64)
-        out[ok & ~self.inside[np.maximum(out, 0)]] = -1
-        return out
-
-    def locate(self, frame: pl.DataFrame) -> Ints:
-        """Cell number of each row of a frame, -1 for rows without a position or outside. O(n)."""
-        return self.index(*self.metres(frame))
-
-    def count(self, frame: pl.DataFrame) -> Ints:
-        """Rows of a frame in each cell, shape (len(grid),). O(n)."""
-        at = self.locate(frame)
-        return np.bincount(at[at >= 0], minlength=len(self)).astype(np.int64)
+        return self._numbered(col, row, ok)
 
     @property
     def area_m2(self) -> Floats:
@@ -127,10 +104,6 @@ class Grid:
         """(x, y) of every cell's centre in metres, each of shape (len(grid),)."""
         at = np.arange(len(self), dtype=np.float64)
         return self.x0 + (at % self.nx + 0.5) * self.cell, self.y0 + (at // self.nx + 0.5) * self.cell
-
-    def centres(self) -> tuple[Floats, Floats]:
-        """(lon, lat) of every cell's centre, each of shape (len(grid),)."""
-        return self.plane.to_degrees(*self.centres_metres())
 
     def corners(self, cells: Sequence[int] | Ints) -> Floats:
         """(lon, lat) of the four corners of some cells anticlockwise from the one at the least x and y, shape (len(cells), 4, 2)."""

@@ -19,13 +19,14 @@ from workbench.errors import BadInput, CannotTell
 from workbench.geo.grid import Grid
 from workbench.geo.plane import Floats, Ints, Plane, positions
 from workbench.geo.polygon import Polygon
+from workbench.geo.tiles import Tiles
 
 _ROOT3 = math.sqrt(3.0)
 _MOST = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Hexagons:
+class Hexagons(Tiles):
     """Regular hexagons on a metre plane: hexagon ``row * nx + column``.
 
     Args:
@@ -100,14 +101,6 @@ class Hexagons:
         nx, ny = math.ceil((float(np.max(x)) - x0) / wide + 0.5) + 1, math.ceil((float(np.max(y)) - y0) / tall + 2 / 3) + 1
         return cls(plane, y0 if flat else x0, x0 if flat else y0, nx, ny, side, flat)
 
-    def __len__(self) -> int:
-        return self.nx * self.ny
-
-    @property
-    def n_inside(self) -> int:
-        """How many hexagons belong to the study area."""
-        return int(self.inside.sum())
-
     @property
     def hexagon_m2(self) -> float:
         """Square metres of one hexagon."""
@@ -123,10 +116,6 @@ class Hexagons:
         """Area of those inside, square kilometres."""
         return self.n_inside * self.hexagon_m2 / 1e6
 
-    def metres(self, frame: pl.DataFrame) -> tuple[Floats, Floats]:
-        """(x, y) of a frame's rows on this tiling's plane, NaN where a row has no position."""
-        return self.plane.to_metres(*positions(frame))
-
     def index(self, x: Any, y: Any) -> Ints:
         """Hexagon of points in metres, -1 outside the tiling or the study area. O(n)."""
         x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
@@ -141,29 +130,13 @@ class Hexagons:
             rq, rr = np.where(first, -rr - rs, rq), np.where(~first & second, -rq - rs, rr)
             column = rq + np.floor(rr / 2)
             ok = (column >= 0) & (column < self.nx) & (rr >= 0) & (rr < self.ny)
-        out = np.full(x.shape, -1, dtype=np.int64)
-        out[ok] = (rr[ok] * self.nx + column[ok]).astype(np.int64)
-        out[ok & ~self.inside[np.maximum(out, 0)]] = -1
-        return out
-
-    def locate(self, frame: pl.DataFrame) -> Ints:
-        """Hexagon of each row of a frame, -1 for rows without a position or outside. O(n)."""
-        return self.index(*self.metres(frame))
-
-    def count(self, frame: pl.DataFrame) -> Ints:
-        """Rows of a frame in each hexagon, shape (hexagons,). O(n)."""
-        at = self.locate(frame)
-        return np.bincount(at[at >= 0], minlength=len(self)).astype(np.int64)
+        return self._numbered(column, rr, ok)
 
     def centres_metres(self) -> tuple[Floats, Floats]:
         """(x, y) of every hexagon's middle in metres."""
         row, column = np.divmod(np.arange(len(self), dtype=np.int64), self.nx)
         u, v = _ROOT3 * self.side * (column + 0.5 * (row % 2)), 1.5 * self.side * row
         return (self.x0 + v, self.y0 + u) if self.flat else (self.x0 + u, self.y0 + v)
-
-    def centres(self) -> tuple[Floats, Floats]:
-        """(lon, lat) of every hexagon's middle."""
-        return self.plane.to_degrees(*self.centres_metres())
 
     def corners(self, tiles: Sequence[int] | Ints) -> Floats:
         """(lon, lat) of the six corners of some hexagons, anticlockwise, shape (len(tiles), 6, 2)."""

@@ -96,7 +96,7 @@ def knox(
         CannotTell: under 10 incidents can be used, all at one address or one time, or no two within the last distance.
         BadInput: bands, columns or options that cannot be used.
 
-    Cost: O(pairs within the last distance x permutations x time bands); 20,000 incidents with 20 million pairs take about 5 CPU seconds.
+    Cost: O(pairs within the last distance x permutations x time bands); measured in benchmarks/RESULTS.md.
     """
     layout = _layout(distances, times, same_place, closed, convention)
     ready = placed(incidents, asof=asof, crs=crs)
