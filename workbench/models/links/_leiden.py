@@ -132,7 +132,7 @@ def _move(first, others, weight, strength, community, total, many, queue, queued
             empty[free] = c
             free += 1
     head, waiting, moves = 0, n, 0
-    while waiting:
+    while waiting and moves < 200 * n:  # an end for the case that rounding lets a thing gain by going to and fro
         v = queue[head]
         head = head + 1 if head + 1 < n else 0
         waiting -= 1
@@ -141,7 +141,7 @@ def _move(first, others, weight, strength, community, total, many, queue, queued
         k = 0
         for h in range(first[v], first[v + 1]):
             w = others[h]
-            if w == v:
+            if w == v or weight[h] == 0.0:
                 continue
             c = community[w]
             if sums[c] == 0.0:
@@ -207,7 +207,7 @@ def _refine(first, others, weight, strength, community, groups, part, total, cut
         k = 0
         for h in range(first[v], first[v + 1]):
             w = others[h]
-            if w == v or community[w] != community[v]:
+            if w == v or community[w] != community[v] or weight[h] == 0.0:
                 continue
             c = part[w]
             if sums[c] == 0.0:
@@ -243,7 +243,7 @@ def _join(first, others, weight, part, members, starts, sums, seen, upper, joine
             v = members[q]
             for h in range(first[v], first[v + 1]):
                 c = part[others[h]]
-                if c == p:
+                if c == p or weight[h] == 0.0:
                     continue
                 if sums[c] == 0.0:
                     seen[k] = c

@@ -105,6 +105,17 @@ class Network(Prepared):
         return np.diff(self.first)
 
     @cached_property
+    def types(self) -> Codes:
+        """What stands before the colon in each name ("person:P1"), as a number, shape (n,); 0 for all where names have none or there are over 16."""
+        if self.ids.dtype != pl.String or not len(self):
+            return np.zeros(len(self), dtype=np.int32)
+        kinds = self.ids.str.extract(r"^([^:]+):", 1).fill_null("")
+        known = kinds.unique().sort()
+        if len(known) > 16:
+            return np.zeros(len(self), dtype=np.int32)
+        return np.asarray(kinds.cast(pl.Enum(known)).to_physical().cast(pl.Int32).to_numpy(), dtype=np.int32)
+
+    @cached_property
     def ends(self) -> tuple[Codes, Codes]:
         """Lower and upper end of each edge, shape (m,) each."""
         return np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.low)), self.high
@@ -171,6 +182,11 @@ class Network(Prepared):
                 self._filters.pop(next(iter(self._filters)))
             self._filters[key] = self._filter(listed, first, last, strength)
         return self._filters[key]
+
+    @cached_property
+    def held(self) -> dict[Any, Any]:
+        """What questions keep here, so that it is made once."""
+        return {}
 
     @cached_property
     def _filters(self) -> dict[Any, Flags]:
