@@ -16,6 +16,11 @@ from workbench.engines.kernels import each, kernel, part
 _BLOCKS = 8  # sources are dealt out in so many parts, whatever the number of threads, so that sums are the same
 
 
+def _threads(others: Any) -> int | None:
+    """Several threads are worth it from so many ties on."""
+    return 1 if len(others) < 20_000 else None
+
+
 def components(first: Any, others: Any) -> Any:
     """Number of the component of each thing (i4), the one with the first thing is 0. O(m)."""
     n = len(first) - 1
@@ -56,7 +61,7 @@ def pagerank(first: Any, others: Any, weight: Any, *, damping: float = 0.85, tol
         if size <= tolerance * tolerance * begin or size == 0:
             break
         np.multiply(p, root, out=t)
-        each(lambda b: _times(first, others, weight, root, p, t, damping, q, b[0], b[1]), blocks)
+        each(lambda b: _times(first, others, weight, root, p, t, damping, q, b[0], b[1]), blocks, threads=_threads(others))
         step = size / _dot(p, q)
         after = _step(x, r, p, q, step)
         _turn(p, r, after / size)
@@ -75,7 +80,7 @@ def betweenness(first: Any, others: Any, sources: Any) -> tuple[Any, Any]:
         _brandes(first, others, block, np.full(n, -1, dtype=np.int32), np.zeros(n), np.zeros(n), np.empty(n, dtype=np.int32), total, squares)
         return total, squares
 
-    made = each(one, blocks)
+    made = each(one, blocks, threads=_threads(others))
     total, squares = sum((m[0] for m in made), np.zeros(n)), sum((m[1] for m in made), np.zeros(n))
     scale = 1.0 / ((n - 1) * (n - 2)) if n > 2 else 0.0
     mean = total / max(k, 1)
@@ -95,7 +100,7 @@ def closeness(first: Any, others: Any, sources: Any) -> Any:
         _closeness(first, others, sources[block].astype(np.int32), np.full(n, -1, dtype=np.int32), np.empty(n, dtype=np.int32), held)
         out[block] = held
 
-    each(one, blocks)
+    each(one, blocks, threads=_threads(others))
     return out
 
 
