@@ -74,7 +74,7 @@ def _once(first: Any, others: Any, weight: Any, strength: Any, community: Any, r
         found = int(community.max()) + 1
         if found == n:
             break
-        part = np.arange(n, dtype=np.int32)
+        part: Any = np.arange(n, dtype=np.int32)
         groups = np.bincount(community, weights=strength, minlength=found)
         _refine(first, others, weight, strength, community, groups, part, strength.copy(), np.zeros(n), np.zeros(n), np.ones(n, dtype=np.int64),
                 rng.permutation(n).astype(np.int32), sums, seen, resolution / twice)
@@ -82,7 +82,7 @@ def _once(first: Any, others: Any, weight: Any, strength: Any, community: Any, r
         part = part.astype(np.int32).ravel()
         parts = int(part.max()) + 1
         if parts == n:  # nothing joins within communities: take them as they are
-            part, parts = community, found
+            part, parts = community.copy(), found
         members = np.argsort(part, kind="stable").astype(np.int32)
         starts = np.concatenate([[0], np.cumsum(np.bincount(part, minlength=parts))]).astype(np.int64)
         upper = np.zeros(parts + 1, dtype=np.int64)

@@ -77,10 +77,10 @@ def expected(ends: tuple[int, int], own: tuple[Any, Any], types: Any, pairs: Any
 
 
 @part
-def slot(table: Any, key: Any) -> int:
+def slot(table: Any, key: Any) -> Any:
     """Where a key is in the table, or where it would be put."""
     mask = len(table) - 1
-    at = np.int64(mixed(np.uint64(key)) & np.uint64(mask))
+    at: Any = np.int64(mixed(np.uint64(key)) & np.uint64(mask))
     while table[at] != -1 and table[at] != key:
         at = (at + 1) & mask
     return at
@@ -90,7 +90,7 @@ def slot(table: Any, key: Any) -> int:
 def forget(table: Any, key: Any) -> None:
     """Take a key out; those behind it that were pushed on move up."""
     mask = len(table) - 1
-    hole = slot(table, key)
+    hole: Any = slot(table, key)
     at = (hole + 1) & mask
     while table[at] != -1:
         home = np.int64(mixed(np.uint64(table[at])) & np.uint64(mask))
@@ -102,14 +102,14 @@ def forget(table: Any, key: Any) -> None:
 
 
 @part
-def pair(x: Any, y: Any) -> int:
+def pair(x: Any, y: Any) -> Any:
     """One number for two things in either order."""
     return (np.int64(min(x, y)) << 32) | np.int64(max(x, y))
 
 
 @kernel("i4[:], i4[:], i4[:], i8[:], u1[:], i8[:], i8, i8")
 def _swap(a, b, within, cuts, same, table, seed, tries):  # type: ignore[no-untyped-def]
-    state = mixed(np.uint64(seed))
+    state: Any = mixed(np.uint64(seed))
     m = len(a)
     for e in range(m):
         key = pair(a[e], b[e])

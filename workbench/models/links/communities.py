@@ -165,7 +165,8 @@ def _chart(net: Network, said: _shown.Names, community: Any, stays: Any, table: 
     graph = nx.Graph()
     top = min(len(table), 200)
     for row in table.head(top).iter_rows(named=True):
-        graph.add_node(f"community:{row['community']}", kind="community", label=f"{row['community']} ({row['things']:,})", things=row["things"], stays=row["stays"])
+        graph.add_node(f"community:{row['community']}", kind="community", label=f"{row['community']} ({row['things']:,})", things=row["things"],
+                       stays=row["stays"])
     low, high = (community[e].astype(np.int64) for e in net.ends)
     use = (low != high) & (low < top) & (high < top)
     between, many = np.unique(np.minimum(low[use], high[use]) * top + np.maximum(low[use], high[use]), return_counts=True)

@@ -199,7 +199,7 @@ def _rows(said: _shown.Names, pair: _Pair) -> pl.DataFrame:
         at = frame["at"].gather(rows) if "at" in frame.columns else pl.Series([None], dtype=pl.Datetime("us", "UTC"))
         routes.append((said.name(nodes[0]), said.name(nodes[n]), n, weakest, " - ".join(said.label(i) for i in nodes[:n + 1]), ", ".join(kinds), len(rows),
                        at.min(), at.max(), found.count, pair.expected, pair.p))
-    schema = {"source": pl.String, "target": pl.String, "hops": pl.Int64, "strength": pl.Float64, "path": pl.String, "kinds": pl.String,
+    schema: dict[str, Any] = {"source": pl.String, "target": pl.String, "hops": pl.Int64, "strength": pl.Float64, "path": pl.String, "kinds": pl.String,
               "statements": pl.Int64, "first_at": pl.Datetime("us", "UTC"), "last_at": pl.Datetime("us", "UTC"), "paths": pl.Int64, "expected": pl.Float64,
               "p": pl.Float64}
     return pl.DataFrame(routes, schema=schema, orient="row")

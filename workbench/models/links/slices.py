@@ -7,6 +7,7 @@ de Bunt and C. E. G. Steglich, Social Networks 32, 2010, 44-60, doi:10.1016/j.so
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -63,7 +64,7 @@ def periods(edges: pl.DataFrame | Network, *, every: str = "1mo", by: str | None
                      "largest": int(sizes.max()), "density": 2 * len(used) / (len(now) * (len(now) - 1)), "most_tied": str(net.ids[top]),
                      "degree": int(degree[top]), "share_of_ties": float(degree[top] / len(used))})
         before, there, ever = used, now, np.union1d(ever, now)
-    table = pl.DataFrame(rows, schema_overrides={"left": pl.Int64, "kept": pl.Int64, "ended": pl.Int64, "shared": pl.Float64, "kept_by_chance": pl.Float64})
+    table = pl.DataFrame(rows, schema_overrides=dict.fromkeys(("left", "kept", "ended"), pl.Int64) | dict.fromkeys(("shared", "kept_by_chance"), pl.Float64))
     return Ranking(headline=_told(table), table=table, layers=(), basis=_basis(net, every, by, zone, "ties and things by period", parts), base=origin_of(net).base)
 
 
@@ -95,11 +96,13 @@ def members(edges: pl.DataFrame | Network, *, every: str = "1mo", by: str | None
                           "present": present.astype(np.int64), "gaps": (last - first + 1 - present).astype(np.int64), "ties": others.astype(np.int64),
                           "formed_by_chance": (1 - alone) * (len(seen) - 1)}).sort(["ties", "present", "id"], descending=[True, True, False])
     stayed = table.filter(pl.col("present") == len(parts))
-    headline = f"{several(len(stayed), 'thing')} of {len(table):,} {'was' if len(stayed) == 1 else 'were'} there in every one of {several(len(parts), 'period')}"
+    headline = f"{several(len(stayed), 'thing')} of {len(table):,} {'was' if len(stayed) == 1 else 'were'} there in every one of " \
+               f"{several(len(parts), 'period')}"
     named = f": {', '.join(stayed['id'].head(8).to_list())}" if len(stayed) else ""
     once = int((table["present"] == 1).sum())
     headline += f"{named}{' and others' if len(stayed) > 8 else ''}; {once:,} {'was' if once == 1 else 'were'} there in one only."
-    return Ranking(headline=headline, table=table, layers=(), basis=_basis(net, every, by, zone, "presence of things by period", parts), base=origin_of(net).base)
+    basis = _basis(net, every, by, zone, "presence of things by period", parts)
+    return Ranking(headline=headline, table=table, layers=(), basis=basis, base=origin_of(net).base)
 
 
 def _parts(edges: pl.DataFrame | Network, every: str, by: str | None, zone: str) -> tuple[Network, list[Any], list[str]]:
@@ -110,16 +113,15 @@ def _parts(edges: pl.DataFrame | Network, every: str, by: str | None, zone: str)
     edge = np.full(net.frame.height, -1, dtype=np.int64)
     edge[net.rows] = np.repeat(np.arange(net.edges), np.diff(net.stated))
     if by is None:
-        if len(net.frame):
-            local(schema.utc(net.frame.select("at").head(1), ["at"])["at"].fill_null(0)[0], zone)
-        wall = schema.utc(net.frame.select("at"), ["at"])["at"].dt.convert_time_zone(zone).dt.replace_time_zone(None)
+        local(datetime(2000, 1, 1, tzinfo=UTC), zone)
+        wall = schema.utc(net.frame.select("at"), ["at"])["at"].dt.cast_time_unit("us").dt.convert_time_zone(zone).dt.replace_time_zone(None)
         try:
             value = wall.dt.truncate(every)
         except pl.exceptions.PolarsError:
             raise BadInput(f"every={every!r} is no length of a period; write e.g. '1w', '1mo' or '1q'.") from None
         held = value.drop_nulls().unique().sort()
         if len(held):
-            held = pl.datetime_range(held[0], held[-1], every, time_unit=held.dtype.time_unit, eager=True)  # type: ignore[attr-defined]
+            held = pl.select(pl.datetime_range(held[0], held[-1], every, time_unit="us")).to_series()
         names = [f"{t:%Y-%m-%d}" + (f" {t:%H:%M}" if (t.hour, t.minute) != (0, 0) else "") for t in held.to_list()]
     else:
         value = net.frame[by]
