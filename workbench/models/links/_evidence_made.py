@@ -28,6 +28,7 @@ _SAYS = {"involvements": "is {k} in", "associations": "is {k} of", "arrests": "w
          "phone_calls": "{k}", "reads": "{k}"}
 _WORDS = {"co-offending": "has a part in an incident with", "same report": "is on one report with", "call at": "came from", "reported as": "was reported as",
           "read near": "was read near"}
+_ORDER = ("source", "target", "table", "at", "key", "kind", "source_record", "target_record", "note")
 _KINDS = ("person", "vehicle", "phone", "address", "incident", "call", "other")
 
 
@@ -36,7 +37,7 @@ class Evidence(Prepared):
 
     Attributes (s statements, n things):
         frame: the statements, shape (s,): source, target ("kind:key"), kind, table, key, at, until, strength (0 to 1), polarity, note, source_record,
-            target_record (the records the row names, where those were merged into one thing). In an order that does not depend on that of the tables.
+            target_record (the records the row names, where those were merged into one thing).
         nodes: the things, in order of id, shape (n,): id, kind, label, detail, lon, lat.
         records: what each record is called and which thing it belongs to, in order: record, id, kind, label, detail.
         network: the compact arrays; edge e rests on the rows ``network.statements([e])`` of ``frame``.
@@ -101,8 +102,8 @@ class Evidence(Prepared):
         return np.searchsorted(owner[order], np.arange(self.nodes.height + 1)), order
 
     def statements(self, rows: Any) -> pl.DataFrame:
-        """Statements by row number, with their sentence ``text``. A few milliseconds for a few thousand."""
-        some = self.frame[np.asarray(rows, dtype=np.int64)]
+        """Statements by row number, with their sentence ``text``, in an order that does not depend on that of the tables. A few milliseconds."""
+        some = self.frame[np.asarray(rows, dtype=np.int64)].sort(*_ORDER)
         names = pl.concat([some["source_record"], some["target_record"]]).unique()
         labels = pl.DataFrame({"record": names, "label": self.called(names)})
         both = some.join(labels, left_on="source_record", right_on="record", how="left", maintain_order="left")

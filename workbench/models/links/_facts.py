@@ -98,6 +98,16 @@ class Facts:
             phone_calls=self.phone_calls.filter(pl.col("started_at") < asof),
         )
 
+    def once(self) -> Facts:
+        """Every row once: of rows with one key (a lake holds none) the first in order of all columns that can be put in order."""
+        again = {}
+        for each in fields(self):
+            frame, key = getattr(self, each.name), self.key(each.name)
+            if frame[key].n_unique() < frame.height:
+                columns = [c for c, t in frame.schema.items() if not t.is_nested()]
+                again[each.name] = frame.sort(columns, maintain_order=True).unique(key, keep="first", maintain_order=True)
+        return replace(self, **again) if again else self
+
     @property
     def call_key(self) -> str:
         """The column that names a row of ``phone_calls``."""

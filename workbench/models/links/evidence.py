@@ -65,7 +65,7 @@ def build(
     given = {"facts": facts, "identities": identities, "steps": steps, "convoys": convoys, "judgements": judgements,
              "scenes": None if scenes is None else list(scenes), "metres": metres, "minutes": minutes, "asof": None if asof is None else moment(asof)}
     _checked(identities, steps, judgements)
-    held = facts if asof is None else facts.before(moment(asof))
+    held = facts.once() if asof is None else facts.before(moment(asof)).once()
     reach = Reach(metres, minutes)
     together, crowded = tables.offended(held)
     parts = [tables.involved(held), together, tables.tied(held), tables.reports(held), tables.arrested(held), tables.interviewed(held), tables.placed(held),
@@ -120,8 +120,7 @@ def _merged(facts: Facts, rows: pl.DataFrame, identities: pl.DataFrame | None) -
     rows = rows.with_columns(source_record="source", target_record="target")
     for end in ("source", "target") if len(moved) else ():
         rows = rows.join(moved.rename({"record": end, "id": "_to"}), on=end, how="left").with_columns(pl.coalesce("_to", end).alias(end)).drop("_to")
-    rows = rows.filter(pl.col("source") != pl.col("target")).unique(["source", "target", "kind", "table", "key", "source_record", "target_record"], keep="any")
-    rows = rows.sort("source", "target", "table", "at", "key", "kind", "source_record", "target_record", "note")
+    rows = rows.filter(pl.col("source") != pl.col("target")) if len(moved) else rows
     records = known.select("record", "id", "kind", "label", "detail").sort("record")
     first = known.sort("id", "record").unique("id", keep="first", maintain_order=True).drop("record").select("id", "kind", "label", "detail", "lon", "lat")
     named = pl.concat([rows["source"], rows["target"].alias("source")]).unique().to_frame("id").join(first, on="id", how="anti")
