@@ -49,7 +49,7 @@ def differing(evidence: Evidence, records: Sequence[str]) -> pl.DataFrame:
         keys = [r.partition(":")[2] for r in records if r.startswith(f"{kind}:")]
         if len(keys) < 2:
             continue
-        held = getattr(evidence.facts, table).filter(pl.col(key).is_in(keys)).sort(key)
+        held = evidence.held(table, key, keys).sort(key)
         for column, word in columns.items():
             by = held.drop_nulls(column).select(key, pl.col(column).cast(pl.String)).rows()
             other = next((r for r in by if r[1] != by[0][1]), None)
@@ -76,7 +76,7 @@ def _elsewhere(evidence: Evidence, rows: pl.DataFrame, members: dict[str, pl.Dat
     if not pairs:
         return []
     wanted = sorted({t[9:] for _, t in pairs})
-    scenes = {s["incident_id"]: s for s in evidence.facts.incidents.filter(pl.col("incident_id").is_in(wanted)).iter_rows(named=True)}
+    scenes = {s["incident_id"]: s for s in evidence.held("incidents", "incident_id", wanted).iter_rows(named=True)}
     told: list[dict[str, Any]] = []
     for thing, target in pairs:
         scene = scenes.get(target[9:])
@@ -96,7 +96,7 @@ def _elsewhere(evidence: Evidence, rows: pl.DataFrame, members: dict[str, pl.Dat
 def _held(evidence: Evidence, thing: str, target: str, label: str, records: Iterable[str], scene: dict[str, Any], what: str) -> list[dict[str, Any]]:
     told = []
     for table, key, time, word in (("arrests", "arrest_id", "arrested_at", "arrested"), ("interviews", "interview_id", "interviewed_at", "stopped")):
-        mine = getattr(evidence.facts, table).filter(pl.col("person_id").is_in(list(records))).sort(time, key)
+        mine = evidence.held(table, "person_id", records).sort(time, key)
         for row in mine.iter_rows(named=True):
             far = _too_far(scene, row[time], row["lon"], row["lat"])
             if far is not None:
@@ -112,8 +112,7 @@ def _held(evidence: Evidence, thing: str, target: str, label: str, records: Iter
 
 def _seen(evidence: Evidence, thing: str, target: str, label: str, plates: set[str], scene: dict[str, Any], what: str) -> list[dict[str, Any]]:
     began, ended = scene["started_at"], scene["ended_at"] or scene["started_at"]
-    reads = evidence.facts.reads
-    mine = reads.filter(pl.col("plate").is_in(sorted(plates)) & pl.col("read_at").is_between(began - timedelta(hours=1), ended + timedelta(hours=1)))
+    mine = evidence.held("reads", "plate", plates).filter(pl.col("read_at").is_between(began - timedelta(hours=1), ended + timedelta(hours=1)))
     told = []
     for row in mine.sort("read_at", "read_id").iter_rows(named=True):
         far = _too_far(scene, row["read_at"], row["lon"], row["lat"])

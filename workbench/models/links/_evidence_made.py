@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from functools import cached_property
@@ -90,6 +90,30 @@ class Evidence(Prepared):
         except NotFound:
             raise NotFound(f"Nothing is called {name!r} in the {self.nodes.height:,} things of this graph; give 'kind:key', a report number, a plate, a name, "
                            "a telephone number or an address.") from None
+
+    def held(self, table: str, column: str, keys: Iterable[str]) -> pl.DataFrame:
+        """The rows of a table with one of these values in a column of texts; O(rows) at the first asking of a column, then O(rows found)."""
+        kept = self.__dict__.setdefault("_held", {})
+        frame: pl.DataFrame = getattr(self.facts, table)
+        if (table, column) not in kept:
+            names = frame[column].unique().drop_nulls().sort()
+            (code,) = numbered(names, frame[column])
+            order = np.argsort(code, kind="stable")
+            kept[table, column] = names, order, np.searchsorted(code[order], np.arange(len(names) + 1))
+        names, order, first = kept[table, column]
+        wanted = pl.Series(sorted(set(keys)), dtype=pl.String)
+        if not len(names) or not len(wanted):
+            return frame.head(0)
+        at = np.atleast_1d(names.search_sorted(wanted)).astype(np.int64)
+        at = at[(names.gather(np.minimum(at, len(names) - 1).astype(np.uint32)) == wanted).to_numpy() & (at < len(names))]
+        rows = np.concatenate([order[first[i]:first[i + 1]] for i in at]) if len(at) else np.zeros(0, np.int64)
+        return frame[rows]
+
+    @cached_property
+    def reading(self) -> tuple[datetime, datetime] | None:
+        """From when to when there are reads."""
+        low, high = self.facts.reads["read_at"].min(), self.facts.reads["read_at"].max()
+        return (low, high) if isinstance(low, datetime) and isinstance(high, datetime) else None
 
     def members(self, code: int) -> pl.DataFrame:
         """The records that one thing was merged from."""

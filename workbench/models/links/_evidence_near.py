@@ -46,24 +46,21 @@ def near(reads: pl.DataFrame, incidents: pl.DataFrame, wanted: pl.Series, reach:
                  kind=pl.lit("read near"), at=pl.col("read_at"), note=note)
 
 
-def usual(reads: pl.DataFrame, incident: pl.DataFrame, plate: str, reach: Reach) -> tuple[float, int, int] | None:
+def usual(own: pl.DataFrame, incident: pl.DataFrame, reach: Reach, reading: tuple[datetime, datetime] | None) -> tuple[float, int, int] | None:
     """The chance, by its own habit, that a plate is read near an incident in its minutes: (days it was + 1/2) / (days + 1); with both counts.
 
-    Days are the 28 before and after for which there are reads at all, at the same hours, the day itself left out. None where nothing can tell.
+    ``own`` are the plate's reads, ``reading`` from when to when there are reads at all. Days are the 28 before and after for which there are reads at all, at the same hours, the day itself left out. None where nothing can tell.
     """
     scenes = _scenes(incident)
-    if scenes.is_empty() or reads.is_empty():
+    if scenes.is_empty() or reading is None:
         return None
-    began, end = scenes["started_at"][0], scenes["_end"][0]
+    began, end, (first, last) = scenes["started_at"][0], scenes["_end"][0], reading
     low, high = began - timedelta(minutes=reach.minutes), end + timedelta(minutes=reach.minutes)
-    first, last = _span(reads)
-    if first is None or last is None:
-        return None
     before, after = min(_DAYS, (low - first).days), min(_DAYS, (last - high).days)
     days = max(before, 0) + max(after, 0)
     if days < 3:
         return None
-    own = reads.filter((pl.col("plate") == plate) & pl.col("read_at").is_between(low - timedelta(days=_DAYS), high + timedelta(days=_DAYS)))
+    own = own.filter(pl.col("read_at").is_between(low - timedelta(days=_DAYS), high + timedelta(days=_DAYS)))
     plane = Plane.local(scenes["lat"][0], scenes["lon"][0])
     if own.is_empty():
         return 0.5 / (days + 1), 0, days
@@ -75,11 +72,6 @@ def usual(reads: pl.DataFrame, incident: pl.DataFrame, plate: str, reach: Reach)
     there &= (passed - day * 86400 <= (high - low).total_seconds()) & (day != 0)
     was = min(days, len(np.unique(day[there])))
     return (was + 0.5) / (days + 1), was, days
-
-
-def _span(reads: pl.DataFrame) -> tuple[datetime | None, datetime | None]:
-    low, high = reads["read_at"].min(), reads["read_at"].max()
-    return (low if isinstance(low, datetime) else None), (high if isinstance(high, datetime) else None)
 
 
 def _scenes(incidents: pl.DataFrame) -> pl.DataFrame:

@@ -73,10 +73,12 @@ def table(graph: Evidence, shown: Shown) -> pl.DataFrame:
 
 def _base_rate(graph: Evidence, shown: Shown, via: int, source: str, target: str, about: dict[str, Any]) -> str:
     """What chance or habit would give for one step: of reads the plate's own habit, otherwise how many share the thing that is shared."""
+    if "travelled with" in about["kinds"]:
+        return str(about["note"]).partition("(")[2].rstrip(")") or "as often as the convoys given say"
     if "read near" in about["kinds"]:
         plate, scene = (source, target) if source.startswith("vehicle:") else (target, source)
-        incident = graph.facts.incidents.filter(pl.col("incident_id") == scene.partition(":")[2])
-        habit = usual(graph.facts.reads, incident, plate.partition(":")[2], graph.reach)
+        own = graph.held("reads", "plate", _plates(graph, plate))
+        habit = usual(own, graph.held("incidents", "incident_id", [scene.partition(":")[2]]), graph.reach, graph.reading)
         if habit is not None:
             return f"read there at those hours on {habit[1]} of {habit[2]} other days: {habit[0]:.0%} by its own habit"
         return "too few days of reads to tell its habit there"
@@ -89,7 +91,11 @@ def _base_rate(graph: Evidence, shown: Shown, via: int, source: str, target: str
     return f"{said}; of {several(of, kind, _MANY.get(kind, str()))} {things:,} tie two people or more ({several(pairs, 'pair')})"
 
 
-def headline(graph: Evidence, shown: Shown, hops: int, hub: int | None) -> str:
+def _plates(graph: Evidence, vehicle: str) -> set[str]:
+    return {vehicle.partition(":")[2], *graph.members(graph.network.code(vehicle))["label"].to_list()}
+
+
+def headline(graph: Evidence, shown: Shown, table: pl.DataFrame, hops: int, hub: int | None) -> str:
     ways = shown.ways
     one, two = (f"{graph.nodes['label'][c]} ({graph.nodes['id'][c]})" for c in (ways.a, ways.b))
     contrary = f" Against: {several(len(shown.against), 'row')}, e.g. {shown.against['text'][0]}." if len(shown.against) else ""
@@ -102,8 +108,11 @@ def headline(graph: Evidence, shown: Shown, hops: int, hub: int | None) -> str:
     parts += [f"by {several(paths, 'path')} of up to {several(hops, 'step')}"] if paths else []
     steps = next(k for k, n in enumerate(ways.observed, start=1) if n)
     n, expected = sum(ways.observed[:steps]), sum(ways.expected[:steps])
-    chance = (f"{several(n, 'path')} of {several(steps, 'step')} where chance would give {expected:.2g}" + (
+    what = several(n, "direct tie" if steps == 1 else f"path of {steps} steps", "" if steps == 1 else f"paths of {steps} steps")
+    chance = (f"{what} where chance would give {expected:.2g}" + (
         f" (at most {ways.by_chance:.2g} of pairs with as many ties have one)" if ways.by_chance <= _SMALL else ", so that alone does not stand out"))
+    if rows and {"travelled with", "read near"} & set(rows["kinds"]):  # what chance gives is known from the reads themselves
+        chance = table.filter(pl.col("path") == 0)["base_rate"][0]
     kind = graph.kinds[0][int(graph.kinds[1][ways.b])]
     others = f"{'at least ' if ways.at_least else ''}{ways.others:,} of {ways.of:,} other {_MANY.get(kind, kind + 's')} are as near to {graph.nodes['label'][ways.a]}"
     return f"{one} and {two} are tied {' and '.join(parts)}; {chance}; {others}.{contrary}"

@@ -78,7 +78,7 @@ def answer(evidence: Evidence, a: str, b: str, asked: Asked) -> Links:
     basis = Basis.of(evidence, method="statements between two things and paths of them, against ties dealt out anew", source=_SOURCE, used=len(rows), asof=asked.asof,
                      notes=(*notes, *told.notes(evidence, shown, asked.hub)),
                      parameters={"a": a, "b": b, "hops": asked.hops, "most": asked.most, "hub": asked.hub})
-    return Links(headline=told.headline(evidence, shown, asked.hops, asked.hub), table=table, layers=told.layers(evidence, shown), basis=basis,
+    return Links(headline=told.headline(evidence, shown, table, asked.hops, asked.hub), table=table, layers=told.layers(evidence, shown), basis=basis,
                  base=origin_of(evidence).base, graph=told.graph(evidence, shown, table), evidence=told.evidence(shown), centre=evidence.nodes["id"][ways.a])
 
 
@@ -194,7 +194,8 @@ def _rows(evidence: Evidence, edges: Ints, asof: datetime | None) -> tuple[pl.Da
     some = some.filter(pl.col("at").is_null() | (pl.col("at") < asof)) if asof is not None else some
     some = some.sort("_low", "_high", "strength", "at", "table", "key", "kind", "source_record", descending=[False, False, True, False, False, False, False, False])
     each = some.group_by("_low", "_high", maintain_order=True).agg(rows=pl.len(), first_at=pl.col("at").min(), last_at=pl.col("at").max(),
-                                                                    strength=pl.col("strength").max(), kinds=pl.col("kind").unique().sort(), kind=pl.col("kind").first())
+                                                                    strength=pl.col("strength").max(), kinds=pl.col("kind").unique().sort(), kind=pl.col("kind").first(),
+                                                                    note=pl.col("note").first())
     more = {(r["_low"], r["_high"]): r for r in each.iter_rows(named=True)}
     few = some.filter(pl.int_range(pl.len()).over("_low", "_high") < _SHOWN)
     return evidence.statements(few["_row"].to_numpy()), more
