@@ -78,11 +78,13 @@ def _elsewhere(evidence: Evidence, rows: pl.DataFrame, members: dict[str, pl.Dat
     wanted = sorted({t[9:] for _, t in pairs})
     scenes = {s["incident_id"]: s for s in evidence.held("incidents", "incident_id", wanted).iter_rows(named=True)}
     told: list[dict[str, Any]] = []
+    names = sorted({thing for thing, _ in pairs})
+    labels = dict(zip(names, evidence.called(pl.Series(names)).to_list(), strict=True))
     for thing, target in pairs:
         scene = scenes.get(target[9:])
         if scene is None:
             continue
-        label = evidence.called(pl.Series([thing]))[0]
+        label = labels[thing]
         records = [r.partition(":")[2] for r in members[thing]["record"].to_list()] if thing in members else []
         what = scene["report_number"] or scene["incident_id"]
         if thing.startswith("person:"):
@@ -111,10 +113,11 @@ def _held(evidence: Evidence, thing: str, target: str, label: str, records: Iter
 
 
 def _seen(evidence: Evidence, thing: str, target: str, label: str, plates: set[str], scene: dict[str, Any], what: str) -> list[dict[str, Any]]:
-    began, ended = scene["started_at"], scene["ended_at"] or scene["started_at"]
-    mine = evidence.held("reads", "plate", plates).filter(pl.col("read_at").is_between(began - timedelta(hours=1), ended + timedelta(hours=1)))
+    low, high = (scene["started_at"] - timedelta(hours=1)).timestamp(), ((scene["ended_at"] or scene["started_at"]) + timedelta(hours=1)).timestamp()
+    own, at = evidence.places("reads", "plate", plates), evidence.track[0]
+    own = own[(at[own] >= low) & (at[own] <= high)]
     told = []
-    for row in mine.sort("read_at", "read_id").iter_rows(named=True):
+    for row in evidence.facts.reads[own].sort("read_at", "read_id").iter_rows(named=True) if len(own) else ():
         far = _too_far(scene, row["read_at"], row["lon"], row["lat"])
         if far is not None:
             told.append(_row(thing, target, "read elsewhere", "reads", row["read_id"], row["read_at"],

@@ -14,7 +14,7 @@ import polars as pl
 from workbench import plates, schema
 from workbench.errors import BadInput, NotFound
 from workbench.models.links import _arrays
-from workbench.models.links._codes import Codes, numbered
+from workbench.models.links._codes import Codes, lacking, numbered
 from workbench.models.links._evidence_near import Reach
 from workbench.models.links._evidence_rows import ROWS
 from workbench.models.links._facts import Facts, resolve
@@ -23,6 +23,7 @@ from workbench.results import Origin, Prepared, origin_of, remember
 from workbench.results.recording import written
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
 #: What a statement's sentence says between the two names, by table and kind; {k} is the kind.
 _SAYS = {"involvements": "is {k} in", "associations": "is {k} of", "arrests": "was {k}", "interviews": "was {k}", "incidents": "{k}", "calls": "{k}",
          "phone_calls": "{k}", "reads": "{k}"}
@@ -93,21 +94,28 @@ class Evidence(Prepared):
 
     def held(self, table: str, column: str, keys: Iterable[str]) -> pl.DataFrame:
         """The rows of a table with one of these values in a column of texts; O(rows) at the first asking of a column, then O(rows found)."""
-        kept = self.__dict__.setdefault("_held", {})
         frame: pl.DataFrame = getattr(self.facts, table)
+        return frame[self.places(table, column, keys)]
+
+    def places(self, table: str, column: str, keys: Iterable[str]) -> Ints:
+        """Row numbers of ``held``, in order of key and row."""
+        kept = self.__dict__.setdefault("_held", {})
         if (table, column) not in kept:
-            names = frame[column].unique().drop_nulls().sort()
-            (code,) = numbered(names, frame[column])
+            texts = getattr(self.facts, table)[column]
+            names = texts.unique().drop_nulls()
+            (code,) = numbered(names, texts)
             order = np.argsort(code, kind="stable")
-            kept[table, column] = names, order, np.searchsorted(code[order], np.arange(len(names) + 1))
+            kept[table, column] = dict(zip(names.to_list(), range(len(names)), strict=True)), order, np.searchsorted(code[order], np.arange(len(names) + 1))
         names, order, first = kept[table, column]
-        wanted = pl.Series(sorted(set(keys)), dtype=pl.String)
-        if not len(names) or not len(wanted):
-            return frame.head(0)
-        at = np.atleast_1d(names.search_sorted(wanted)).astype(np.int64)
-        at = at[(names.gather(np.minimum(at, len(names) - 1).astype(np.uint32)) == wanted).to_numpy() & (at < len(names))]
-        rows = np.concatenate([order[first[i]:first[i + 1]] for i in at]) if len(at) else np.zeros(0, np.int64)
-        return frame[rows]
+        found = [order[first[names[k]]:first[names[k] + 1]] for k in sorted(set(keys)) if k in names]
+        return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+    @cached_property
+    def track(self) -> tuple[Ints, Floats, Floats]:
+        """Of the reads: seconds since 1970, lon and lat (nan where there is none)."""
+        reads = self.facts.reads
+        lon, lat = (reads[c].cast(pl.Float64).fill_null(float("nan")).to_numpy() for c in ("lon", "lat"))
+        return reads["read_at"].dt.epoch("s").to_numpy(), lon, lat
 
     @cached_property
     def reading(self) -> tuple[datetime, datetime] | None:
@@ -146,8 +154,9 @@ class Evidence(Prepared):
         for frame, column in ((self.records, "record"), (self.nodes, "id")):
             if frame.height and len(names):
                 at = np.minimum(np.atleast_1d(frame[column].search_sorted(names)), frame.height - 1).astype(np.uint32)
-                same = (frame[column].gather(at) == names).to_list()
-                out = [o or (n if s else None) for o, n, s in zip(out, frame["label"].gather(at).to_list(), same, strict=True)]
+                found = frame.select(column, "label")[at]
+                same = (found[column] == names).to_list()
+                out = [o or (n if s else None) for o, n, s in zip(out, found["label"].to_list(), same, strict=True)]
         return pl.Series("label", [o or str(n).partition(":")[2] for o, n in zip(out, names.to_list(), strict=True)], dtype=pl.String)
 
     @cached_property
@@ -190,8 +199,6 @@ def _borne_out(facts: Facts, statements: pl.DataFrame) -> None:
     for table in statements["table"].unique().sort().to_list():
         held = getattr(facts, table)[facts.key(table)].cast(pl.String)
         named = statements.filter(pl.col("table") == table)["key"]
-        (at,) = numbered(held.unique().drop_nulls(), named)
-        if (at < 0).any():
-            lost = int((at < 0).sum())
-            raise BadInput(f"{lost} statements rest on rows that are not in {table} (e.g. {named[int(np.flatnonzero(at < 0)[0])]!r}): a link cannot exist "
-                           "without the row that says it.")
+        lost = lacking(held, named)
+        if lost >= 0:
+            raise BadInput(f"A statement rests on the row {named[lost]!r}, which is not in {table}: a link cannot exist without the row that says it.")

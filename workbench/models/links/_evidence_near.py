@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from workbench.geo import Plane, positions
+from workbench.geo import Floats, Ints, Plane, positions
 from workbench.models.links._evidence_rows import ROWS, _rows
 
 _LONGEST = 12 * 3600  # seconds: an incident whose time is not known to within this is not compared with reads
@@ -46,30 +47,27 @@ def near(reads: pl.DataFrame, incidents: pl.DataFrame, wanted: pl.Series, reach:
                  kind=pl.lit("read near"), at=pl.col("read_at"), note=note)
 
 
-def usual(own: pl.DataFrame, incident: pl.DataFrame, reach: Reach, reading: tuple[datetime, datetime] | None) -> tuple[float, int, int] | None:
+def usual(at: Ints, lon: Floats, lat: Floats, scene: dict[str, Any], reach: Reach, reading: tuple[datetime, datetime] | None) -> tuple[float, int, int] | None:
     """The chance, by its own habit, that a plate is read near an incident in its minutes: (days it was + 1/2) / (days + 1); with both counts.
 
-    ``own`` are the plate's reads, ``reading`` from when to when there are reads at all. Days are the 28 before and after for which there are reads at all, at the same hours, the day itself left out. None where nothing can tell.
+    ``at`` (seconds since 1970), ``lon`` and ``lat`` are of the plate's reads, ``reading`` from when to when there are reads at all. Days are the 28 before
+    and after for which there are reads, at the same hours, the day itself left out. None where nothing can tell.
     """
-    scenes = _scenes(incident)
-    if scenes.is_empty() or reading is None:
+    if reading is None or None in (scene["lon"], scene["lat"], scene["started_at"]):
         return None
-    began, end, (first, last) = scenes["started_at"][0], scenes["_end"][0], reading
-    low, high = began - timedelta(minutes=reach.minutes), end + timedelta(minutes=reach.minutes)
-    before, after = min(_DAYS, (low - first).days), min(_DAYS, (last - high).days)
-    days = max(before, 0) + max(after, 0)
+    (first, last), began = reading, scene["started_at"]
+    low = began - timedelta(minutes=reach.minutes)
+    high = max(began, scene["ended_at"] or began) + timedelta(minutes=reach.minutes)
+    days = max(min(_DAYS, (low - first).days), 0) + max(min(_DAYS, (last - high).days), 0)
     if days < 3:
         return None
-    own = own.filter(pl.col("read_at").is_between(low - timedelta(days=_DAYS), high + timedelta(days=_DAYS)))
-    plane = Plane.local(scenes["lat"][0], scenes["lon"][0])
-    if own.is_empty():
-        return 0.5 / (days + 1), 0, days
-    x, y = plane.to_metres(*positions(own))
-    sx, sy = plane.to_metres(scenes["lon"].to_numpy(), scenes["lat"].to_numpy())
-    there = np.hypot(x - sx[0], y - sy[0]) <= reach.metres
-    passed = (own["read_at"] - low).dt.total_seconds().to_numpy()
-    day = passed // 86400
-    there &= (passed - day * 86400 <= (high - low).total_seconds()) & (day != 0)
+    plane = Plane.local(scene["lat"], scene["lon"])
+    x, y = plane.to_metres(lon, lat)
+    sx, sy = plane.to_metres(np.array([scene["lon"]]), np.array([scene["lat"]]))
+    passed = at - low.timestamp()
+    day = np.floor(passed / 86400)
+    there = (np.hypot(x - sx[0], y - sy[0]) <= reach.metres) & (np.abs(day) <= _DAYS) & (day != 0)
+    there &= passed - day * 86400 <= (high - low).total_seconds()
     was = min(days, len(np.unique(day[there])))
     return (was + 0.5) / (days + 1), was, days
 

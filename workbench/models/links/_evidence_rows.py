@@ -45,8 +45,9 @@ def _rows(frame: pl.DataFrame, table: str, key: str, **said: pl.Expr) -> pl.Data
     none = {"at": pl.lit(None, dtype=ROWS["at"]), "until": pl.lit(None, dtype=pl.Date()), "note": pl.lit(None, dtype=pl.String())}
     kind = said["kind"]
     made = {**none, **said, "table": pl.lit(table), "key": pl.col(key).cast(pl.String), "strength": strength(table, kind), "polarity": pl.lit("for")}
-    return frame.select(made[c].alias(c).cast(t) for c, t in ROWS.items()).filter(
-        pl.col("source").is_not_null() & pl.col("target").is_not_null() & (pl.col("source") != pl.col("target")))
+    rows = frame.select(made[c].cast(t).alias(c) for c, t in ROWS.items())
+    two = (pl.col("source") != pl.col("target")).fill_null(False)
+    return rows if rows.select(two.all()).item() else rows.filter(two)
 
 
 def involved(facts: Facts) -> pl.DataFrame:

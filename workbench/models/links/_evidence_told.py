@@ -77,8 +77,9 @@ def _base_rate(graph: Evidence, shown: Shown, via: int, source: str, target: str
         return str(about["note"]).partition("(")[2].rstrip(")") or "as often as the convoys given say"
     if "read near" in about["kinds"]:
         plate, scene = (source, target) if source.startswith("vehicle:") else (target, source)
-        own = graph.held("reads", "plate", _plates(graph, plate))
-        habit = usual(own, graph.held("incidents", "incident_id", [scene.partition(":")[2]]), graph.reach, graph.reading)
+        own, incident = graph.places("reads", "plate", _plates(graph, plate)), graph.held("incidents", "incident_id", [scene.partition(":")[2]])
+        at, lon, lat = (column[own] for column in graph.track)
+        habit = usual(at, lon, lat, incident.row(0, named=True), graph.reach, graph.reading) if len(incident) else None
         if habit is not None:
             return f"read there at those hours on {habit[1]} of {habit[2]} other days: {habit[0]:.0%} by its own habit"
         return "too few days of reads to tell its habit there"

@@ -9,6 +9,7 @@ import polars as pl
 
 from workbench import plates, schema
 from workbench.errors import BadInput, NotFound, did_you_mean
+from workbench.models.links._codes import repeated
 from workbench.results import noted, remember
 from workbench.schema import TABLES
 
@@ -103,7 +104,7 @@ class Facts:
         again = {}
         for each in fields(self):
             frame, key = getattr(self, each.name), self.key(each.name)
-            if frame[key].n_unique() < frame.height:
+            if repeated(frame[key]):
                 columns = [c for c, t in frame.schema.items() if not t.is_nested()]
                 again[each.name] = frame.sort(columns, maintain_order=True).unique(key, keep="first", maintain_order=True)
         return replace(self, **again) if again else self

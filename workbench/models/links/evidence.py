@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
 from workbench import schema
 from workbench.errors import BadInput
 from workbench.models.links import _evidence_rows as tables
 from workbench.models.links import _evidence_why as reasons
+from workbench.models.links._codes import numbered
 from workbench.models.links._evidence_how import merged
 from workbench.models.links._evidence_made import Evidence
 from workbench.models.links._evidence_near import Reach, near
@@ -118,13 +120,16 @@ def _merged(facts: Facts, rows: pl.DataFrame, identities: pl.DataFrame | None) -
     else:
         moved = known.filter(pl.col("record") != pl.col("id")).select("record", "id")
     rows = rows.with_columns(source_record="source", target_record="target")
-    for end in ("source", "target") if len(moved) else ():
-        rows = rows.join(moved.rename({"record": end, "id": "_to"}), on=end, how="left").with_columns(pl.coalesce("_to", end).alias(end)).drop("_to")
-    rows = rows.filter(pl.col("source") != pl.col("target")) if len(moved) else rows
+    for end, at in zip(("source", "target"), numbered(moved["record"], rows["source"], rows["target"]), strict=True):
+        there = np.flatnonzero(at >= 0)
+        if len(there):
+            rows = rows.with_columns(rows[end].scatter(there, moved["id"].gather(at[there].astype(np.uint32))).alias(end))
+    rows = rows.filter(pl.col("source") != pl.col("target")) if (rows["source"] == rows["target"]).any() else rows  # two records of one thing
     records = known.select("record", "id", "kind", "label", "detail").sort("record")
     first = known.sort("id", "record").unique("id", keep="first", maintain_order=True).drop("record").select("id", "kind", "label", "detail", "lon", "lat")
-    named = pl.concat([rows["source"], rows["target"].alias("source")]).unique().to_frame("id").join(first, on="id", how="anti")
-    others = named.select("id", kind=pl.col("id").str.split_exact(":", 1).struct[0], label=pl.col("id").str.replace(r"^[a-z]+:", ""), detail=pl.lit(""),
+    strange = [rows[end].filter(pl.Series(at < 0)).alias("id") for end, at in zip(("source", "target"), numbered(first["id"], rows["source"], rows["target"]),
+                                                                                  strict=True)]
+    others = pl.concat(strange).unique().to_frame().select("id", kind=pl.col("id").str.split_exact(":", 1).struct[0], label=pl.col("id").str.replace(r"^[a-z]+:", ""), detail=pl.lit(""),
                           lon=pl.lit(None, dtype=pl.Float64), lat=pl.lit(None, dtype=pl.Float64))
     return rows, pl.concat([first, others]).sort("id"), records
 
