@@ -76,7 +76,7 @@ class Facts:
             frame = getattr(self, each.name)
             required, types = _columns(each.name)
             schema.require(frame, *required, what=f"The {each.name} frame")
-            full = frame.with_columns([pl.lit(None, dtype=t).alias(c) for c, t in types.items() if c not in frame.columns])
+            full = frame.with_columns([pl.lit(None, dtype=t).alias(c) for c, t in types.items() if frame.schema.get(c, pl.Null()) == pl.Null()])
             times = [c for c, t in full.schema.items() if isinstance(t, pl.Datetime)]
             if full is not frame or times:
                 tidied = schema.utc(full, times)
