@@ -75,15 +75,24 @@ def city(folder: Path, statements: int = STATEMENTS, people: int = PEOPLE, phone
     letter = np.array(["P", "T", "A"])[kind]
     frame = pl.DataFrame({"n": np.arange(n), "who": who, "entity_kind": names, "letter": letter, "other": other, "day": rng.integers(0, 700, n)})
     pad = pl.col("other").cast(pl.String).str.zfill(7)
-    frame.select(association_id=pl.format("B{}", "n"), person_id="P" + pl.col("who").cast(pl.String).str.zfill(7), entity_kind="entity_kind",
-                 entity_id=pl.col("letter") + pad, relation=pl.col("entity_kind").replace_strict({"person": "associate", "phone": "subscriber", "address": "resident"}),
-                 since=pl.date(2024, 1, 1) + pl.duration(days="day")).write_parquet(folder / "associations.parquet")
-    for name, key, size, extra in (("people", "person_id", people, {"surname": "S"}), ("phones", "phone_id", phones, {"number": "1"}),
-                                   ("addresses", "address_id", addresses, {"address": ""})):
+    frame.select(
+        association_id=pl.format("B{}", "n"),
+        person_id="P" + pl.col("who").cast(pl.String).str.zfill(7),
+        entity_kind="entity_kind",
+        entity_id=pl.col("letter") + pad,
+        relation=pl.col("entity_kind").replace_strict({"person": "associate", "phone": "subscriber", "address": "resident"}),
+        since=pl.date(2024, 1, 1) + pl.duration(days="day"),
+    ).write_parquet(folder / "associations.parquet")
+    for name, key, size, extra in (
+        ("people", "person_id", people, {"surname": "S"}),
+        ("phones", "phone_id", phones, {"number": "1"}),
+        ("addresses", "address_id", addresses, {"address": ""}),
+    ):
         number = pl.int_range(size).cast(pl.String).str.zfill(7)
         rest = {c: pl.lit(p) + number + (" OAK ST" if c == "address" else "") for c, p in extra.items()}
-        pl.DataFrame({"_": [0]}).select(pl.int_range(size)).select(pl.format({"people": "P{}", "phones": "T{}", "addresses": "A{}"}[name], number).alias(key),
-                                                                   **rest).write_parquet(folder / f"{name}.parquet")
+        pl.DataFrame({"_": [0]}).select(pl.int_range(size)).select(
+            pl.format({"people": "P{}", "phones": "T{}", "addresses": "A{}"}[name], number).alias(key), **rest
+        ).write_parquet(folder / f"{name}.parquet")
     ends = rng.integers(0, people, (_PAIRS, 2))
     ends[::3, 1] = np.minimum(ends[::3, 0] // 60 * 60 + rng.integers(0, 60, len(ends[::3])), people - 1)  # a third of one circle
     (folder / "pairs.json").write_text(json.dumps([[f"person:P{a:07d}", f"person:P{b:07d}"] for a, b in ends if a != b]), encoding="utf-8")
@@ -99,12 +108,32 @@ def run() -> list[dict[str, Any]]:
         peer = measure("all", "networkx", _PEER, folder, theirs, repeats=1)
         one, two = (json.loads(Path(p).read_text(encoding="utf-8")) for p in (ours, theirs))
         for task, method, times, memory, note in (
-                ("tables to statements to network", "workbench evidence.build", [one["build"]], whole["memory_mb"], "names of things made, every row's key checked"),
-                ("names to arrays", "workbench", [one["arrays"]], whole["memory_mb"], "the part of build behind the statements"),
-                ("names to graph", "networkx add_edges_from", [two["build"]], peer["memory_mb"], ""),
-                ("why, first question", "workbench evidence.why", [one["first"]], whole["memory_mb"], "fingerprint of the statements, ties by kind"),
-                ("why, up to 4 steps", "workbench evidence.why", one["why"], whole["memory_mb"], f"{len(one['why'])} pairs, the longest {max(w for w, _ in one['why']):.3f} s"),
-                ("paths alone, up to 4 steps", "networkx all_simple_paths", two["why"], peer["memory_mb"],
-                 "the same numbers of paths" if two["counts"] == one["counts"][:len(two["counts"])] else "OTHER numbers of paths")):
-            rows.append({"task": task, "method": method, "seconds": [w for w, _ in times], "cpu_seconds": [c for _, c in times], "memory_mb": memory, "note": note})
+            (
+                "tables to statements to network",
+                "workbench evidence.build",
+                [one["build"]],
+                whole["memory_mb"],
+                "names of things made, every row's key checked",
+            ),
+            ("names to arrays", "workbench", [one["arrays"]], whole["memory_mb"], "the part of build behind the statements"),
+            ("names to graph", "networkx add_edges_from", [two["build"]], peer["memory_mb"], ""),
+            ("why, first question", "workbench evidence.why", [one["first"]], whole["memory_mb"], "fingerprint of the statements, ties by kind"),
+            (
+                "why, up to 4 steps",
+                "workbench evidence.why",
+                one["why"],
+                whole["memory_mb"],
+                f"{len(one['why'])} pairs, the longest {max(w for w, _ in one['why']):.3f} s",
+            ),
+            (
+                "paths alone, up to 4 steps",
+                "networkx all_simple_paths",
+                two["why"],
+                peer["memory_mb"],
+                "the same numbers of paths" if two["counts"] == one["counts"][: len(two["counts"])] else "OTHER numbers of paths",
+            ),
+        ):
+            rows.append(
+                {"task": task, "method": method, "seconds": [w for w, _ in times], "cpu_seconds": [c for _, c in times], "memory_mb": memory, "note": note}
+            )
     return rows

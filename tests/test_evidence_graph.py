@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.test_links import at, small, with_reads
 from workbench.errors import BadInput, NotFound
-from workbench.models.links import _codes, evidence
+from workbench.models.links import _codes, case, evidence
 from workbench.models.links.evidence import Evidence, Facts, build, how, why
 
 CREW = ("P003170", "P003171", "P003172", "P003173")
@@ -31,28 +31,67 @@ def rich() -> Facts:
     """All tables: Ana and Ben offended together, Ben and Cy telephone, Dee was stopped with Cy in the van; Eve is a victim; Fay has nothing."""
     lon, lat = [-90.9, -90.8, -90.9], [41.6, 41.65, 41.6]
     return Facts(
-        incidents=pl.DataFrame({"incident_id": ["I1", "I2", "I3"], "report_number": ["26-1", "26-2", None], "started_at": [at(100), at(200), at(300)],
-                                "ended_at": [at(101), at(200), None], "offence": ["BURGLARY", "ROBBERY", None], "address": ["1 OAK ST", None, None],
-                                "lon": lon, "lat": lat}),
-        people=frame("person_id given_name surname born_on sex", ("P1", "Ana", "Ortiz", date(1990, 1, 1), "F"), ("P1b", "Anna", "Ortis", date(1990, 1, 10), "F"),
-                     ("P2", "Ben", "Lund", None, "M"), ("P3", "Cy", "Moss", None, None), ("P4", "Dee", "Ray", None, None), ("P5", "Eve", "Hart", None, None),
-                     ("P6", "Fay", "Lone", None, None)),
+        incidents=pl.DataFrame(
+            {
+                "incident_id": ["I1", "I2", "I3"],
+                "report_number": ["26-1", "26-2", None],
+                "started_at": [at(100), at(200), at(300)],
+                "ended_at": [at(100), at(200), None],
+                "offence": ["BURGLARY", "ROBBERY", None],
+                "address": ["1 OAK ST", None, None],
+                "lon": lon,
+                "lat": lat,
+            }
+        ),
+        people=frame(
+            "person_id given_name surname born_on sex",
+            ("P1", "Ana", "Ortiz", date(1990, 1, 1), "F"),
+            ("P1b", "Anna", "Ortis", date(1990, 1, 10), "F"),
+            ("P2", "Ben", "Lund", None, "M"),
+            ("P3", "Cy", "Moss", None, None),
+            ("P4", "Dee", "Ray", None, None),
+            ("P5", "Eve", "Hart", None, None),
+            ("P6", "Fay", "Lone", None, None),
+        ),
         vehicles=frame("vehicle_id plate", ("V1", "VAN001")),
         phones=frame("phone_id number", ("T1", "15635550100"), ("T2", "15635550200")),
         addresses=frame("address_id address", ("A1", "1 Oak St")),
-        involvements=frame("involvement_id incident_id entity_kind entity_id role", ("L1", "I1", "person", "P1", "suspect"),
-                           ("L2", "I1", "person", "P2", "arrestee"), ("L3", "I1", "person", "P5", "victim"), ("L4", "I2", "vehicle", "V1", "used")),
-        associations=frame("association_id person_id entity_kind entity_id relation since until", ("B1", "P2", "phone", "T1", "subscriber", None, None),
-                           ("B2", "P3", "phone", "T2", "subscriber", date(2026, 6, 20), None), ("B3", "P4", "phone", "T2", "subscriber", None, date(2026, 1, 1)),
-                           ("B4", "P1b", "address", "A1", "resident", None, None)),
-        arrests=frame("arrest_id person_id incident_id report_number arrested_at charge lon lat", ("R1", "P2", "I1", None, at(150), "BURGLARY", lon[0], lat[0]),
-                      ("R2", "P1", "I2", None, at(100.2), "ROBBERY", -90.5, 41.6)),
+        involvements=frame(
+            "involvement_id incident_id entity_kind entity_id role",
+            ("L1", "I1", "person", "P1", "suspect"),
+            ("L2", "I1", "person", "P2", "arrestee"),
+            ("L3", "I1", "person", "P5", "victim"),
+            ("L4", "I2", "vehicle", "V1", "used"),
+        ),
+        associations=frame(
+            "association_id person_id entity_kind entity_id relation since until",
+            ("B1", "P2", "phone", "T1", "subscriber", None, None),
+            ("B2", "P3", "phone", "T2", "subscriber", date(2026, 6, 20), None),
+            ("B3", "P4", "phone", "T2", "subscriber", None, date(2026, 1, 1)),
+            ("B4", "P1b", "address", "A1", "resident", None, None),
+        ),
+        arrests=frame(
+            "arrest_id person_id incident_id report_number arrested_at charge lon lat",
+            ("R1", "P2", "I1", None, at(150), "BURGLARY", lon[0], lat[0]),
+            ("R2", "P1", "I2", None, at(100.05), "ROBBERY", -90.5, 41.6),
+        ),
         interviews=pl.DataFrame({"interview_id": ["F1"], "interviewed_at": [at(250)], "person_id": ["P4"], "plate": ["VAN001"], "with_people": [["P3"]]}),
-        calls=frame("call_id received_at call_type address report_number", ("C1", at(99), "ALARM", "1  oak st", None), ("C2", at(201), "ROBBERY", None, "26-2")),
-        reads=frame("read_id plate reader read_at lon lat", ("r1", "VAN001", "R1", at(200.1), lon[1], lat[1]), ("r2", "CAR002", "R1", at(200.2), lon[1], lat[1]),
-                    ("r3", "VAN001", "R9", at(200.05), -90.3, 41.9)),
-        phone_calls=frame("phone_call_id cdr_id caller called started_at seconds", ("D1", "D1", "+1 563 555 0100", "15635550200", at(50), 63.0),
-                          ("D2", "D2", "15635550200", "999", at(51), 5.0)) if evidence.Facts().call_key == "phone_call_id" else Facts().phone_calls,
+        calls=frame(
+            "call_id received_at call_type address report_number", ("C1", at(99), "ALARM", "1  oak st", None), ("C2", at(201), "ROBBERY", None, "26-2")
+        ),
+        reads=frame(
+            "read_id plate reader read_at lon lat",
+            ("r1", "VAN001", "R1", at(200.1), lon[1], lat[1]),
+            ("r2", "CAR002", "R1", at(200.2), lon[1], lat[1]),
+            ("r3", "VAN001", "R9", at(200.05), -90.3, 41.9),
+        ),
+        phone_calls=frame(
+            "phone_call_id cdr_id caller called started_at seconds",
+            ("D1", "D1", "+1 563 555 0100", "15635550200", at(50), 63.0),
+            ("D2", "D2", "15635550200", "999", at(51), 5.0),
+        )
+        if evidence.Facts().call_key == "phone_call_id"
+        else Facts().phone_calls,
     )
 
 
@@ -78,23 +117,63 @@ def borne_out(graph: Evidence) -> None:
 KEYS = st.sampled_from(["1", "2", "3", "4", "5"])
 TIMES = st.one_of(st.none(), st.integers(0, 900).map(at))
 STRIPES = {
-    "incidents": ("incident_id", {"started_at": st.integers(0, 900).map(at), "report_number": st.one_of(st.none(), KEYS), "nibrs": st.just("220"),
-                                  "address": st.one_of(st.none(), KEYS), "lon": st.one_of(st.none(), st.floats(-91, -90.9)), "lat": st.just(41.6)}),
+    "incidents": (
+        "incident_id",
+        {
+            "started_at": st.integers(0, 900).map(at),
+            "report_number": st.one_of(st.none(), KEYS),
+            "nibrs": st.just("220"),
+            "address": st.one_of(st.none(), KEYS),
+            "lon": st.one_of(st.none(), st.floats(-91, -90.9)),
+            "lat": st.just(41.6),
+        },
+    ),
     "people": ("person_id", {"surname": st.one_of(st.none(), KEYS)}),
     "vehicles": ("vehicle_id", {"plate": st.one_of(st.none(), KEYS)}),
     "phones": ("phone_id", {"number": KEYS}),
     "addresses": ("address_id", {"address": st.one_of(st.none(), KEYS)}),
-    "involvements": ("involvement_id", {"incident_id": KEYS, "entity_kind": st.sampled_from(["person", "vehicle", "phone", "address"]), "entity_id": KEYS,
-                                        "role": st.sampled_from(["suspect", "arrestee", "victim", "used", "strange"])}),
-    "associations": ("association_id", {"person_id": KEYS, "entity_kind": st.sampled_from(["person", "vehicle", "phone", "address"]), "entity_id": KEYS,
-                                        "relation": st.sampled_from(["owner", "associate"]), "since": st.one_of(st.none(), st.dates(date(2026, 1, 1)))}),
-    "arrests": ("arrest_id", {"person_id": st.one_of(st.none(), KEYS), "incident_id": st.one_of(st.none(), KEYS), "report_number": st.one_of(st.none(), KEYS),
-                              "arrested_at": st.integers(0, 900).map(at)}),
-    "interviews": ("interview_id", {"interviewed_at": st.integers(0, 900).map(at), "person_id": st.one_of(st.none(), KEYS), "plate": st.one_of(st.none(), KEYS),
-                                    "with_people": st.one_of(st.none(), st.lists(KEYS, max_size=3))}),
+    "involvements": (
+        "involvement_id",
+        {
+            "incident_id": KEYS,
+            "entity_kind": st.sampled_from(["person", "vehicle", "phone", "address"]),
+            "entity_id": KEYS,
+            "role": st.sampled_from(["suspect", "arrestee", "victim", "used", "strange"]),
+        },
+    ),
+    "associations": (
+        "association_id",
+        {
+            "person_id": KEYS,
+            "entity_kind": st.sampled_from(["person", "vehicle", "phone", "address"]),
+            "entity_id": KEYS,
+            "relation": st.sampled_from(["owner", "associate"]),
+            "since": st.one_of(st.none(), st.dates(date(2026, 1, 1))),
+        },
+    ),
+    "arrests": (
+        "arrest_id",
+        {
+            "person_id": st.one_of(st.none(), KEYS),
+            "incident_id": st.one_of(st.none(), KEYS),
+            "report_number": st.one_of(st.none(), KEYS),
+            "arrested_at": st.integers(0, 900).map(at),
+        },
+    ),
+    "interviews": (
+        "interview_id",
+        {
+            "interviewed_at": st.integers(0, 900).map(at),
+            "person_id": st.one_of(st.none(), KEYS),
+            "plate": st.one_of(st.none(), KEYS),
+            "with_people": st.one_of(st.none(), st.lists(KEYS, max_size=3)),
+        },
+    ),
     "calls": ("call_id", {"received_at": st.integers(0, 900).map(at), "address": st.one_of(st.none(), KEYS), "report_number": st.one_of(st.none(), KEYS)}),
-    "reads": ("read_id", {"plate": KEYS, "reader": KEYS, "read_at": st.integers(0, 900).map(at), "lon": st.one_of(st.none(), st.floats(-91, -90.9)),
-                          "lat": st.just(41.6)}),
+    "reads": (
+        "read_id",
+        {"plate": KEYS, "reader": KEYS, "read_at": st.integers(0, 900).map(at), "lon": st.one_of(st.none(), st.floats(-91, -90.9)), "lat": st.just(41.6)},
+    ),
 }
 
 
@@ -120,7 +199,8 @@ def test_whatever_the_tables_hold_every_link_has_rows_and_every_row_its_key_in_i
         links = why(graph, a, b, hops=3)
         assert all(d["evidence"] and d["base_rate"] for _, _, d in links.graph.edges(data=True))
         assert {frozenset(p) for p in links.evidence.filter(pl.col("polarity") == "for").select("source", "target").iter_rows()} == {
-            frozenset(e) for e in links.graph.edges}
+            frozenset(e) for e in links.graph.edges
+        }
         assert sum(links.graph.graph["observed"]) == sum(1 for _ in nx.all_simple_paths(plain(graph), a, b, cutoff=3)) if {a, b} <= set(plain(graph)) else True
 
 
@@ -129,9 +209,14 @@ def test_a_statement_without_its_row_cannot_be_made() -> None:
     give = {"nodes": graph.nodes, "records": graph.records, "reach": graph.reach}
     first = graph.frame.head(1)
     Evidence(rich(), first, **give)  # as it stands it can
-    for change, said in (({"key": pl.lit("L99")}, "rests on the row 'L99', which is not in"), ({"key": pl.lit(None, dtype=pl.String)}, "1 statements have no key"),
-                         ({"table": pl.lit("rumours")}, "'rumours' is no table that evidence can come from"), ({"strength": pl.lit(7.0)}, "Strengths must be 0 to 1"),
-                         ({"target": pl.col("source")}, "ties a thing to itself"), ({"target": pl.lit("person:X")}, "not among the things given")):
+    for change, said in (
+        ({"key": pl.lit("L99")}, "rests on the row 'L99', which is not in"),
+        ({"key": pl.lit(None, dtype=pl.String)}, "1 statements have no key"),
+        ({"table": pl.lit("rumours")}, "'rumours' is no table that evidence can come from"),
+        ({"strength": pl.lit(7.0)}, "Strengths must be 0 to 1"),
+        ({"target": pl.col("source")}, "ties a thing to itself"),
+        ({"target": pl.lit("person:X")}, "not among the things given"),
+    ):
         with pytest.raises(BadInput, match=said):
             Evidence(rich(), first.with_columns(**change), **give)
     with pytest.raises(BadInput, match="has no column 'key'"):
@@ -142,11 +227,20 @@ def test_every_table_gives_its_statements() -> None:
     graph = build(rich())
     borne_out(graph)
     said = {(r["source"], r["target"], r["kind"], r["key"]) for r in graph.frame.iter_rows(named=True)}
-    assert {("person:P1", "incident:I1", "suspect", "L1"), ("person:P1", "person:P2", "co-offending", "L1"), ("person:P1", "person:P2", "co-offending", "L2"),
-            ("person:P2", "phone:T1", "subscriber", "B1"), ("person:P2", "incident:I1", "arrested for", "R1"), ("person:P4", "vehicle:VAN001", "stopped in", "F1"),
-            ("person:P4", "person:P3", "stopped with", "F1"), ("incident:I1", "address:A1", "happened at", "I1"), ("call:C1", "address:A1", "call at", "C1"),
-            ("call:C2", "incident:I2", "reported as", "C2"), ("vehicle:VAN001", "incident:I2", "used", "L4"),
-            ("vehicle:VAN001", "incident:I2", "read near", "r1")} <= said
+    assert {
+        ("person:P1", "incident:I1", "suspect", "L1"),
+        ("person:P1", "person:P2", "co-offending", "L1"),
+        ("person:P1", "person:P2", "co-offending", "L2"),
+        ("person:P2", "phone:T1", "subscriber", "B1"),
+        ("person:P2", "incident:I1", "arrested for", "R1"),
+        ("person:P4", "vehicle:VAN001", "stopped in", "F1"),
+        ("person:P4", "person:P3", "stopped with", "F1"),
+        ("incident:I1", "address:A1", "happened at", "I1"),
+        ("call:C1", "address:A1", "call at", "C1"),
+        ("call:C2", "incident:I2", "reported as", "C2"),
+        ("vehicle:VAN001", "incident:I2", "used", "L4"),
+        ("vehicle:VAN001", "incident:I2", "read near", "r1"),
+    } <= said
     assert not graph.frame.filter(pl.col("source") == "vehicle:CAR002").height  # not on record: no link of reads
     texts = graph.statements(np.arange(len(graph)))["text"].to_list()
     assert "Ana Ortiz is suspect in 26-1" in texts and "Dee Ray was stopped with Cy Moss" in texts
@@ -165,8 +259,12 @@ def test_telephone_calls_tie_the_numbers_on_record() -> None:
 
 
 def test_pairs_that_travelled_together_rest_on_their_reads() -> None:
-    reads = pl.concat([frame("read_id plate reader read_at lon lat", *((f"{p}{k}", p, f"R{k}", at(24 * k + d / 100), -90.9, 41.6) for k in range(5)))
-                       for p, d in (("AAA", 0), ("BBB", 1))])
+    reads = pl.concat(
+        [
+            frame("read_id plate reader read_at lon lat", *((f"{p}{k}", p, f"R{k}", at(24 * k + d / 100), -90.9, 41.6) for k in range(5)))
+            for p, d in (("AAA", 0), ("BBB", 1))
+        ]
+    )
     pair = {"plate": ["AAA"], "other": ["BBB"], "together": [5], "expected": [0.21], "p": [0.0004]}
     for convoys in (pl.DataFrame(pair), pl.DataFrame({**pair, "evidence": [["AAA0", "BBB0", "AAA1", "BBB1"]]})):
         graph = build(Facts(reads=reads), convoys=convoys)
@@ -186,10 +284,19 @@ def test_pairs_that_travelled_together_rest_on_their_reads() -> None:
 def test_all_paths_are_found_and_the_best_is_the_one_through_the_rarest_thing() -> None:
     rng = np.random.default_rng(4)
     ends = [(f"P{a}", f"T{b}") for a, b in {(int(a), int(b)) for a, b in rng.integers(0, 12, (40, 2))}]
-    facts = Facts(people=pl.DataFrame({"person_id": [f"P{i}" for i in range(12)]}), phones=pl.DataFrame({"phone_id": [f"T{i}" for i in range(12)],
-                  "number": [str(i) for i in range(12)]}),
-                  associations=pl.DataFrame({"association_id": [f"B{i}" for i in range(len(ends))], "person_id": [a for a, _ in ends], "entity_kind": "phone",
-                                             "entity_id": [b for _, b in ends], "relation": "subscriber"}))
+    facts = Facts(
+        people=pl.DataFrame({"person_id": [f"P{i}" for i in range(12)]}),
+        phones=pl.DataFrame({"phone_id": [f"T{i}" for i in range(12)], "number": [str(i) for i in range(12)]}),
+        associations=pl.DataFrame(
+            {
+                "association_id": [f"B{i}" for i in range(len(ends))],
+                "person_id": [a for a, _ in ends],
+                "entity_kind": "phone",
+                "entity_id": [b for _, b in ends],
+                "relation": "subscriber",
+            }
+        ),
+    )
     graph = build(facts)
     peer = plain(graph)
     for a, b in ((f"person:P{i}", f"person:P{j}") for i in range(5) for j in range(5) if i < j):
@@ -242,10 +349,19 @@ def test_chance_is_what_dealing_the_ties_out_anew_gives() -> None:
     seen, expected, claimed, pairs = 0, 0.0, 0, 0
     for _ in range(6):
         rng.shuffle(what)
-        facts = Facts(people=pl.DataFrame({"person_id": [f"P{i}" for i in range(300)]}), phones=pl.DataFrame({"phone_id": [f"T{i}" for i in range(150)],
-                      "number": [str(i) for i in range(150)]}),
-                      associations=pl.DataFrame({"association_id": [f"B{i}" for i in range(900)], "person_id": [f"P{i}" for i in who], "entity_kind": "phone",
-                                                 "entity_id": [f"T{i}" for i in what], "relation": "subscriber"}))
+        facts = Facts(
+            people=pl.DataFrame({"person_id": [f"P{i}" for i in range(300)]}),
+            phones=pl.DataFrame({"phone_id": [f"T{i}" for i in range(150)], "number": [str(i) for i in range(150)]}),
+            associations=pl.DataFrame(
+                {
+                    "association_id": [f"B{i}" for i in range(900)],
+                    "person_id": [f"P{i}" for i in who],
+                    "entity_kind": "phone",
+                    "entity_id": [f"T{i}" for i in what],
+                    "relation": "subscriber",
+                }
+            ),
+        )
         graph = build(facts)
         for a, b in rng.integers(0, 300, (60, 2)):
             if a != b:
@@ -267,18 +383,21 @@ def contrary(links: Any) -> set[tuple[str, str, str]]:
 
 def test_what_speaks_against_is_shown_with_its_rows() -> None:
     graph = build(rich())
-    assert ("arrested elsewhere", "arrests", "R2") in contrary(why(graph, "P1", "26-1"))  # 33 km away within the hour of it
+    assert ("arrested elsewhere", "arrests", "R2") in contrary(why(graph, "P1", "26-1"))  # 33 km away three minutes later
     assert ("was victim", "involvements", "L3") in contrary(why(graph, "P5", "P1"))
     assert ("not at the same time", "associations", "B2") in contrary(why(graph, "P3", "P4"))
     assert ("read elsewhere", "reads", "r3") in contrary(why(graph, "VAN001", "26-2"))
-    assert why(graph, "P5", "P1").headline.count("Against: ") == 1 and "not a suspect" in why(graph, "P5", "P1").headline
-    assert contrary(why(graph, "P2", "26-1")) == set()
+    eve = why(graph, "P5", "P1")
+    assert eve.headline.count("Against: 2 rows, e.g. ") == 1 and "Eve Hart is victim in 26-1, not a suspect" in eve.evidence["text"].to_list()
+    assert contrary(why(graph, "P2", "26-1", hops=1)) == set()
     assert [r["key"] for r in why(graph, "P1", "26-1").graph.edges["incident:I1", "person:P1"]["against"]] == ["R2"]
 
 
 def test_somebody_arrested_shortly_before_for_something_else_may_have_been_held() -> None:
     facts = rich()
-    held = replace(facts, arrests=pl.concat([facts.arrests, facts.arrests.head(1).with_columns(arrest_id=pl.lit("R3"), incident_id=pl.lit("I3"), arrested_at=at(95))]))
+    held = replace(
+        facts, arrests=pl.concat([facts.arrests, facts.arrests.head(1).with_columns(arrest_id=pl.lit("R3"), incident_id=pl.lit("I3"), arrested_at=at(95))])
+    )
     assert ("perhaps in custody", "arrests", "R3") in contrary(why(build(held), "P2", "26-1"))
 
 
@@ -299,17 +418,36 @@ def test_merged_records_that_contradict_each_other_are_told_and_judgements_count
 
 def test_the_steps_of_a_merge_are_told_with_what_taking_them_back_would_change() -> None:
     same = frame("kind record_id entity_id", ("person", "P1", "E1"), ("person", "P1b", "E1"), ("person", "P6", "E1"))
-    steps = frame("kind entity_id left right probability reason by at", ("person", "E1", "P1", "P1b", 0.91, "name near, birth near", "model", None),
-                  ("person", "E1", "P1b", "P6", None, "finger print", "rey", at(3)))
+    steps = frame(
+        "kind entity_id left right probability reason by at",
+        ("person", "E1", "P1", "P1b", 0.91, "name near, birth near", "model", None),
+        ("person", "E1", "P1b", "P6", None, "finger print", "rey", at(3)),
+    )
     ranking = how(build(rich(), identities=same, steps=steps), "P1b")
-    assert ranking.table.select("left", "right", "splits", "statements", "by").rows() == [("person:P1", "person:P1b", 1, 4, "model"),
-                                                                                           ("person:P1b", "person:P6", 1, 0, "rey")]
+    assert ranking.table.select("left", "right", "splits", "statements", "by").rows() == [
+        ("person:P1", "person:P1b", 1, 4, "model"),
+        ("person:P1b", "person:P6", 1, 0, "rey"),
+    ]
     assert "date of birth 1990-01-01" in ranking.table["differs"][0]
     assert ranking.headline.startswith("Ana Ortiz (person:E1) was merged from 3 records by 2 steps, 1 of them a person's judgement; the weakest: person:P1 = ")
-    ring = pl.concat([steps, frame("kind entity_id left right probability reason by at", ("person", "E1", "P1", "P6", 0.99, "", "model", None)).cast(steps.schema)])  # type: ignore[arg-type]
+    ring = pl.concat(
+        [steps, frame("kind entity_id left right probability reason by at", ("person", "E1", "P1", "P6", 0.99, "", "model", None)).cast(steps.schema)]
+    )  # type: ignore[arg-type]
     assert how(build(rich(), identities=same, steps=ring), "P1").table["splits"].to_list() == [0, 0, 0]
     assert how(build(rich()), "P1").headline == "Ana Ortiz (person:P1) rests on one record; nothing was merged."
     assert how(build(rich(), identities=same), "P1").headline.startswith("Cannot tell how the 3 records of Ana Ortiz (person:E1) were merged")
+
+
+def test_an_edge_of_a_case_that_is_both_on_record_and_read_near_says_what_chance_would_give() -> None:
+    facts = with_reads(1)
+    used = pl.DataFrame({"involvement_id": ["LV"], "incident_id": ["I0"], "entity_kind": ["vehicle"], "entity_id": ["V"], "role": ["used"]})
+    facts = replace(
+        facts, vehicles=pl.DataFrame({"vehicle_id": ["V"], "plate": ["BAD0001"]}), involvements=pl.concat([facts.involvements.select(used.columns), used])
+    )
+    table = case.around(facts, "26-0").table
+    assert table["base_rate"].null_count() == 0
+    both = table.filter(pl.col("label") == "read near, used")
+    assert both["source"].to_list() == ["incident:I0"] and "expected by chance" in both["base_rate"][0]
 
 
 # --- edges of the question ---------------------------------------------------------------------------------------------------------

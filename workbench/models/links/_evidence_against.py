@@ -12,8 +12,17 @@ import polars as pl
 from workbench.geo import Plane
 from workbench.models.links._evidence_made import Evidence
 
-AGAINST = pl.Schema({"source": pl.String(), "target": pl.String(), "kind": pl.String(), "table": pl.String(), "key": pl.String(),
-                     "at": pl.Datetime("us", "UTC"), "text": pl.String()})
+AGAINST = pl.Schema(
+    {
+        "source": pl.String(),
+        "target": pl.String(),
+        "kind": pl.String(),
+        "table": pl.String(),
+        "key": pl.String(),
+        "at": pl.Datetime("us", "UTC"),
+        "text": pl.String(),
+    }
+)
 _FASTEST = 45.0  # metres a second: who would have had to go faster between two places was not at both
 _CUSTODY = 12.0  # hours after an arrest for something else in which somebody may still have been held
 _OFFENDED = ("suspect", "arrestee", "arrested for")
@@ -45,7 +54,10 @@ def _row(source: str, target: str, kind: str, table: str, key: str, at: Any, tex
 def differing(evidence: Evidence, records: Sequence[str]) -> pl.DataFrame:
     """In what records that are held to be one thing contradict each other: date of birth and sex of people, VIN of vehicles."""
     told = []
-    for kind, table, key, columns in (("person", "people", "person_id", {"born_on": "date of birth", "sex": "sex"}), ("vehicle", "vehicles", "vehicle_id", {"vin": "VIN"})):
+    for kind, table, key, columns in (
+        ("person", "people", "person_id", {"born_on": "date of birth", "sex": "sex"}),
+        ("vehicle", "vehicles", "vehicle_id", {"vin": "VIN"}),
+    ):
         keys = [r.partition(":")[2] for r in records if r.startswith(f"{kind}:")]
         if len(keys) < 2:
             continue
@@ -55,16 +67,26 @@ def differing(evidence: Evidence, records: Sequence[str]) -> pl.DataFrame:
             other = next((r for r in by if r[1] != by[0][1]), None)
             if other:
                 (one, said), (two, also) = by[0], other
-                told.append(_row(f"{kind}:{one}", f"{kind}:{two}", f"different {word}", table, two, None,
-                                 f"{kind} record {one} says {word} {said}, record {two} says {also}"))
+                told.append(
+                    _row(
+                        f"{kind}:{one}",
+                        f"{kind}:{two}",
+                        f"different {word}",
+                        table,
+                        two,
+                        None,
+                        f"{kind} record {one} says {word} {said}, record {two} says {also}",
+                    )
+                )
     return pl.DataFrame(told, schema=AGAINST)
 
 
 def _other_parts(rows: pl.DataFrame) -> list[dict[str, Any]]:
     """Somebody is in an incident, but as victim or witness."""
     other = rows.filter((pl.col("table") == "involvements") & pl.col("kind").is_in(_OTHER_PARTS) & pl.col("source").str.starts_with("person:"))
-    return [_row(r["source"], r["target"], f"was {r['kind']}", r["table"], r["key"], r["at"], f"{r['text']}, not a suspect")
-            for r in other.iter_rows(named=True)]
+    return [
+        _row(r["source"], r["target"], f"was {r['kind']}", r["table"], r["key"], r["at"], f"{r['text']}, not a suspect") for r in other.iter_rows(named=True)
+    ]
 
 
 def _elsewhere(evidence: Evidence, rows: pl.DataFrame, members: dict[str, pl.DataFrame]) -> list[dict[str, Any]]:
@@ -72,7 +94,11 @@ def _elsewhere(evidence: Evidence, rows: pl.DataFrame, members: dict[str, pl.Dat
     to_incident = rows.filter(pl.col("target").str.starts_with("incident:"))
     offended = to_incident.filter(pl.col("source").str.starts_with("person:") & pl.col("kind").is_in(_OFFENDED))
     driven = to_incident.filter(pl.col("source").str.starts_with("vehicle:") & pl.col("kind").is_in(["used", "read near"]))
-    pairs = list(dict.fromkeys([*offended.select("source", "target").sort("source", "target").rows(), *driven.select("source", "target").sort("source", "target").rows()]))
+    pairs = list(
+        dict.fromkeys(
+            [*offended.select("source", "target").sort("source", "target").rows(), *driven.select("source", "target").sort("source", "target").rows()]
+        )
+    )
     if not pairs:
         return []
     wanted = sorted({t[9:] for _, t in pairs})
@@ -102,13 +128,35 @@ def _held(evidence: Evidence, thing: str, target: str, label: str, records: Iter
         for row in mine.iter_rows(named=True):
             far = _too_far(scene, row[time], row["lon"], row["lat"])
             if far is not None:
-                told.append(_row(thing, target, f"{word} elsewhere", table, row[key], row[time],
-                                 f"{label} was {word} {far:,.0f} m from {what} at {row[time]:%Y-%m-%d %H:%M} UTC, too far to have been at both"))
-            elif table == "arrests" and row["incident_id"] != scene["incident_id"] and (row["report_number"] is None or row["report_number"] != scene["report_number"]):
+                told.append(
+                    _row(
+                        thing,
+                        target,
+                        f"{word} elsewhere",
+                        table,
+                        row[key],
+                        row[time],
+                        f"{label} was {word} {far:,.0f} m from {what} at {row[time]:%Y-%m-%d %H:%M} UTC, too far to have been at both",
+                    )
+                )
+            elif (
+                table == "arrests"
+                and row["incident_id"] != scene["incident_id"]
+                and (row["report_number"] is None or row["report_number"] != scene["report_number"])
+            ):
                 hours = (scene["started_at"] - row[time]).total_seconds() / 3600
                 if 0 <= hours <= _CUSTODY:
-                    told.append(_row(thing, target, "perhaps in custody", table, row[key], row[time],
-                                     f"{label} was arrested {hours:.1f} hours before {what} for something else, and may still have been held"))
+                    told.append(
+                        _row(
+                            thing,
+                            target,
+                            "perhaps in custody",
+                            table,
+                            row[key],
+                            row[time],
+                            f"{label} was arrested {hours:.1f} hours before {what} for something else, and may still have been held",
+                        )
+                    )
     return told
 
 
@@ -120,8 +168,17 @@ def _seen(evidence: Evidence, thing: str, target: str, label: str, plates: set[s
     for row in evidence.facts.reads[own].sort("read_at", "read_id").iter_rows(named=True) if len(own) else ():
         far = _too_far(scene, row["read_at"], row["lon"], row["lat"])
         if far is not None:
-            told.append(_row(thing, target, "read elsewhere", "reads", row["read_id"], row["read_at"],
-                             f"{label} was read by {row['reader']} {far:,.0f} m from {what} at {row['read_at']:%Y-%m-%d %H:%M} UTC, too far to have been at both"))
+            told.append(
+                _row(
+                    thing,
+                    target,
+                    "read elsewhere",
+                    "reads",
+                    row["read_id"],
+                    row["read_at"],
+                    f"{label} was read by {row['reader']} {far:,.0f} m from {what} at {row['read_at']:%Y-%m-%d %H:%M} UTC, too far to have been at both",
+                )
+            )
     return told
 
 
@@ -146,8 +203,17 @@ def _not_together(rows: pl.DataFrame) -> list[dict[str, Any]]:
         for early in mine:
             for late in mine:
                 if early["source"] != late["source"] and early["until"] is not None and late["at"] is not None and early["until"] < late["at"].date():
-                    told.append(_row(late["source"], late["target"], "not at the same time", "associations", late["key"], late["at"],
-                                     f"{late['text']}; but {early['text']}"))
+                    told.append(
+                        _row(
+                            late["source"],
+                            late["target"],
+                            "not at the same time",
+                            "associations",
+                            late["key"],
+                            late["at"],
+                            f"{late['text']}; but {early['text']}",
+                        )
+                    )
     return told
 
 
@@ -165,6 +231,15 @@ def _judged(evidence: Evidence, members: dict[str, pl.DataFrame]) -> list[dict[s
         one, two = str(ends[0]), str(ends[1])
         at = row.get("at") if isinstance(row.get("at"), datetime) else None
         why = f" ({row['reason']})" if row.get("reason") else ""
-        told.append(_row(one, two, f"judged {row['verdict']}", "judgements", str(row.get("judgement_id", i)), at,
-                         f"{row.get('by') or 'somebody'} judged {one} and {two} {row['verdict']}{why}"))
+        told.append(
+            _row(
+                one,
+                two,
+                f"judged {row['verdict']}",
+                "judgements",
+                str(row.get("judgement_id", i)),
+                at,
+                f"{row.get('by') or 'somebody'} judged {one} and {two} {row['verdict']}{why}",
+            )
+        )
     return told

@@ -12,9 +12,21 @@ from workbench.models.links._evidence_made import Evidence
 from workbench.models.wording import several
 from workbench.results import Basis, Ranking, origin_of
 
-_STEPS = pl.Schema({"left": pl.String(), "right": pl.String(), "left_label": pl.String(), "right_label": pl.String(), "probability": pl.Float64(),
-                    "by": pl.String(), "at": pl.Datetime("us", "UTC"), "reason": pl.String(), "differs": pl.String(), "splits": pl.Int64(),
-                    "statements": pl.Int64()})
+_STEPS = pl.Schema(
+    {
+        "left": pl.String(),
+        "right": pl.String(),
+        "left_label": pl.String(),
+        "right_label": pl.String(),
+        "probability": pl.Float64(),
+        "by": pl.String(),
+        "at": pl.Datetime("us", "UTC"),
+        "reason": pl.String(),
+        "differs": pl.String(),
+        "splits": pl.Int64(),
+        "statements": pl.Int64(),
+    }
+)
 
 
 def merged(evidence: Evidence, entity: str) -> Ranking:
@@ -28,12 +40,25 @@ def merged(evidence: Evidence, entity: str) -> Ranking:
     for i, step in enumerate(steps.iter_rows(named=True)):
         apart = _apart(members["record"].to_list(), [s for j, s in enumerate(steps.select("left", "right").rows()) if j != i], step["left"], step["right"])
         called = evidence.called(pl.Series([step["left"], step["right"]]))
-        rows.append({**step, "left_label": called[0], "right_label": called[1], "splits": len(apart), "statements": sum(touching.get(r, 0) for r in apart),
-                     "differs": "; ".join(differing(evidence, [step["left"], step["right"]])["text"].to_list())})
+        rows.append(
+            {
+                **step,
+                "left_label": called[0],
+                "right_label": called[1],
+                "splits": len(apart),
+                "statements": sum(touching.get(r, 0) for r in apart),
+                "differs": "; ".join(differing(evidence, [step["left"], step["right"]])["text"].to_list()),
+            }
+        )
     table = pl.DataFrame(rows, schema_overrides=_STEPS, schema=list(_STEPS)) if rows else pl.DataFrame(schema=_STEPS)
-    table = table.cast(_STEPS).sort("probability", "left", "right", nulls_last=True)  # type: ignore[arg-type]
-    basis = Basis.of(evidence, method="merge steps of records, each taken back in turn", used=len(table), parameters={"entity": entity, "thing": thing},
-                     source="stored steps of entity resolution; a person's judgement outranks a score")
+    table = table.cast(_STEPS).sort("probability", "left", "right", nulls_last=True)
+    basis = Basis.of(
+        evidence,
+        method="merge steps of records, each taken back in turn",
+        used=len(table),
+        parameters={"entity": entity, "thing": thing},
+        source="stored steps of entity resolution; a person's judgement outranks a score",
+    )
     headline = _said(thing, str(label), len(members), table, len(evidence.steps))
     return Ranking(headline=headline, table=table, layers=(), basis=basis, base=origin_of(evidence).base)
 
@@ -46,9 +71,16 @@ def _steps(evidence: Evidence, thing: str, members: list[str]) -> pl.DataFrame:
     given = evidence.steps
     if "kind" in given.columns:
         given = given.filter(pl.col("kind") == kind)
-    full = [pl.when(pl.col(c).cast(pl.String).str.starts_with(f"{kind}:")).then(pl.col(c).cast(pl.String))
-            .otherwise(pl.lit(f"{kind}:") + pl.col(c).cast(pl.String)).alias(c) for c in ("left", "right")]
-    mine = given.with_columns(full).filter((pl.col("entity_id").cast(pl.String).is_in([key, thing])) | (pl.col("left").is_in(members) & pl.col("right").is_in(members)))
+    full = [
+        pl.when(pl.col(c).cast(pl.String).str.starts_with(f"{kind}:"))
+        .then(pl.col(c).cast(pl.String))
+        .otherwise(pl.lit(f"{kind}:") + pl.col(c).cast(pl.String))
+        .alias(c)
+        for c in ("left", "right")
+    ]
+    mine = given.with_columns(full).filter(
+        (pl.col("entity_id").cast(pl.String).is_in([key, thing])) | (pl.col("left").is_in(members) & pl.col("right").is_in(members))
+    )
     blank = {c: pl.lit(None, dtype=_STEPS[c]).alias(c) for c in ("probability", "by", "at", "reason") if c not in mine.columns}
     return mine.with_columns(*blank.values()).select("left", "right", "probability", "by", "at", "reason").unique(maintain_order=True).sort("left", "right")
 
@@ -56,7 +88,7 @@ def _steps(evidence: Evidence, thing: str, members: list[str]) -> pl.DataFrame:
 def _touching(evidence: Evidence, code: int) -> dict[str, int]:
     """How many statements name each record of a thing."""
     net = evidence.network
-    rows = evidence.frame[net.statements(net.edge[net.first[code]:net.first[code + 1]])]
+    rows = evidence.frame[net.statements(net.edge[net.first[code] : net.first[code + 1]])]
     thing = evidence.nodes["id"][code]
     mine = rows.select(record=pl.when(pl.col("source") == thing).then("source_record").otherwise("target_record"))
     return dict(mine.group_by("record").len().iter_rows())
@@ -78,7 +110,10 @@ def _apart(members: list[str], kept: list[tuple[str, str]], left: str, right: st
         return seen
 
     one, two = side(left), side(right)
-    return [] if right in one else sorted(min((two & {*members, right}, one & {*members, left}), key=lambda s: (len(s), right not in s)))
+    if right in one:
+        return []
+    halves = two & {*members, right}, one & {*members, left}
+    return sorted(halves[0] if len(halves[0]) <= len(halves[1]) else halves[1])
 
 
 def _said(thing: str, label: str, members: int, table: pl.DataFrame, steps: int) -> str:
@@ -91,8 +126,14 @@ def _said(thing: str, label: str, members: int, table: pl.DataFrame, steps: int)
         return f"Cannot tell by comparisons how the {members} records of {name} were merged: no step names them (a shared plate, number or address text joins them)."
     people = table.filter(pl.col("by").is_not_null() & (pl.col("by") != "model")).height
     weak = table.row(0, named=True)
-    least = f"; the weakest: {weak['left']} = {weak['right']}" + (f" at {weak['probability']:.2f}" if weak["probability"] is not None else "") + \
-        (f", where {weak['differs']}" if weak["differs"] else "")
-    effect = f"; without it {several(weak['splits'], 'record')} with {several(weak['statements'], 'statement')} would part" if weak["splits"] else \
-        "; without it the others still hold them together"
-    return (f"{name} was merged from {several(members, 'record')} by {several(len(table), 'step')}, {people} of them a person's judgement{least}{effect}.")
+    least = (
+        f"; the weakest: {weak['left']} = {weak['right']}"
+        + (f" at {weak['probability']:.2f}" if weak["probability"] is not None else "")
+        + (f", where {weak['differs']}" if weak["differs"] else "")
+    )
+    effect = (
+        f"; without it {several(weak['splits'], 'record')} with {several(weak['statements'], 'statement')} would part"
+        if weak["splits"]
+        else "; without it the others still hold them together"
+    )
+    return f"{name} was merged from {several(members, 'record')} by {several(len(table), 'step')}, {people} of them a person's judgement{least}{effect}."

@@ -13,7 +13,6 @@ import polars as pl
 
 from workbench import plates, schema
 from workbench.errors import BadInput, NotFound
-from workbench.models.links import _arrays
 from workbench.models.links._codes import Codes, lacking, numbered
 from workbench.models.links._evidence_near import Reach
 from workbench.models.links._evidence_rows import ROWS
@@ -25,10 +24,23 @@ from workbench.results.recording import written
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 #: What a statement's sentence says between the two names, by table and kind; {k} is the kind.
-_SAYS = {"involvements": "is {k} in", "associations": "is {k} of", "arrests": "was {k}", "interviews": "was {k}", "incidents": "{k}", "calls": "{k}",
-         "phone_calls": "{k}", "reads": "{k}"}
-_WORDS = {"co-offending": "has a part in an incident with", "same report": "is on one report with", "call at": "came from", "reported as": "was reported as",
-          "read near": "was read near"}
+_SAYS = {
+    "involvements": "is {k} in",
+    "associations": "is {k} of",
+    "arrests": "was {k}",
+    "interviews": "was {k}",
+    "incidents": "{k}",
+    "calls": "{k}",
+    "phone_calls": "{k}",
+    "reads": "{k}",
+}
+_WORDS = {
+    "co-offending": "has a part in an incident with",
+    "same report": "is on one report with",
+    "call at": "came from",
+    "reported as": "was reported as",
+    "read near": "was read near",
+}
 _ORDER = ("source", "target", "table", "at", "key", "kind", "source_record", "target_record", "note")
 _KINDS = ("person", "vehicle", "phone", "address", "incident", "call", "other")
 
@@ -48,8 +60,19 @@ class Evidence(Prepared):
 
     maker = "workbench.models.links.evidence:build"
 
-    def __init__(self, facts: Facts, statements: pl.DataFrame, nodes: pl.DataFrame, records: pl.DataFrame, *, reach: Reach, notes: Sequence[str] = (),
-                 steps: pl.DataFrame | None = None, judgements: pl.DataFrame | None = None, made: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        facts: Facts,
+        statements: pl.DataFrame,
+        nodes: pl.DataFrame,
+        records: pl.DataFrame,
+        *,
+        reach: Reach,
+        notes: Sequence[str] = (),
+        steps: pl.DataFrame | None = None,
+        judgements: pl.DataFrame | None = None,
+        made: dict[str, Any] | None = None,
+    ) -> None:
         """Raises BadInput where a statement names no row, or a row that is not in its table: no tie exists without evidence."""
         schema.require(statements, *ROWS, what="The statements frame")
         _borne_out(facts, statements)
@@ -89,8 +112,10 @@ class Evidence(Prepared):
         try:
             return sorted({self.network.code(f) for f in resolve(text, self.facts, self.records)})
         except NotFound:
-            raise NotFound(f"Nothing is called {name!r} in the {self.nodes.height:,} things of this graph; give 'kind:key', a report number, a plate, a name, "
-                           "a telephone number or an address.") from None
+            raise NotFound(
+                f"Nothing is called {name!r} in the {self.nodes.height:,} things of this graph; give 'kind:key', a report number, a plate, a name, "
+                "a telephone number or an address."
+            ) from None
 
     def held(self, table: str, column: str, keys: Iterable[str]) -> pl.DataFrame:
         """The rows of a table with one of these values in a column of texts; O(rows) at the first asking of a column, then O(rows found)."""
@@ -107,7 +132,7 @@ class Evidence(Prepared):
             order = np.argsort(code, kind="stable")
             kept[table, column] = dict(zip(names.to_list(), range(len(names)), strict=True)), order, np.searchsorted(code[order], np.arange(len(names) + 1))
         names, order, first = kept[table, column]
-        found = [order[first[names[k]]:first[names[k] + 1]] for k in sorted(set(keys)) if k in names]
+        found = [order[first[names[k]] : first[names[k] + 1]] for k in sorted(set(keys)) if k in names]
         return np.concatenate(found) if found else np.zeros(0, np.int64)
 
     @cached_property
@@ -125,7 +150,7 @@ class Evidence(Prepared):
 
     def members(self, code: int) -> pl.DataFrame:
         """The records that one thing was merged from."""
-        return self.records[self._members[1][self._members[0][code]:self._members[0][code + 1]]]
+        return self.records[self._members[1][self._members[0][code] : self._members[0][code + 1]]]
 
     @cached_property
     def _members(self) -> tuple[Ints, Ints]:
@@ -140,12 +165,21 @@ class Evidence(Prepared):
         labels = pl.DataFrame({"record": names, "label": self.called(names)})
         both = some.join(labels, left_on="source_record", right_on="record", how="left", maintain_order="left")
         both = both.join(labels, left_on="target_record", right_on="record", how="left", suffix="_b", maintain_order="left")
-        says = pl.coalesce(pl.col("kind").replace_strict(_WORDS, default=None, return_dtype=pl.String()),
-                           pl.col("table").replace_strict(_SAYS, default="{k}", return_dtype=pl.String()))
-        says = pl.concat_str([says.str.split("{k}").list.first(), pl.when(says.str.contains("{k}", literal=True)).then("kind").otherwise(pl.lit("")),
-                              says.str.split("{k}").list.get(1, null_on_oob=True).fill_null("")])
-        shown = [pl.col(label) + pl.when(pl.col(record) == pl.col(thing)).then(pl.lit("")).otherwise(pl.format(" [{}]", record))
-                 for label, record, thing in (("label", "source_record", "source"), ("label_b", "target_record", "target"))]
+        says = pl.coalesce(
+            pl.col("kind").replace_strict(_WORDS, default=None, return_dtype=pl.String()),
+            pl.col("table").replace_strict(_SAYS, default="{k}", return_dtype=pl.String()),
+        )
+        says = pl.concat_str(
+            [
+                says.str.split("{k}").list.first(),
+                pl.when(says.str.contains("{k}", literal=True)).then("kind").otherwise(pl.lit("")),
+                says.str.split("{k}").list.get(1, null_on_oob=True).fill_null(""),
+            ]
+        )
+        shown = [
+            pl.col(label) + pl.when(pl.col(record) == pl.col(thing)).then(pl.lit("")).otherwise(pl.format(" [{}]", record))
+            for label, record, thing in (("label", "source_record", "source"), ("label_b", "target_record", "target"))
+        ]
         return both.with_columns(text=pl.concat_str([shown[0], says, shown[1]], separator=" ") + pl.col("note").fill_null("")).select(*some.columns, "text")
 
     def called(self, names: pl.Series) -> pl.Series:
@@ -171,10 +205,9 @@ class Evidence(Prepared):
             return np.zeros(0, dtype=np.uint8)
         if asof not in self._flags:
             okay = self.frame.select((pl.col("at").is_null() | (pl.col("at") < asof)).cast(pl.UInt8)).to_series().to_numpy()
-            out = np.zeros(self.network.edges, dtype=np.uint8)
-            _arrays.any(self.network.stated, self.network.rows, np.ascontiguousarray(okay), out)
+            net = self.network
             self._flags.clear()
-            self._flags[asof] = out
+            self._flags[asof] = np.maximum.reduceat(okay[net.rows], net.stated[:-1]) if net.edges else np.zeros(0, dtype=np.uint8)
         return self._flags[asof]
 
     @cached_property
@@ -197,7 +230,8 @@ def _borne_out(facts: Facts, statements: pl.DataFrame) -> None:
     if len(statements) and not statements.select(pl.col("strength").is_between(0, 1).fill_null(False).all()).item():
         raise BadInput("Strengths must be 0 to 1, and every statement needs one.")
     for table in statements["table"].unique().sort().to_list():
-        held = getattr(facts, table)[facts.key(table)].cast(pl.String)
+        key = facts.key(table)
+        held = getattr(facts, table)[key].cast(pl.String)
         named = statements.filter(pl.col("table") == table)["key"]
         lost = lacking(held, named)
         if lost >= 0:

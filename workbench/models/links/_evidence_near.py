@@ -30,8 +30,11 @@ def near(reads: pl.DataFrame, incidents: pl.DataFrame, wanted: pl.Series, reach:
     Cost: incidents x readers near them, and the reads there in those minutes; joined by squares and spans of time, never all with all.
     """
     scenes = _scenes(incidents)
-    seen = reads.select("read_id", "plate", "reader", "read_at", "lon", "lat").filter(
-        pl.all_horizontal(pl.col("plate", "read_at", "lon", "lat").is_not_null())).unique("read_id", keep="first")
+    seen = (
+        reads.select("read_id", "plate", "reader", "read_at", "lon", "lat")
+        .filter(pl.all_horizontal(pl.col("plate", "read_at", "lon", "lat").is_not_null()))
+        .unique("read_id", keep="first")
+    )
     if scenes.is_empty() or seen.is_empty() or wanted.is_empty():
         return pl.DataFrame(schema=ROWS)
     width = int(120 * reach.minutes)
@@ -43,8 +46,16 @@ def near(reads: pl.DataFrame, incidents: pl.DataFrame, wanted: pl.Series, reach:
     met = at.join(by_place, on=["lon", "lat", "_slot"], how="inner").filter((pl.col("_at") >= pl.col("_low")) & (pl.col("_at") <= pl.col("_high")))
     met = met.with_columns(_others=pl.col("plate").n_unique().over("incident_id")).filter(pl.col("plate").is_in(wanted.implode()))
     note = pl.format(" by {}, {} m off (one of {} plates read there then)", "reader", pl.col("_metres").round(0).cast(pl.Int64), "_others")
-    return _rows(met, "reads", "read_id", source=pl.lit("vehicle:") + pl.col("plate"), target=pl.lit("incident:") + pl.col("incident_id"),
-                 kind=pl.lit("read near"), at=pl.col("read_at"), note=note)
+    return _rows(
+        met,
+        "reads",
+        "read_id",
+        source=pl.lit("vehicle:") + pl.col("plate"),
+        target=pl.lit("incident:") + pl.col("incident_id"),
+        kind=pl.lit("read near"),
+        at=pl.col("read_at"),
+        note=note,
+    )
 
 
 def usual(at: Ints, lon: Floats, lat: Floats, scene: dict[str, Any], reach: Reach, reading: tuple[datetime, datetime] | None) -> tuple[float, int, int] | None:
@@ -74,8 +85,13 @@ def usual(at: Ints, lon: Floats, lat: Floats, scene: dict[str, Any], reach: Reac
 
 def _scenes(incidents: pl.DataFrame) -> pl.DataFrame:
     """Incidents with a place and a time known to within 12 hours: incident_id, started_at, _end, lon, lat."""
-    ends = incidents.select("incident_id", "started_at", _end=pl.max_horizontal("started_at", pl.coalesce("ended_at", "started_at")),
-                            lon=pl.col("lon").cast(pl.Float64), lat=pl.col("lat").cast(pl.Float64)).unique("incident_id", keep="first")
+    ends = incidents.select(
+        "incident_id",
+        "started_at",
+        _end=pl.max_horizontal("started_at", pl.coalesce("ended_at", "started_at")),
+        lon=pl.col("lon").cast(pl.Float64),
+        lat=pl.col("lat").cast(pl.Float64),
+    ).unique("incident_id", keep="first")
     whole = pl.all_horizontal(pl.col("started_at", "lon", "lat").is_not_null())
     return ends.filter(whole & ((pl.col("_end") - pl.col("started_at")).dt.total_seconds() <= _LONGEST))
 
@@ -86,8 +102,9 @@ def _close(seen: pl.DataFrame, scenes: pl.DataFrame, metres: float) -> pl.DataFr
     plane = Plane.local(float(np.median(scenes["lat"].to_numpy())), float(np.median(scenes["lon"].to_numpy())))
     px, py = plane.to_metres(*positions(places))
     sx, sy = plane.to_metres(*positions(scenes))
-    spots = places.with_columns(_x=pl.Series(px), _y=pl.Series(py), _cx=pl.Series(np.floor(px / metres).astype(np.int64)),
-                                _cy=pl.Series(np.floor(py / metres).astype(np.int64)))
+    spots = places.with_columns(
+        _x=pl.Series(px), _y=pl.Series(py), _cx=pl.Series(np.floor(px / metres).astype(np.int64)), _cy=pl.Series(np.floor(py / metres).astype(np.int64))
+    )
     at = scenes.drop("lon", "lat").with_columns(_sx=pl.Series(sx), _sy=pl.Series(sy))
     pieces = []
     for i in (-1, 0, 1):
@@ -95,5 +112,4 @@ def _close(seen: pl.DataFrame, scenes: pl.DataFrame, metres: float) -> pl.DataFr
             cell = at.with_columns(_cx=pl.Series(np.floor(sx / metres).astype(np.int64) + i), _cy=pl.Series(np.floor(sy / metres).astype(np.int64) + j))
             pieces.append(cell.join(spots, on=["_cx", "_cy"], how="inner"))
     apart = ((pl.col("_sx") - pl.col("_x")) ** 2 + (pl.col("_sy") - pl.col("_y")) ** 2).sqrt()
-    return pl.concat(pieces).with_columns(_metres=apart).filter(pl.col("_metres") <= metres).select(
-        "incident_id", "_low", "_high", "lon", "lat", "_metres")
+    return pl.concat(pieces).with_columns(_metres=apart).filter(pl.col("_metres") <= metres).select("incident_id", "_low", "_high", "lon", "lat", "_metres")

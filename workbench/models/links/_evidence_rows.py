@@ -11,14 +11,36 @@ from workbench.models.links._facts import Facts, tidy
 
 #: One statement a row. ``until``: last known to hold; ``source_record``, ``target_record``: the records it names, where those were merged; ``note``: what
 #: the sentence adds behind the two names.
-ROWS = pl.Schema({
-    "source": pl.String(), "target": pl.String(), "kind": pl.String(), "table": pl.String(), "key": pl.String(), "at": pl.Datetime("us", "UTC"),
-    "until": pl.Date(), "strength": pl.Float64(), "polarity": pl.String(), "note": pl.String()})
+ROWS = pl.Schema(
+    {
+        "source": pl.String(),
+        "target": pl.String(),
+        "kind": pl.String(),
+        "table": pl.String(),
+        "key": pl.String(),
+        "at": pl.Datetime("us", "UTC"),
+        "until": pl.Date(),
+        "strength": pl.Float64(),
+        "polarity": pl.String(),
+        "note": pl.String(),
+    }
+)
 #: How strong one row of a kind is that the two belong together, 0 to 1: a setting of the workbench, not a probability. A conviction would be 1; a
 #: record an officer checked .9; what a witness or victim said .6 to .8; a contact .4; passing by .15.
 STRENGTH: dict[str, dict[str, float]] = {
-    "involvements": {"arrestee": 0.9, "suspect": 0.7, "victim": 0.9, "witness": 0.8, "reporting party": 0.8, "used": 0.8, "stolen": 0.9, "scene": 0.9,
-                     "contact": 0.4, "co-offending": 0.7, "": 0.5},
+    "involvements": {
+        "arrestee": 0.9,
+        "suspect": 0.7,
+        "victim": 0.9,
+        "witness": 0.8,
+        "reporting party": 0.8,
+        "used": 0.8,
+        "stolen": 0.9,
+        "scene": 0.9,
+        "contact": 0.4,
+        "co-offending": 0.7,
+        "": 0.5,
+    },
     "associations": {"owner": 0.9, "driver": 0.8, "subscriber": 0.9, "resident": 0.8, "relative": 0.9, "associate": 0.5, "": 0.5},
     "arrests": {"arrested for": 0.9},
     "interviews": {"stopped with": 0.7, "stopped in": 0.8},
@@ -53,9 +75,15 @@ def _rows(frame: pl.DataFrame, table: str, key: str, **said: pl.Expr) -> pl.Data
 def involved(facts: Facts) -> pl.DataFrame:
     """Person, vehicle, phone or address -> incident. An incident that is not among the incidents given makes no row."""
     began = facts.incidents.select("incident_id", "started_at").unique("incident_id", keep="first")
-    return _rows(facts.involvements.join(began, on="incident_id", how="inner"), "involvements", "involvement_id",
-                 source=pl.format("{}:{}", "entity_kind", "entity_id"), target=pl.lit("incident:") + pl.col("incident_id"), kind=pl.col("role"),
-                 at=pl.col("started_at"))
+    return _rows(
+        facts.involvements.join(began, on="incident_id", how="inner"),
+        "involvements",
+        "involvement_id",
+        source=pl.format("{}:{}", "entity_kind", "entity_id"),
+        target=pl.lit("incident:") + pl.col("incident_id"),
+        kind=pl.col("role"),
+        at=pl.col("started_at"),
+    )
 
 
 def offended(facts: Facts) -> tuple[pl.DataFrame, int]:
@@ -69,8 +97,18 @@ def offended(facts: Facts) -> tuple[pl.DataFrame, int]:
     pairs = few.join(few, on="incident_id", suffix="_b").filter(pl.col("who") < pl.col("who_b")).join(began, on="incident_id", how="inner")
     halves = []
     for key, role, whose in (("involvement_id", "role", "the first"), ("involvement_id_b", "role_b", "the second")):
-        halves.append(_rows(pairs, "involvements", key, source=pl.col("who"), target=pl.col("who_b"), kind=pl.lit("co-offending"), at=pl.col("started_at"),
-                            note=pl.format(" in {} (" + whose + " is {})", "what", role)))
+        halves.append(
+            _rows(
+                pairs,
+                "involvements",
+                key,
+                source=pl.col("who"),
+                target=pl.col("who_b"),
+                kind=pl.lit("co-offending"),
+                at=pl.col("started_at"),
+                note=pl.format(" in {} (" + whose + " is {})", "what", role),
+            )
+        )
     return pl.concat(halves).unique(["source", "target", "key"], keep="first", maintain_order=True), crowded
 
 
@@ -78,18 +116,32 @@ def tied(facts: Facts) -> pl.DataFrame:
     """Person -> vehicle, phone, address or person, as recorded."""
     since = pl.format(" since {}", pl.col("since").cast(pl.String)).fill_null("")
     until = pl.format(" until {}", pl.col("until").cast(pl.String)).fill_null("")
-    return _rows(facts.associations, "associations", "association_id", source=pl.lit("person:") + pl.col("person_id"),
-                 target=pl.format("{}:{}", "entity_kind", "entity_id"), kind=pl.col("relation"), until=pl.col("until"), note=since + until,
-                 at=pl.col("since").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
+    return _rows(
+        facts.associations,
+        "associations",
+        "association_id",
+        source=pl.lit("person:") + pl.col("person_id"),
+        target=pl.format("{}:{}", "entity_kind", "entity_id"),
+        kind=pl.col("relation"),
+        until=pl.col("until"),
+        note=since + until,
+        at=pl.col("since").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
+    )
 
 
 def reports(facts: Facts) -> pl.DataFrame:
     """Incidents on one report: each with the first of it."""
     on = facts.incidents.select("incident_id", "report_number", "started_at").unique("incident_id", keep="first")
     on = on.filter(pl.col("report_number").is_not_null() & (pl.len().over("report_number") > 1)).sort("report_number", "incident_id")
-    return _rows(on.with_columns(_first=pl.col("incident_id").first().over("report_number")), "incidents", "incident_id",
-                 source=pl.lit("incident:") + pl.col("incident_id"), target=pl.lit("incident:") + pl.col("_first"), kind=pl.lit("same report"),
-                 at=pl.col("started_at"))
+    return _rows(
+        on.with_columns(_first=pl.col("incident_id").first().over("report_number")),
+        "incidents",
+        "incident_id",
+        source=pl.lit("incident:") + pl.col("incident_id"),
+        target=pl.lit("incident:") + pl.col("_first"),
+        kind=pl.lit("same report"),
+        at=pl.col("started_at"),
+    )
 
 
 def arrested(facts: Facts) -> pl.DataFrame:
@@ -98,9 +150,16 @@ def arrested(facts: Facts) -> pl.DataFrame:
     first = known.drop_nulls("report_number").group_by("report_number").agg(_by=pl.col("incident_id").min())
     held = facts.arrests.filter(pl.col("person_id").is_not_null())
     named = held.join(known.select("incident_id", _is="incident_id"), on="incident_id", how="left").join(first, on="report_number", how="left")
-    return _rows(named, "arrests", "arrest_id", source=pl.lit("person:") + pl.col("person_id"),
-                 target=pl.lit("incident:") + pl.coalesce("_is", "_by"), kind=pl.lit("arrested for"), at=pl.col("arrested_at"),
-                 note=pl.format(" ({})", "charge").fill_null(""))
+    return _rows(
+        named,
+        "arrests",
+        "arrest_id",
+        source=pl.lit("person:") + pl.col("person_id"),
+        target=pl.lit("incident:") + pl.coalesce("_is", "_by"),
+        kind=pl.lit("arrested for"),
+        at=pl.col("arrested_at"),
+        note=pl.format(" ({})", "charge").fill_null(""),
+    )
 
 
 def interviewed(facts: Facts) -> pl.DataFrame:
@@ -108,11 +167,27 @@ def interviewed(facts: Facts) -> pl.DataFrame:
     cards = facts.interviews.filter(pl.col("person_id").is_not_null())
     why = pl.format(" ({})", "reason").fill_null("")
     who = pl.lit("person:") + pl.col("person_id")
-    car = _rows(cards, "interviews", "interview_id", source=who, target=pl.lit("vehicle:") + pl.col("plate"), kind=pl.lit("stopped in"),
-                at=pl.col("interviewed_at"), note=why)
+    car = _rows(
+        cards,
+        "interviews",
+        "interview_id",
+        source=who,
+        target=pl.lit("vehicle:") + pl.col("plate"),
+        kind=pl.lit("stopped in"),
+        at=pl.col("interviewed_at"),
+        note=why,
+    )
     together = cards.select("interview_id", "person_id", "with_people", "interviewed_at", "reason").explode("with_people", empty_as_null=True)
-    people = _rows(together, "interviews", "interview_id", source=who, target=pl.lit("person:") + pl.col("with_people"), kind=pl.lit("stopped with"),
-                   at=pl.col("interviewed_at"), note=why)
+    people = _rows(
+        together,
+        "interviews",
+        "interview_id",
+        source=who,
+        target=pl.lit("person:") + pl.col("with_people"),
+        kind=pl.lit("stopped with"),
+        at=pl.col("interviewed_at"),
+        note=why,
+    )
     return pl.concat([car, people])
 
 
@@ -124,14 +199,39 @@ def placed(facts: Facts) -> pl.DataFrame:
     called = facts.calls.select("call_id", "received_at", "call_type", "report_number", _text=tidy("address"))
     first = facts.incidents.select("incident_id", "report_number").drop_nulls().group_by("report_number").agg(_first=pl.col("incident_id").min())
     note, call = pl.format(" ({})", "call_type").fill_null(""), pl.lit("call:") + pl.col("call_id")
-    return pl.concat([
-        _rows(happened, "incidents", "incident_id", source=pl.lit("incident:") + pl.col("incident_id"), target=pl.col("_at"), kind=pl.lit("happened at"),
-              at=pl.col("started_at")),
-        _rows(called.join(same, on="_text", how="inner"), "calls", "call_id", source=call, target=pl.col("_at"), kind=pl.lit("call at"),
-              at=pl.col("received_at"), note=note),
-        _rows(called.join(first, on="report_number", how="inner"), "calls", "call_id", source=call, target=pl.lit("incident:") + pl.col("_first"),
-              kind=pl.lit("reported as"), at=pl.col("received_at"), note=note),
-    ])
+    return pl.concat(
+        [
+            _rows(
+                happened,
+                "incidents",
+                "incident_id",
+                source=pl.lit("incident:") + pl.col("incident_id"),
+                target=pl.col("_at"),
+                kind=pl.lit("happened at"),
+                at=pl.col("started_at"),
+            ),
+            _rows(
+                called.join(same, on="_text", how="inner"),
+                "calls",
+                "call_id",
+                source=call,
+                target=pl.col("_at"),
+                kind=pl.lit("call at"),
+                at=pl.col("received_at"),
+                note=note,
+            ),
+            _rows(
+                called.join(first, on="report_number", how="inner"),
+                "calls",
+                "call_id",
+                source=call,
+                target=pl.lit("incident:") + pl.col("_first"),
+                kind=pl.lit("reported as"),
+                at=pl.col("received_at"),
+                note=note,
+            ),
+        ]
+    )
 
 
 def telephoned(facts: Facts) -> pl.DataFrame:
@@ -141,9 +241,16 @@ def telephoned(facts: Facts) -> pl.DataFrame:
     known = facts.phones.select(_n=digits("number"), _id=pl.lit("phone:") + pl.col("phone_id")).group_by("_n").agg(pl.col("_id").min())
     calls = facts.phone_calls.with_columns(_a=digits("caller"), _b=digits("called"))
     calls = calls.join(known, left_on="_a", right_on="_n", how="left").join(known, left_on="_b", right_on="_n", how="left", suffix="_b")
-    return _rows(calls, "phone_calls", facts.call_key, source=pl.coalesce("_id", pl.lit("phone:") + pl.col("_a")),
-                 target=pl.coalesce("_id_b", pl.lit("phone:") + pl.col("_b")), kind=pl.lit("called"), at=pl.col("started_at"),
-                 note=pl.format(" for {} s", pl.col("seconds").cast(pl.Int64)).fill_null(""))
+    return _rows(
+        calls,
+        "phone_calls",
+        facts.call_key,
+        source=pl.coalesce("_id", pl.lit("phone:") + pl.col("_a")),
+        target=pl.coalesce("_id_b", pl.lit("phone:") + pl.col("_b")),
+        kind=pl.lit("called"),
+        at=pl.col("started_at"),
+        note=pl.format(" for {} s", pl.col("seconds").cast(pl.Int64)).fill_null(""),
+    )
 
 
 def digits(column: str) -> pl.Expr:
@@ -169,12 +276,29 @@ def travelled(facts: Facts, convoys: pl.DataFrame) -> tuple[pl.DataFrame, int]:
         mine = pairs.join(reads.select("plate", "reader", _at="read_at", _read="read_id"), on="plate")
         both = mine.join(reads.rename({"plate": "other"}), on=["other", "reader"])
         both = both.filter((pl.col("read_at") - pl.col("_at")).dt.total_seconds().abs() <= 300)
-        seen = pl.concat([both.drop("_at", "_read"), both.drop("read_at", "read_id").rename({"_at": "read_at", "_read": "read_id"}).select(
-            both.drop("_at", "_read").columns)]).unique(["_pair", "read_id"])
-    told = pl.format(" past {} ({} times together, {} expected by chance, p = {})", "reader", "together", pl.col("expected").cast(pl.Float64).round(2),
-                     pl.col("p").cast(pl.Float64).round_sig_figs(2))
-    made = _rows(seen, "reads", "read_id", source=pl.lit("vehicle:") + pl.col("plate"), target=pl.lit("vehicle:") + pl.col("other"),
-                 kind=pl.lit("travelled with"), at=pl.col("read_at"), note=told)
+        seen = pl.concat(
+            [
+                both.drop("_at", "_read"),
+                both.drop("read_at", "read_id").rename({"_at": "read_at", "_read": "read_id"}).select(both.drop("_at", "_read").columns),
+            ]
+        ).unique(["_pair", "read_id"])
+    told = pl.format(
+        " past {} ({} times together, {} expected by chance, p = {})",
+        "reader",
+        "together",
+        pl.col("expected").cast(pl.Float64).round(2),
+        pl.col("p").cast(pl.Float64).round_sig_figs(2),
+    )
+    made = _rows(
+        seen,
+        "reads",
+        "read_id",
+        source=pl.lit("vehicle:") + pl.col("plate"),
+        target=pl.lit("vehicle:") + pl.col("other"),
+        kind=pl.lit("travelled with"),
+        at=pl.col("read_at"),
+        note=told,
+    )
     return made, pairs.join(seen.select("_pair"), on="_pair", how="anti").height
 
 

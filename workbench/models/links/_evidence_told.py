@@ -17,13 +17,42 @@ from workbench.models.wording import several
 if TYPE_CHECKING:
     from workbench.models.links._evidence_why import Ways
 
-TABLE = pl.Schema({
-    "path": pl.Int64(), "step": pl.Int64(), "source": pl.String(), "source_label": pl.String(), "target": pl.String(), "target_label": pl.String(),
-    "kind": pl.String(), "label": pl.String(), "rows": pl.Int64(), "first_at": pl.Datetime("us", "UTC"), "last_at": pl.Datetime("us", "UTC"),
-    "strength": pl.Float64(), "score": pl.Float64(), "length": pl.Int64(), "observed": pl.Int64(), "expected": pl.Float64(), "by_chance": pl.Float64(),
-    "base_rate": pl.String(), "text": pl.String()})
-ROWS = pl.Schema({"source": pl.String(), "target": pl.String(), "kind": pl.String(), "table": pl.String(), "key": pl.String(), "at": pl.Datetime("us", "UTC"),
-                  "text": pl.String(), "strength": pl.Float64(), "polarity": pl.String()})
+TABLE = pl.Schema(
+    {
+        "path": pl.Int64(),
+        "step": pl.Int64(),
+        "source": pl.String(),
+        "source_label": pl.String(),
+        "target": pl.String(),
+        "target_label": pl.String(),
+        "kind": pl.String(),
+        "label": pl.String(),
+        "rows": pl.Int64(),
+        "first_at": pl.Datetime("us", "UTC"),
+        "last_at": pl.Datetime("us", "UTC"),
+        "strength": pl.Float64(),
+        "score": pl.Float64(),
+        "length": pl.Int64(),
+        "observed": pl.Int64(),
+        "expected": pl.Float64(),
+        "by_chance": pl.Float64(),
+        "base_rate": pl.String(),
+        "text": pl.String(),
+    }
+)
+ROWS = pl.Schema(
+    {
+        "source": pl.String(),
+        "target": pl.String(),
+        "kind": pl.String(),
+        "table": pl.String(),
+        "key": pl.String(),
+        "at": pl.Datetime("us", "UTC"),
+        "text": pl.String(),
+        "strength": pl.Float64(),
+        "polarity": pl.String(),
+    }
+)
 _MANY = {"person": "people", "address": "addresses", "other": "others"}
 _SMALL = 0.05
 
@@ -42,7 +71,7 @@ class Shown:
 def evidence(shown: Shown) -> pl.DataFrame:
     """The rows for, then the rows against."""
     contrary = shown.against.with_columns(strength=pl.lit(None, dtype=pl.Float64), polarity=pl.lit("against"))
-    return pl.concat([shown.rows.select(list(ROWS)).cast(ROWS), contrary.select(list(ROWS)).cast(ROWS)])  # type: ignore[arg-type]
+    return pl.concat([shown.rows.select(list(ROWS)).cast(ROWS), contrary.select(list(ROWS)).cast(ROWS)])
 
 
 def table(graph: Evidence, shown: Shown) -> pl.DataFrame:
@@ -63,11 +92,29 @@ def table(graph: Evidence, shown: Shown) -> pl.DataFrame:
             about = shown.more[min(names[a], names[b]), max(names[a], names[b])]
             if e not in rates:
                 rates[e] = _base_rate(graph, shown, b if b != ways.b and step < length - 1 else a, names[a], names[b], about)
-            out.append({"path": number if length > 1 else 0, "step": step + 1, "source": names[a], "source_label": label[names[a]], "target": names[b],
-                        "target_label": label[names[b]], "kind": about["kind"], "label": ", ".join(about["kinds"]), "rows": about["rows"],
-                        "first_at": about["first_at"], "last_at": about["last_at"], "strength": about["strength"], "score": float(ways.score[path]),
-                        "length": length, "observed": ways.observed[length - 1], "expected": ways.expected[length - 1], "by_chance": ways.by_chance,
-                        "base_rate": rates[e], "text": texts[min(names[a], names[b]), max(names[a], names[b])]})
+            out.append(
+                {
+                    "path": number if length > 1 else 0,
+                    "step": step + 1,
+                    "source": names[a],
+                    "source_label": label[names[a]],
+                    "target": names[b],
+                    "target_label": label[names[b]],
+                    "kind": about["kind"],
+                    "label": ", ".join(about["kinds"]),
+                    "rows": about["rows"],
+                    "first_at": about["first_at"],
+                    "last_at": about["last_at"],
+                    "strength": about["strength"],
+                    "score": float(ways.score[path]),
+                    "length": length,
+                    "observed": ways.observed[length - 1],
+                    "expected": ways.expected[length - 1],
+                    "by_chance": ways.by_chance,
+                    "base_rate": rates[e],
+                    "text": texts[min(names[a], names[b]), max(names[a], names[b])],
+                }
+            )
     return pl.DataFrame(out, schema=TABLE) if out else pl.DataFrame(schema=TABLE)
 
 
@@ -78,8 +125,8 @@ def _base_rate(graph: Evidence, shown: Shown, via: int, source: str, target: str
     if "read near" in about["kinds"]:
         plate, scene = (source, target) if source.startswith("vehicle:") else (target, source)
         own, incident = graph.places("reads", "plate", _plates(graph, plate)), graph.held("incidents", "incident_id", [scene.partition(":")[2]])
-        at, lon, lat = (column[own] for column in graph.track)
-        habit = usual(at, lon, lat, incident.row(0, named=True), graph.reach, graph.reading) if len(incident) else None
+        at, lon, lat = graph.track
+        habit = usual(at[own], lon[own], lat[own], incident.row(0, named=True), graph.reach, graph.reading) if len(incident) else None
         if habit is not None:
             return f"read there at those hours on {habit[1]} of {habit[2]} other days: {habit[0]:.0%} by its own habit"
         return "too few days of reads to tell its habit there"
@@ -89,7 +136,7 @@ def _base_rate(graph: Evidence, shown: Shown, via: int, source: str, target: str
     if kind in ("person", "other") or not things:
         return said
     of = int((graph.kinds[1] == graph.kinds[1][via]).sum())
-    return f"{said}; of {several(of, kind, _MANY.get(kind, str()))} {things:,} tie two people or more ({several(pairs, 'pair')})"
+    return f"{said}; of {several(of, kind, _MANY.get(kind, ''))} {things:,} tie two people or more ({several(pairs, 'pair')})"
 
 
 def _plates(graph: Evidence, vehicle: str) -> set[str]:
@@ -110,8 +157,9 @@ def headline(graph: Evidence, shown: Shown, table: pl.DataFrame, hops: int, hub:
     steps = next(k for k, n in enumerate(ways.observed, start=1) if n)
     n, expected = sum(ways.observed[:steps]), sum(ways.expected[:steps])
     what = several(n, "direct tie" if steps == 1 else f"path of {steps} steps", "" if steps == 1 else f"paths of {steps} steps")
-    chance = (f"{what} where chance would give {expected:.2g}" + (
-        f" (at most {ways.by_chance:.2g} of pairs with as many ties have one)" if ways.by_chance <= _SMALL else ", so that alone does not stand out"))
+    chance = f"{what} where chance would give {expected:.2g}" + (
+        f" (at most {ways.by_chance:.2g} of pairs with as many ties have one)" if ways.by_chance <= _SMALL else ", so that alone does not stand out"
+    )
     if rows and {"travelled with", "read near"} & set(rows["kinds"]):  # what chance gives is known from the reads themselves
         chance = table.filter(pl.col("path") == 0)["base_rate"][0]
     kind = graph.kinds[0][int(graph.kinds[1][ways.b])]
@@ -125,7 +173,7 @@ def _nothing(graph: Evidence, shown: Shown, one: str, two: str, hops: int, hub: 
     if bare:
         missing = f"no row of any table ties {' or '.join(bare)} to anything; load the involvements, associations, arrests or reads that name it"
     elif ways.hubs:
-        missing = (f"both are tied to {', '.join(str(graph.nodes['label'][h]) for h in ways.hubs)}, which so many share that it says little; hub=None follows it")
+        missing = f"both are tied to {', '.join(str(graph.nodes['label'][h]) for h in ways.hubs)}, which so many share that it says little; hub=None follows it"
     else:
         missing = f"ask for more than {several(hops, 'step')}" + (f", hub=None to follow things tied to over {hub} others," if hub is not None else "")
         missing += " or load further tables (calls, interviews, telephone calls)"
@@ -134,8 +182,10 @@ def _nothing(graph: Evidence, shown: Shown, one: str, two: str, hops: int, hub: 
 
 def notes(graph: Evidence, shown: Shown, hub: int | None) -> list[str]:
     ways, label = shown.ways, graph.nodes["label"]
-    said = [f"{label[h]} ({graph.nodes['id'][h]}) is tied to {int(graph.network.degree[h]):,} things: shown as a hub, paths through it were not followed."
-            for h in ways.hubs]
+    said = [
+        f"{label[h]} ({graph.nodes['id'][h]}) is tied to {int(graph.network.degree[h]):,} things: shown as a hub, paths through it were not followed."
+        for h in ways.hubs
+    ]
     for end in (ways.a, ways.b):
         if hub is not None and graph.network.degree[end] > hub:
             said.append(f"{label[end]} is itself tied to {int(graph.network.degree[end]):,} things, so paths from it are many by nature.")
@@ -162,8 +212,13 @@ def graph(made: Evidence, shown: Shown, table: pl.DataFrame) -> Any:
     contrary: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for r in shown.against.iter_rows(named=True):
         contrary.setdefault((min(r["source"], r["target"]), max(r["source"], r["target"])), []).append(_plain(r))
-    out: Any = nx.Graph(observed=list(ways.observed), expected=[round(e, 6) for e in ways.expected], by_chance=ways.by_chance,
-                        against=[r for rows in contrary.values() for r in rows], centre=made.nodes["id"][ways.a])
+    out: Any = nx.Graph(
+        observed=list(ways.observed),
+        expected=[round(e, 6) for e in ways.expected],
+        by_chance=ways.by_chance,
+        against=[r for rows in contrary.values() for r in rows],
+        centre=made.nodes["id"][ways.a],
+    )
     for code, row in zip(codes.tolist(), made.nodes[codes].iter_rows(named=True), strict=True):
         given = {k: v for k, v in row.items() if k != "id" and v is not None}
         records = made.members(code)["record"].to_list()
@@ -174,8 +229,16 @@ def graph(made: Evidence, shown: Shown, table: pl.DataFrame) -> Any:
     rates = {(min(s, t), max(s, t)): rate for s, t, rate in table.select("source", "target", "base_rate").iter_rows()}
     for pair, about in shown.more.items():
         hub = next((made.nodes["label"][h] for h in ways.hubs if made.nodes["id"][h] in pair), "")
-        out.add_edge(*pair, kind=about["kind"], label=", ".join(about["kinds"]), weight=about["strength"], rows=about["rows"], evidence=rows[pair],
-                     against=contrary.get(pair, []), base_rate=rates.get(pair, f"{hub} is a hub that very many share"))
+        out.add_edge(
+            *pair,
+            kind=about["kind"],
+            label=", ".join(about["kinds"]),
+            weight=about["strength"],
+            rows=about["rows"],
+            evidence=rows[pair],
+            against=contrary.get(pair, []),
+            base_rate=rates.get(pair, f"{hub} is a hub that very many share"),
+        )
     return out
 
 
@@ -189,5 +252,13 @@ def layers(made: Evidence, shown: Shown) -> tuple[Layer, ...]:
     if located.is_empty():
         return ()
     tips = located.select(pl.format("{} {} {}", "kind", "label", "detail")).to_series().str.strip_chars().to_list()
-    return (Points("Incidents and addresses", located["lon"].to_numpy(), located["lat"].to_numpy(), tuple(located["id"].to_list()), tuple(tips),
-                   kinds=tuple(located["kind"].to_list())),)
+    return (
+        Points(
+            "Incidents and addresses",
+            located["lon"].to_numpy(),
+            located["lat"].to_numpy(),
+            tuple(located["id"].to_list()),
+            tuple(tips),
+            kinds=tuple(located["kind"].to_list()),
+        ),
+    )

@@ -75,11 +75,25 @@ def answer(evidence: Evidence, a: str, b: str, asked: Asked) -> Links:
     contrary = against(evidence, evidence.network.named(on), rows, asked.asof)
     shown = told.Shown(ways, rows, contrary, more, asked.asof)
     table = told.table(evidence, shown)
-    basis = Basis.of(evidence, method="statements between two things and paths of them, against ties dealt out anew", source=_SOURCE, used=len(rows), asof=asked.asof,
-                     notes=(*notes, *told.notes(evidence, shown, asked.hub)),
-                     parameters={"a": a, "b": b, "hops": asked.hops, "most": asked.most, "hub": asked.hub})
-    return Links(headline=told.headline(evidence, shown, table, asked.hops, asked.hub), table=table, layers=told.layers(evidence, shown), basis=basis,
-                 base=origin_of(evidence).base, graph=told.graph(evidence, shown, table), evidence=told.evidence(shown), centre=evidence.nodes["id"][ways.a])
+    basis = Basis.of(
+        evidence,
+        method="statements between two things and paths of them, against ties dealt out anew",
+        source=_SOURCE,
+        used=len(rows),
+        asof=asked.asof,
+        notes=(*notes, *told.notes(evidence, shown, asked.hub)),
+        parameters={"a": a, "b": b, "hops": asked.hops, "most": asked.most, "hub": asked.hub},
+    )
+    return Links(
+        headline=told.headline(evidence, shown, table, asked.hops, asked.hub),
+        table=table,
+        layers=told.layers(evidence, shown),
+        basis=basis,
+        base=origin_of(evidence).base,
+        graph=told.graph(evidence, shown, table),
+        evidence=told.evidence(shown),
+        centre=evidence.nodes["id"][ways.a],
+    )
 
 
 def _ends(evidence: Evidence, a: str, b: str) -> tuple[list[int], list[int]]:
@@ -103,8 +117,25 @@ def _ways(evidence: Evidence, a: int, b: int, asked: Asked) -> Ways:
     nearest = next((k for k, n in enumerate(found.counts, start=1) if n), 0)
     others, whole = _as_near(evidence, a, b, nearest, okay, asked.hub) if nearest else (0, True)
     kind = evidence.kinds[1]
-    return Ways(a, b, nodes[order], edges[order], length[order], score[order], found.counts, expected, min(1.0, sum(expected[:nearest])) if nearest else 1.0,
-                others, not whole, int((kind == kind[b]).sum()) - 1, _hubs(evidence, a, b, okay, asked.hub), found.count - len(length), echoes, chance, shared)
+    return Ways(
+        a,
+        b,
+        nodes[order],
+        edges[order],
+        length[order],
+        score[order],
+        found.counts,
+        expected,
+        min(1.0, sum(expected[:nearest])) if nearest else 1.0,
+        others,
+        not whole,
+        int((kind == kind[b]).sum()) - 1,
+        _hubs(evidence, a, b, okay, asked.hub),
+        found.count - len(length),
+        echoes,
+        chance,
+        shared,
+    )
 
 
 def _strengths(evidence: Evidence, edges: Ints, asof: datetime | None) -> Floats:
@@ -125,7 +156,7 @@ def _strengths(evidence: Evidence, edges: Ints, asof: datetime | None) -> Floats
 def _without_echoes(evidence: Evidence, edges: Ints, length: Ints, order: Ints, most: int) -> tuple[Ints, int]:
     """The best paths, without those of two steps or more that rest on no row which the direct tie does not rest on too; and how many of these there were."""
     direct = np.flatnonzero(length == 1)
-    first = order[:most + 200]
+    first = order[: most + 200]
     if not len(direct):
         return first[:most], 0
 
@@ -177,7 +208,7 @@ def _hubs(evidence: Evidence, a: int, b: int, okay: Flags, hub: int | None) -> l
         span = slice(int(net.first[end]), int(net.first[end + 1]))
         tied = net.others[span]
         near.append(tied[okay[net.edge[span]].astype(bool)] if len(okay) else tied)
-    both = np.intersect1d(*near)
+    both = np.intersect1d(near[0], near[1])
     return [int(v) for v in both[net.degree[both] > hub]][:8]
 
 
@@ -190,12 +221,22 @@ def _rows(evidence: Evidence, edges: Ints, asof: datetime | None) -> tuple[pl.Da
     """The statements of edges with their sentences, at most 20 a tie, the strongest and oldest first; and of each tie how many there are and from when."""
     net = evidence.network
     at = net.statements(edges)
-    some = evidence.frame[at].with_columns(_row=pl.Series(at, dtype=pl.Int64), _low=pl.min_horizontal("source", "target"), _high=pl.max_horizontal("source", "target"))
+    some = evidence.frame[at].with_columns(
+        _row=pl.Series(at, dtype=pl.Int64), _low=pl.min_horizontal("source", "target"), _high=pl.max_horizontal("source", "target")
+    )
     some = some.filter(pl.col("at").is_null() | (pl.col("at") < asof)) if asof is not None else some
-    some = some.sort("_low", "_high", "strength", "at", "table", "key", "kind", "source_record", descending=[False, False, True, False, False, False, False, False])
-    each = some.group_by("_low", "_high", maintain_order=True).agg(rows=pl.len(), first_at=pl.col("at").min(), last_at=pl.col("at").max(),
-                                                                    strength=pl.col("strength").max(), kinds=pl.col("kind").unique().sort(), kind=pl.col("kind").first(),
-                                                                    note=pl.col("note").first())
+    some = some.sort(
+        "_low", "_high", "strength", "at", "table", "key", "kind", "source_record", descending=[False, False, True, False, False, False, False, False]
+    )
+    each = some.group_by("_low", "_high", maintain_order=True).agg(
+        rows=pl.len(),
+        first_at=pl.col("at").min(),
+        last_at=pl.col("at").max(),
+        strength=pl.col("strength").max(),
+        kinds=pl.col("kind").unique().sort(),
+        kind=pl.col("kind").first(),
+        note=pl.col("note").first(),
+    )
     more = {(r["_low"], r["_high"]): r for r in each.iter_rows(named=True)}
     few = some.filter(pl.int_range(pl.len()).over("_low", "_high") < _SHOWN)
     return evidence.statements(few["_row"].to_numpy()), more

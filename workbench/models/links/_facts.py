@@ -35,7 +35,9 @@ TIES = pl.Schema(
 
 
 #: Call-detail records, where the schema has no table of them.
-_PHONE_CALLS = pl.Schema({"phone_call_id": pl.String(), "caller": pl.String(), "called": pl.String(), "started_at": pl.Datetime("us", "UTC"), "seconds": pl.Float64()})
+_PHONE_CALLS = pl.Schema(
+    {"phone_call_id": pl.String(), "caller": pl.String(), "called": pl.String(), "started_at": pl.Datetime("us", "UTC"), "seconds": pl.Float64()}
+)
 
 
 def _blank(name: str) -> pl.DataFrame:

@@ -64,24 +64,47 @@ def build(
     """
     if metres <= 0 or minutes <= 0:
         raise BadInput(f"metres={metres!r} and minutes={minutes!r} must be over 0, e.g. 400 and 30.")
-    given = {"facts": facts, "identities": identities, "steps": steps, "convoys": convoys, "judgements": judgements,
-             "scenes": None if scenes is None else list(scenes), "metres": metres, "minutes": minutes, "asof": None if asof is None else moment(asof)}
+    given = {
+        "facts": facts,
+        "identities": identities,
+        "steps": steps,
+        "convoys": convoys,
+        "judgements": judgements,
+        "scenes": None if scenes is None else list(scenes),
+        "metres": metres,
+        "minutes": minutes,
+        "asof": None if asof is None else moment(asof),
+    }
     _checked(identities, steps, judgements)
     held = facts.once() if asof is None else facts.before(moment(asof)).once()
     reach = Reach(metres, minutes)
     together, crowded = tables.offended(held)
-    parts = [tables.involved(held), together, tables.tied(held), tables.reports(held), tables.arrested(held), tables.interviewed(held), tables.placed(held),
-             tables.telephoned(held)]
-    notes = [f"{several(crowded, 'incident')} with over {tables.CROWD} suspects or arrestees: pairs of them are not made, the incident ties them."] if crowded else []
+    parts = [
+        tables.involved(held),
+        together,
+        tables.tied(held),
+        tables.reports(held),
+        tables.arrested(held),
+        tables.interviewed(held),
+        tables.placed(held),
+        tables.telephoned(held),
+    ]
+    notes = (
+        [f"{several(crowded, 'incident')} with over {tables.CROWD} suspects or arrestees: pairs of them are not made, the incident ties them."]
+        if crowded
+        else []
+    )
     if convoys is not None:
         travelled, bare = tables.travelled(held, convoys)
         parts.append(travelled)
         notes += [f"{several(bare, 'pair')} of the convoys given have no read together in these tables and make no link."] if bare else []
-    parts.append(near(held.reads, held.incidents if scenes is None else held.incidents.filter(pl.col("incident_id").is_in(list(scenes))), _watched(held, parts),
-                      reach))
+    parts.append(
+        near(held.reads, held.incidents if scenes is None else held.incidents.filter(pl.col("incident_id").is_in(list(scenes))), _watched(held, parts), reach)
+    )
     statements, nodes, records = _merged(held, tables.stack(parts), identities)
-    return Evidence(held, statements, nodes, records, reach=reach, notes=notes, steps=steps, judgements=judgements,
-                    made={k: v for k, v in given.items() if v is not None})
+    return Evidence(
+        held, statements, nodes, records, reach=reach, notes=notes, steps=steps, judgements=judgements, made={k: v for k, v in given.items() if v is not None}
+    )
 
 
 def _checked(identities: pl.DataFrame | None, steps: pl.DataFrame | None, judgements: pl.DataFrame | None) -> None:
@@ -98,21 +121,34 @@ def _checked(identities: pl.DataFrame | None, steps: pl.DataFrame | None, judgem
 
 def _watched(facts: Facts, parts: Sequence[pl.DataFrame]) -> pl.Series:
     """Plates that reads near incidents are kept of."""
-    named = [part.select(c).to_series().filter(part[c].str.starts_with("vehicle:")).str.strip_prefix("vehicle:") for part in parts for c in ("source", "target")
-             if part.height]
+    named = [
+        part.select(c).to_series().filter(part[c].str.starts_with("vehicle:")).str.strip_prefix("vehicle:")
+        for part in parts
+        for c in ("source", "target")
+        if part.height
+    ]
     return pl.concat([facts.vehicles["plate"].drop_nulls().cast(pl.String).rename("plate"), *(n.rename("plate") for n in named)]).unique()
 
 
 def _merged(facts: Facts, rows: pl.DataFrame, identities: pl.DataFrame | None) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Statements about things instead of records, the things, and the records of each; all in an order of their own."""
-    calls = facts.calls.select(record=pl.lit("call:") + pl.col("call_id"), id=pl.lit("call:") + pl.col("call_id"), kind=pl.lit("call"), label=pl.col("call_id"),
-                               detail=pl.col("call_type").fill_null("call"), lon=pl.col("lon"), lat=pl.col("lat")).unique("record", keep="first")
+    calls = facts.calls.select(
+        record=pl.lit("call:") + pl.col("call_id"),
+        id=pl.lit("call:") + pl.col("call_id"),
+        kind=pl.lit("call"),
+        label=pl.col("call_id"),
+        detail=pl.col("call_type").fill_null("call"),
+        lon=pl.col("lon"),
+        lat=pl.col("lat"),
+    ).unique("record", keep="first")
     known = pl.concat([things(facts), calls])
     if identities is not None:
         one = identities.select(record=pl.format("{}:{}", "kind", "record_id"), _entity=pl.format("{}:{}", "kind", "entity_id")).unique("record")
         known = known.join(one, on="record", how="left", maintain_order="left")
         whole = pl.col("_entity").is_not_null().all().over("id") & (pl.col("_entity").n_unique().over("id") == 1)
-        by_id = known.filter(whole & (pl.col("id") != pl.col("record"))).select(record="id", id="_entity").unique("record")  # a plate all of whose records are one
+        by_id = (
+            known.filter(whole & (pl.col("id") != pl.col("record"))).select(record="id", id="_entity").unique("record")
+        )  # a plate all of whose records are one
         lone = one.join(known, on="record", how="anti")
         known = known.with_columns(id=pl.coalesce("_entity", "id")).drop("_entity")
         moves = [known.select("record", "id"), by_id.join(known, on="record", how="anti"), lone.rename({"_entity": "id"}).select("record", "id")]
@@ -127,10 +163,23 @@ def _merged(facts: Facts, rows: pl.DataFrame, identities: pl.DataFrame | None) -
     rows = rows.filter(pl.col("source") != pl.col("target")) if (rows["source"] == rows["target"]).any() else rows  # two records of one thing
     records = known.select("record", "id", "kind", "label", "detail").sort("record")
     first = known.sort("id", "record").unique("id", keep="first", maintain_order=True).drop("record").select("id", "kind", "label", "detail", "lon", "lat")
-    strange = [rows[end].filter(pl.Series(at < 0)).alias("id") for end, at in zip(("source", "target"), numbered(first["id"], rows["source"], rows["target"]),
-                                                                                  strict=True)]
-    others = pl.concat(strange).unique().to_frame().select("id", kind=pl.col("id").str.split_exact(":", 1).struct[0], label=pl.col("id").str.replace(r"^[a-z]+:", ""), detail=pl.lit(""),
-                          lon=pl.lit(None, dtype=pl.Float64), lat=pl.lit(None, dtype=pl.Float64))
+    strange = [
+        rows[end].filter(pl.Series(at < 0)).alias("id")
+        for end, at in zip(("source", "target"), numbered(first["id"], rows["source"], rows["target"]), strict=True)
+    ]
+    others = (
+        pl.concat(strange)
+        .unique()
+        .to_frame()
+        .select(
+            "id",
+            kind=pl.col("id").str.split_exact(":", 1).struct[0],
+            label=pl.col("id").str.replace(r"^[a-z]+:", ""),
+            detail=pl.lit(""),
+            lon=pl.lit(None, dtype=pl.Float64),
+            lat=pl.lit(None, dtype=pl.Float64),
+        )
+    )
     return rows, pl.concat([first, others]).sort("id"), records
 
 
