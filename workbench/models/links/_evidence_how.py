@@ -123,7 +123,7 @@ def _said(thing: str, label: str, members: int, table: pl.DataFrame, steps: int)
     if table.is_empty():
         if members and not steps:
             return f"Cannot tell how the {members} records of {name} were merged: no merge steps were given; pass steps= of the resolution to build()."
-        return f"Cannot tell by comparisons how the {members} records of {name} were merged: no step names them (a shared plate, number or address text joins them)."
+        return f"Cannot tell by comparisons how the {members} records of {name} were merged: no step names them (a shared plate, number or address joins them)."
     people = table.filter(pl.col("by").is_not_null() & (pl.col("by") != "model")).height
     weak = table.row(0, named=True)
     least = (

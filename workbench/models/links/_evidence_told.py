@@ -163,7 +163,8 @@ def headline(graph: Evidence, shown: Shown, table: pl.DataFrame, hops: int, hub:
     if rows and {"travelled with", "read near"} & set(rows["kinds"]):  # what chance gives is known from the reads themselves
         chance = table.filter(pl.col("path") == 0)["base_rate"][0]
     kind = graph.kinds[0][int(graph.kinds[1][ways.b])]
-    others = f"{'at least ' if ways.at_least else ''}{ways.others:,} of {ways.of:,} other {_MANY.get(kind, kind + 's')} are as near to {graph.nodes['label'][ways.a]}"
+    many = _MANY.get(kind, kind + "s")
+    others = f"{'at least ' if ways.at_least else ''}{ways.others:,} of {ways.of:,} other {many} are as near to {graph.nodes['label'][ways.a]}"
     return f"{one} and {two} are tied {' and '.join(parts)}; {chance}; {others}.{contrary}"
 
 
