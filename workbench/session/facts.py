@@ -128,13 +128,18 @@ class Facts(Opened):
         return _sorted(self._frame(name, [], []), *spec.key)
 
     def facts(self, *, reads_since: When | None = None) -> links_case.Facts:
-        """All frames that the link models take; reads from a time on (None: all).
+        """All frames that the link models take; reads, calls for service and telephone calls from a time on (None: all).
+
+        Arrests, interviews and calls that the role does not see, and tables that this lake does not hold, are left empty.
 
         Raises:
             AccessRefused: no case and purpose are bound.
         """
         names = ("people", "vehicles", "phones", "addresses", "involvements", "associations")
         frames = {n: self.table(n) for n in names} | {"incidents": self.incidents(), "reads": self.reads(reads_since)}
+        for name, since in (("arrests", None), ("interviews", None), ("calls", reads_since), ("phone_calls", reads_since)):
+            if name in TABLES and self.may_see(name):
+                frames[name] = self.rows(name, since)
         notes = tuple(dict.fromkeys(n for f in frames.values() for n in origin_of(f).notes))
         for frame in frames.values():
             remember(frame, replace(origin_of(frame), notes=notes))  # what limits one frame limits every answer over all of them

@@ -9,6 +9,7 @@ import polars as pl
 
 from workbench import plates, schema
 from workbench.errors import BadInput, NotFound, did_you_mean
+from workbench.models.links._codes import repeated
 from workbench.results import noted, remember
 from workbench.schema import TABLES
 
@@ -33,8 +34,26 @@ TIES = pl.Schema(
 )
 
 
+#: Call-detail records, where the schema has no table of them.
+_PHONE_CALLS = pl.Schema(
+    {"phone_call_id": pl.String(), "caller": pl.String(), "called": pl.String(), "started_at": pl.Datetime("us", "UTC"), "seconds": pl.Float64()}
+)
+
+
+def _blank(name: str) -> pl.DataFrame:
+    return TABLES[name].empty() if name in TABLES else pl.DataFrame(schema=_PHONE_CALLS)
+
+
 def _empty(name: str) -> pl.DataFrame:
-    return field(default_factory=TABLES[name].empty)
+    return field(default_factory=lambda: _blank(name))
+
+
+def _columns(name: str) -> tuple[list[str], pl.Schema]:
+    """The columns that a frame must have, and all it may have with their types."""
+    types = _blank(name).schema
+    if name not in TABLES:
+        return ["phone_call_id", "caller", "called", "started_at"], types
+    return [n for n, c in TABLES[name].columns.items() if c.required and n != "nibrs"], types
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +68,17 @@ class Facts:
     addresses: pl.DataFrame = _empty("addresses")
     involvements: pl.DataFrame = _empty("involvements")
     associations: pl.DataFrame = _empty("associations")
+    arrests: pl.DataFrame = _empty("arrests")
+    interviews: pl.DataFrame = _empty("interviews")
+    calls: pl.DataFrame = _empty("calls")
+    phone_calls: pl.DataFrame = _empty("phone_calls")
 
     def __post_init__(self) -> None:
         for each in fields(self):
             frame = getattr(self, each.name)
-            required = [n for n, c in TABLES[each.name].columns.items() if c.required and n != "nibrs"]
+            required, types = _columns(each.name)
             schema.require(frame, *required, what=f"The {each.name} frame")
-            full = frame.with_columns([pl.lit(None, dtype=t).alias(c) for c, t in TABLES[each.name].empty().schema.items() if c not in frame.columns])
+            full = frame.with_columns([pl.lit(None, dtype=t).alias(c) for c, t in types.items() if frame.schema.get(c, pl.Null()) == pl.Null()])
             times = [c for c, t in full.schema.items() if isinstance(t, pl.Datetime)]
             if full is not frame or times:
                 tidied = schema.utc(full, times)
@@ -63,7 +86,7 @@ class Facts:
                 object.__setattr__(self, each.name, tidied if origin is None else remember(tidied, origin, rows=False))
 
     def before(self, asof: datetime) -> Facts:
-        """Only what had happened strictly before ``asof``: incidents begun, reads taken, associations first known."""
+        """Only what had happened strictly before ``asof``: incidents begun, reads taken, arrests made, calls received, associations first known."""
         incidents = self.incidents.filter(pl.col("started_at") < asof)
         since = pl.col("since").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
         return replace(
@@ -72,7 +95,36 @@ class Facts:
             reads=self.reads.filter(pl.col("read_at") < asof),
             involvements=self.involvements.join(incidents.select("incident_id").unique(), on="incident_id", how="semi"),
             associations=self.associations.filter(pl.col("since").is_null() | (since < asof)),
+            arrests=self.arrests.filter(pl.col("arrested_at") < asof),
+            interviews=self.interviews.filter(pl.col("interviewed_at") < asof),
+            calls=self.calls.filter(pl.col("received_at") < asof),
+            phone_calls=self.phone_calls.filter(pl.col("started_at") < asof),
         )
+
+    def once(self) -> Facts:
+        """Every row once: of rows with one key (a lake holds none) the first in order of all columns that can be put in order."""
+        again = {}
+        for each in fields(self):
+            frame, key = getattr(self, each.name), self.key(each.name)
+            if repeated(frame[key]):
+                columns = [c for c, t in frame.schema.items() if not t.is_nested()]
+                again[each.name] = frame.sort(columns, maintain_order=True).unique(key, keep="first", maintain_order=True)
+        return replace(self, **again) if again else self
+
+    @property
+    def call_key(self) -> str:
+        """The column that names a row of ``phone_calls``."""
+        return TABLES["phone_calls"].key[0] if "phone_calls" in TABLES else "phone_call_id"
+
+    def key(self, table: str) -> str:
+        """The column that names a row of a table.
+
+        Raises:
+            BadInput: it is no table of these.
+        """
+        if table not in {f.name for f in fields(self)}:
+            raise BadInput(f"{table!r} is no table that evidence can come from.{did_you_mean(table, [f.name for f in fields(self)])}")
+        return self.call_key if table == "phone_calls" else TABLES[table].key[0]
 
 
 def tidy(column: str) -> pl.Expr:

@@ -74,6 +74,26 @@ def nodes(named: pl.DataFrame, tied: pl.DataFrame, facts: Facts, grown: Grown, c
     )
 
 
+def _with_ends(edges: pl.DataFrame, nodes: pl.DataFrame) -> pl.DataFrame:
+    """Edges with what is known of both ends; what chance would give is that of the vehicle, at whichever end it stands."""
+    who = nodes.select("id", "label", "hop", "near", "expected", "p", "as_often", "ties", "kind")
+    odds = ("near", "expected", "p", "as_often")
+    return (
+        edges.join(
+            who.select("label", "hop", "ties", "kind", *odds, source="id").rename({"label": "source_label", "hop": "_h1", "ties": "_t1", "kind": "_k1"}),
+            on="source",
+            how="left",
+        )
+        .join(
+            who.select(*odds, target="id", target_label="label", _h2="hop", _t2="ties", _k2="kind"),
+            on="target",
+            how="left",
+            suffix="_b",
+        )
+        .with_columns(pl.coalesce(c, f"{c}_b").alias(c) for c in odds)  # the vehicle may stand at either end
+    )
+
+
 def table(evidence: pl.DataFrame, nodes: pl.DataFrame, grown: Grown) -> pl.DataFrame:
     """One row an edge; a pair tied in several ways is one edge with all its kinds in the label."""
     low, high = pl.min_horizontal("source", "target"), pl.max_horizontal("source", "target")
@@ -93,12 +113,7 @@ def table(evidence: pl.DataFrame, nodes: pl.DataFrame, grown: Grown) -> pl.DataF
             text=pl.col("text").sort_by(-pl.col("_w"), "at").first(),
         )
     )
-    who = nodes.select("id", "label", "hop", "near", "expected", "p", "as_often", "ties", "kind")
-    joined = edges.join(
-        who.select(source="id", source_label="label", _h1="hop", near="near", expected="expected", p="p", as_often="as_often", _t1="ties", _k1="kind"),
-        on="source",
-        how="left",
-    ).join(who.select(target="id", target_label="label", _h2="hop", _t2="ties", _k2="kind"), on="target", how="left")
+    joined = _with_ends(edges, nodes)
     chance = pl.format(
         "near {} of {} scenes, {} expected by chance; {} of {} plates as often",
         "near",
@@ -124,7 +139,9 @@ def table(evidence: pl.DataFrame, nodes: pl.DataFrame, grown: Grown) -> pl.DataF
         "first_at",
         "last_at",
         weight=surprise.round(2),
-        base_rate=pl.when(pl.col("label").str.contains("read near")).then(chance).otherwise(shared),
+        base_rate=pl.coalesce(
+            pl.when(pl.col("label").str.contains("read near")).then(chance), shared, pl.format("{} is in no other row of these tables", "target_label")
+        ),
         hop=pl.max_horizontal("_h1", "_h2"),
         text="text",
     ).sort(["hop", "weight", "source", "target"], descending=[False, True, False, False])
