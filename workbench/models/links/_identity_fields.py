@@ -54,6 +54,8 @@ _SHORT = (
 )
 _ROOT = {short: words[0] for words in (row.split() for row in _SHORT) for short in words[1:]}
 _DAY = "%Y%m%d"
+#: What a role is called in reasons, where that is not its name.
+WORDS = {"born_on": "birth date"}
 
 
 @dataclass(frozen=True)
@@ -205,12 +207,12 @@ def comparison(role: str, how: str, roles: Iterable[str]) -> list[tuple[str, str
     The first level is equality; it alone is weighed by how common the value is.
     """
     left, right = f"{role}_l", f"{role}_r"
-    named, near = role.replace("_", " "), "jaro_winkler_similarity(" + left + ", " + right + ") >= "
+    named, near = WORDS.get(role, role.replace("_", " ")), "jaro_winkler_similarity(" + left + ", " + right + ") >= "
     typo = f"damerau_levenshtein({left}, {right}) <= "
     levels = [(f"same {named}", f"{left} = {right}")]
     if how == "given":
         shorter = f"(starts_with({left}, {right}) or starts_with({right}, {left}))"
-        levels += [(f"short form of the {named}", f"root_l = root_r or {shorter}"), (f"{named} spelt alike", near + "0.88")]
+        levels += [(f"short form of the {named}", f"root_l = root_r or {shorter}"), (f"{named} spelt alike", near + "0.88"), (f"{named} somewhat alike", near + "0.78")]
     if how == "surname":
         levels += [(f"{named} spelt alike", near + "0.92")]
     if how in ("given", "surname") and {"given_name", "surname"} <= set(roles):
@@ -220,7 +222,7 @@ def comparison(role: str, how: str, roles: Iterable[str]) -> list[tuple[str, str
     if how == "date":
         turned = f"substr({left}, 5, 2) = substr({right}, 7, 2) and substr({left}, 7, 2) = substr({right}, 5, 2) and length({left}) = 8"
         levels += [(f"{named} one character off", typo + "1"), (f"{named} with day and month turned", f"{turned} and substr({left}, 1, 4) = substr({right}, 1, 4)"),
-                   (f"{named} two characters off", typo + "2"), ("same year of birth", f"substr({left}, 1, 4) = substr({right}, 1, 4)")]
+                   (f"{named} two characters off", typo + "2"), ("same birth year", f"substr({left}, 1, 4) = substr({right}, 1, 4)")]
     if how == "number":
         levels += [(f"{named} one character off", typo + "1"), (f"{named} two characters off", typo + "2")]
     if how == "house":

@@ -15,7 +15,7 @@ import numpy as np
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 #: Natural log odds that one pair can add or take at most, and what a pair that no rule brought together takes.
-_MOST, _UNSEEN = 12.0, 0.7
+_MOST, _UNSEEN = 12.0, 0.25
 
 
 def components(n: int, left: Any, right: Any) -> Ints:

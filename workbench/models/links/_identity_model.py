@@ -21,7 +21,7 @@ from workbench.models.links._identity_fields import Fields
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Levels = np.ndarray[Any, np.dtype[np.int8]]
 #: Records in the sample whose pairs tell how often chance agrees; pairs a training session looks at, at most and at least.
-_SAMPLE, _MOST, _LEAST = 1_500, 150_000, 40
+_SAMPLE, _MOST, _LEAST = 800, 100_000, 40
 #: What is taken before anything is learnt: weight of it in pairs, share of true pairs that agree exactly, and differ.
 _PRIOR, _SAME, _DIFFER = 30.0, 0.85, 0.04
 _USUAL = {"given": 3e-3, "surname": 1e-3, "date": 5e-5, "number": 1e-6, "house": 0.01, "text": 2e-3, "postcode": 5e-3, "measure": 0.05, "same": 0.1, "position": 1e-4}
@@ -57,7 +57,7 @@ class Model:
 def levels(made: Fields) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Words and conditions of the levels of each role."""
     said = {role: fields_of.comparison(role, fields_of.ROLES[made.kind][role], made.roles) for role in made.roles}
-    words = {role: [w for w, _ in parts] + [f"{role.replace('_', ' ')} differs"] for role, parts in said.items()}
+    words = {role: [w for w, _ in parts] + [f"{fields_of.WORDS.get(role, role.replace('_', ' '))} differs"] for role, parts in said.items()}
     return words, {role: [c for _, c in parts] for role, parts in said.items()}
 
 

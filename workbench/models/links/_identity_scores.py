@@ -16,6 +16,8 @@ Rows = np.ndarray[Any, np.dtype[np.int32]]
 FLOOR, _CHUNK = -7.0, 1_000_000
 #: How the weight of an equal value is bounded by how common it is: no rarer than this share of records is believed.
 _RAREST = 2e-6
+#: Rounds of fitting, and how many true pairs the values learnt before count for in each.
+_ROUNDS, _HOLD = 6, 20.0
 
 
 @dataclass(frozen=True)
@@ -84,29 +86,34 @@ def weighed(model: Model, frame: pl.DataFrame, left: Rows, level: Levels, common
     return total
 
 
-def fitted(model: Model, weight: Floats, level: Levels, records: int, possible: float, equal: dict[str, float]) -> tuple[Model, Floats]:
-    """The model with the share of pairs that match, and what equality says by chance once the matches are taken out; log odds of the pairs.
+def fitted(model: Model, weight: Floats, level: Levels, possible: float, equal: dict[str, float]) -> tuple[Model, Floats]:
+    """The model fitted to all pairs that were looked at, from what Splink learnt; and the log odds of the pairs.
+
+    The share of pairs that match, the m of each level among them, and what equality says by chance once the matches are taken out, in turn.
 
     Args:
         possible: pairs that could be looked at. equal: pairs of all records that hold an equal value, by role.
     """
-    weight, u = weight.copy(), {role: list(v) for role, v in model.u.items()}
-    prior = model.prior
-    for _ in range(3):
-        for _ in range(25):
-            expected = float(logistic(weight + np.log(prior)).sum())
-            new = min(max(expected, 1.0) / possible, 0.5)
-            if abs(new / prior - 1) < 1e-4:
+    weight, m, u, prior = weight.copy(), {r: list(v) for r, v in model.m.items()}, {r: list(v) for r, v in model.u.items()}, model.prior
+    for _ in range(_ROUNDS):
+        for _ in range(10):
+            p = logistic(weight + np.log(prior))
+            before, prior = prior, min(max(float(p.sum()), 1.0) / possible, 0.5)
+            if abs(prior / before - 1) < 1e-3:
                 break
-            prior = new
-        matches = prior * possible
         for i, role in enumerate(model.roles):
-            if role in equal:
-                share = float(np.clip((equal[role] - model.m[role][0] * matches) / possible, 1e-8, 0.9))
-                share = max(share, u[role][0] / 1_000)
-                weight[level[i] == 0] += 0.0 if role in TERMS[model.kind] else np.log(u[role][0] / share)
-                u[role][0] = share
-    return replace(model, prior=prior, u=u), weight + np.log(prior / (1 - prior))
+            seen = np.bincount(level[i] + 1, weights=p, minlength=len(m[role]) + 1)[1:]
+            new = (seen + _HOLD * np.asarray(m[role])) / (seen.sum() + _HOLD)
+            chance = np.asarray(u[role])
+            common = role in TERMS[model.kind]
+            share = float(np.clip((equal[role] - new[0] * prior * possible) / possible, max(chance[0] / 1_000, 1e-8), 0.9))
+            after = chance.copy()
+            after[0] = share
+            change = np.log(new / np.asarray(m[role])) - (0.0 if common else np.log(after / chance))
+            weight += np.append(change, 0.0)[level[i]]
+            m[role], u[role] = [float(v) for v in new], [float(v) for v in after]
+    prior = min(max(float(logistic(weight + np.log(prior)).sum()), 1.0) / possible, 0.5)
+    return replace(model, prior=prior, m=m, u=u), weight + np.log(prior / (1 - prior))
 
 
 #: Roles of which a common value says less than a rare one.

@@ -54,6 +54,7 @@ class State:
     verdicts: dict[tuple[str, str], Verdict]
     threshold: float
     one_to_one: bool
+    relatives_apart: bool
     seed: int
     looked: int
     missed: int
@@ -84,7 +85,8 @@ def judged(judgements: pl.DataFrame | None) -> dict[tuple[str, str], Verdict]:
     return out
 
 
-def first(records: pl.DataFrame, made: Fields, verdicts: dict[tuple[str, str], Verdict], at_least: float | None, one_to_one: bool, seed: int) -> State:
+def first(records: pl.DataFrame, made: Fields, verdicts: dict[tuple[str, str], Verdict], at_least: float | None,
+          one_to_one: bool, relatives_apart: bool, seed: int) -> State:
     """Train, compare, group and name all records."""
     frame = fields_of.prepared(records, made)
     model = learning.trained(frame, made, seed)
@@ -93,12 +95,12 @@ def first(records: pl.DataFrame, made: Fields, verdicts: dict[tuple[str, str], V
     level = scoring.compared(frame, model, left, right)
     weight = scoring.weighed(model, frame, left, level, _common(frame, model))
     possible = max(_possible(len(frame), files), 1.0)
-    model, odds = scoring.fitted(model, weight, level, len(frame), possible, _equal(frame, model))
+    model, odds = scoring.fitted(model, weight, level, possible, _equal(frame, model))
     pairs = Pairs(left, right, level, odds).where(odds > scoring.FLOOR)
     threshold = _threshold(pairs) if at_least is None else at_least
     nobody = pl.Series([None] * len(frame), dtype=pl.String)
-    state = State(made, frame, index, model, pairs, np.arange(len(frame)), nobody, ids.Ledger({}, {}, 0), verdicts, threshold, one_to_one, seed,
-                  len(left), missed)
+    state = State(made, frame, index, model, pairs, np.arange(len(frame)), nobody, ids.Ledger({}, {}, 0), verdicts, threshold, one_to_one, relatives_apart,
+                  seed, len(left), missed)
     return _grouped(state, None)
 
 
@@ -215,7 +217,10 @@ def _threshold(pairs: Pairs) -> float:
         return 0.5
     wrong = np.cumsum(1 - p) / np.arange(1, len(p) + 1)
     fit = np.flatnonzero(wrong <= WRONG)
-    return float(np.clip(p[fit[-1]] if len(fit) else 1 - WRONG, 0.5, 1 - 1e-9))
+    last = int(fit[-1]) if len(fit) else -1
+    if last == len(p) - 1:
+        return 0.5
+    return float(np.clip((p[last] + p[last + 1]) / 2 if last >= 0 else 1 - WRONG, 0.5, 1 - 1e-9))
 
 
 def _rows(state: State, pairs: list[tuple[str, str]]) -> tuple[list[tuple[int, int]], int]:
@@ -228,9 +233,10 @@ def _rows(state: State, pairs: list[tuple[str, str]]) -> tuple[list[tuple[int, i
 
 
 def gains(state: State) -> Floats:
-    """How far the log odds of each pair lie above the threshold; twins and the like are held apart."""
-    gain = state.pairs.odds - float(np.log(state.threshold / (1 - state.threshold)))
-    return np.where(apart(state.model, state.pairs), -np.inf, gain)
+    """What each pair speaks for one entity: its log odds from the threshold on, what is lacking to it below; twins and the like are held apart."""
+    lacks = state.pairs.odds - float(np.log(state.threshold / (1 - state.threshold)))
+    gain = np.where(lacks >= 0, np.maximum(state.pairs.odds, 1e-6), lacks)
+    return np.where(apart(state.model, state.pairs), -np.inf, gain) if state.relatives_apart else gain
 
 
 def apart(model: Model, pairs: Pairs) -> Any:

@@ -114,7 +114,7 @@ def review(state: State) -> pl.DataFrame:
     pairs, p, names = state.pairs, state.pairs.probability, state.frame["record_id"]
     size = np.bincount(state.group, minlength=len(state.group))
     split = state.group[pairs.left] != state.group[pairs.right]
-    twins = apart(state.model, pairs)
+    twins = apart(state.model, pairs) & state.relatives_apart
     over = split & (p >= state.threshold)
     wanted = ((p >= BETWEEN[0]) & (p <= BETWEEN[1])) | over
     at = np.flatnonzero(wanted)

@@ -62,6 +62,7 @@ def resolve(
     at_least: float | None = None,
     across: str | None = None,
     one_to_one: bool = False,
+    relatives_apart: bool = True,
     withdrawn: Sequence[str] = (),
     seed: int = 0,
 ) -> Identities:
@@ -76,6 +77,8 @@ def resolve(
         at_least: probability from which a pair speaks for one entity; None = where the model itself expects at most 1 in 200 joined pairs to be wrong.
         across: column that names the file; only records of different files are compared.
         one_to_one: with ``across``: an entity holds one record of a file at most.
+        relatives_apart: persons whose given names differ although surname and birth date agree are not joined by the model, unless an identity number agrees:
+            they may be twins. They go to the review. False = the score decides.
         withdrawn: ids of records that are no longer held, with ``known``.
         seed: of the samples the model is trained on.
 
@@ -96,7 +99,7 @@ def resolve(
         if withdrawn:
             raise BadInput("withdrawn= goes with known=; without an earlier answer just leave the records out.")
         made = fields_of.fields(records, kind, columns, across)
-        state = first(records, made, verdicts, at_least, one_to_one, seed)
+        state = first(records, made, verdicts, at_least, one_to_one, relatives_apart, seed)
     else:
         if known.kind != kind:
             raise BadInput(f"The earlier answer is of kind {known.kind!r}, asked was {kind!r}.")
@@ -111,7 +114,7 @@ def _answer(records: pl.DataFrame, state: State, judgements: pl.DataFrame | None
     frames = [records] if judgements is None else [records, judgements]
     origin: Origin = origin_of(*frames)
     parameters = {"kind": state.fields.kind, "columns": state.fields.columns, "at_least": round(state.threshold, 6), "across": state.fields.across,
-                  "one_to_one": state.one_to_one, "seed": state.seed, "judgements": len(state.verdicts), "rules": [" + ".join(r) for r in state.fields.rules()]}
+                  "one_to_one": state.one_to_one, "relatives_apart": state.relatives_apart, "seed": state.seed, "judgements": len(state.verdicts), "rules": [" + ".join(r) for r in state.fields.rules()]}
     basis = Basis.of(*frames, method="record linkage (Fellegi-Sunter, trained by Splink; groups by greedy additive edge contraction)", source=_SOURCE,
                      used=len(records), parameters=parameters, notes=told.notes(state))
     return Identities(headline=told.headline(state, expected), table=told.table(state), layers=(), basis=basis, base=origin.base, kind=state.fields.kind,
