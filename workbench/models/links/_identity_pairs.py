@@ -15,7 +15,7 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 Rows = np.ndarray[Any, np.dtype[np.int32]]
 Keys = np.ndarray[Any, np.dtype[np.uint64]]
 #: Pairs a rule may bring, for each record and at least: groups larger than fit are left to narrower rules.
-_EACH, _ANYHOW = 4, 1_500_000
+_EACH, _ANYHOW = 0.3, 300_000
 #: A missing key.
 NONE = np.uint64(0)
 
@@ -47,6 +47,7 @@ def blocks(keys: Keys, files: Ints | None = None) -> tuple[Rows, Rows, Index, in
     ``files`` numbers the file of each record where only pairs of different files are wanted.
     """
     left, right, index, missed = [], [], Index(keys, []), 0
+    brought = np.zeros(keys.shape, dtype=bool)  # records whose group by a rule was not too large
     for i in range(len(keys)):
         order = np.argsort(keys[i], kind="stable").astype(np.int32)
         inner = keys[i][order]
@@ -55,18 +56,16 @@ def blocks(keys: Keys, files: Ints | None = None) -> tuple[Rows, Rows, Index, in
         index.parts.append([(inner, order)])
         first = np.flatnonzero(np.concatenate([[True], inner[1:] != inner[:-1]])) if len(inner) else np.zeros(0, dtype=np.int64)
         size = np.diff(np.append(first, len(inner)))
-        cap = _cap(size, max(_ANYHOW, _EACH * keys.shape[1]))
+        cap = _cap(size, int(max(_ANYHOW, _EACH * keys.shape[1])))
         index.largest.append(cap)
         missed += int((size[size > cap] * (size[size > cap] - 1) // 2).sum())
         keep = (size > 1) & (size <= cap)
+        brought[i, order] = np.repeat(keep, size)
         one, other = _pairs_within(first[keep], size[keep])
         one, other = order[one], order[other]
         new = np.ones(len(one), dtype=bool)
         for j in range(i):
-            same = (keys[j][one] == keys[j][other]) & (keys[j][one] != NONE)
-            if index.largest[j] < keys.shape[1]:  # groups too large for rule j did not bring their pairs
-                same &= _held(index, j, keys[j][one])
-            new &= ~same
+            new &= (keys[j][one] != keys[j][other]) | ~brought[j][one]
         if files is not None:
             new &= files[one] != files[other]
         one, other = one[new], other[new]
@@ -82,11 +81,6 @@ def _cap(size: Ints, budget: int) -> int:
     sizes = np.bincount(size)
     brings = np.cumsum(sizes * np.arange(len(sizes)) * (np.arange(len(sizes)) - 1) // 2)
     return int(max(np.searchsorted(brings, budget, side="right") - 1, 2))
-
-
-def _held(index: Index, rule: int, wanted: Keys) -> Any:
-    inner = index.parts[rule][0][0]
-    return np.searchsorted(inner, wanted, side="right") - np.searchsorted(inner, wanted, side="left") <= index.largest[rule]
 
 
 def _pairs_within(first: Ints, size: Ints) -> tuple[Ints, Ints]:

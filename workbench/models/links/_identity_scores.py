@@ -16,8 +16,9 @@ Rows = np.ndarray[Any, np.dtype[np.int32]]
 FLOOR, _CHUNK = -7.0, 1_000_000
 #: How the weight of an equal value is bounded by how common it is: no rarer than this share of records is believed.
 _RAREST = 2e-6
-#: Rounds of fitting, and how many true pairs the values learnt before count for in each.
-_ROUNDS, _HOLD = 6, 20.0
+#: Rounds of fitting, and how many true pairs the values learnt before count for in each; log odds from which on pairs are
+#: looked at in it.
+_ROUNDS, _HOLD, _UNLIKELY = 6, 20.0, -10.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,9 @@ def fitted(model: Model, weight: Floats, level: Levels, possible: float, equal: 
     Args:
         possible: pairs that could be looked at. equal: pairs of all records that hold an equal value, by role.
     """
-    weight, m, u, prior = weight.copy(), {r: list(v) for r, v in model.m.items()}, {r: list(v) for r, v in model.u.items()}, model.prior
+    whole, m, u, prior = weight, {r: list(v) for r, v in model.m.items()}, {r: list(v) for r, v in model.u.items()}, model.prior
+    likely = np.flatnonzero(weight + np.log(prior) > _UNLIKELY)  # the others add nothing that could be seen
+    every, level, weight = level, np.ascontiguousarray(level[:, likely]), weight[likely]
     for _ in range(_ROUNDS):
         for _ in range(10):
             p = logistic(weight + np.log(prior))
@@ -111,9 +114,10 @@ def fitted(model: Model, weight: Floats, level: Levels, possible: float, equal: 
             after[0] = share
             change = np.log(new / np.asarray(m[role])) - (0.0 if common else np.log(after / chance))
             weight += np.append(change, 0.0)[level[i]]
+            whole = whole + np.append(change, 0.0)[every[i]]
             m[role], u[role] = [float(v) for v in new], [float(v) for v in after]
     prior = min(max(float(logistic(weight + np.log(prior)).sum()), 1.0) / possible, 0.5)
-    return replace(model, prior=prior, m=m, u=u), weight + np.log(prior / (1 - prior))
+    return replace(model, prior=prior, m=m, u=u), whole + np.log(prior / (1 - prior))
 
 
 #: Roles of which a common value says less than a rare one.
