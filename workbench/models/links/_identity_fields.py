@@ -20,7 +20,7 @@ ROLES: dict[str, dict[str, str]] = {
 #: Where a role is looked for when the caller names no columns: our own tables, then names that exports use.
 _USUAL: dict[str, tuple[str, ...]] = {
     "given_name": ("given_name", "first_name"), "surname": ("surname", "last_name"), "born_on": ("born_on", "date_of_birth", "dob"),
-    "number": ("soc_sec_id", "licence_number", "id_number"), "phone": ("phone", "number"), "house": ("house", "street_number"),
+    "number": ("soc_sec_id", "licence_number", "id_number", "number"), "phone": ("phone",), "house": ("house", "street_number"),
     "street": ("street", "address_1", "address"), "unit": ("unit",), "place": ("place", "suburb", "city", "birth_place"),
     "postcode": ("postcode", "zip", "postcode_fake"), "occupation": ("occupation",), "height": ("height_cm",),
 }
