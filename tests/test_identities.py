@@ -18,8 +18,17 @@ from workbench.models.links import _identity_groups as grouping
 from workbench.models.links import identities
 from workbench.models.links.identities import Identities, resolve
 
-FEBRL = {"record_id": "rec_id", "given_name": "given_name", "surname": "surname", "born_on": "date_of_birth", "number": "soc_sec_id", "house": "street_number",
-         "street": "address_1", "place": "suburb", "postcode": "postcode"}
+FEBRL = {
+    "record_id": "rec_id",
+    "given_name": "given_name",
+    "surname": "surname",
+    "born_on": "date_of_birth",
+    "number": "soc_sec_id",
+    "house": "street_number",
+    "street": "address_1",
+    "place": "suburb",
+    "postcode": "postcode",
+}
 
 
 def f1(found: pl.DataFrame, truth: pl.DataFrame) -> float:
@@ -110,7 +119,11 @@ def test_of_judgements_that_contradict_one_another_different_wins_and_it_is_said
 def test_a_twin_is_not_merged_with_a_person_who_is_on_record_twice() -> None:
     base = made_up().drop("cluster")
     twin = {"surname": "vandermeer", "born_on": "1990-05-05", "street": "oak lane", "house": "12", "postcode": "70001", "phone": "5550001111"}
-    rows = [{"record_id": "T1", "given_name": "rebecca", **twin}, {"record_id": "T2", "given_name": "becky", **twin}, {"record_id": "T3", "given_name": "thomas", **twin}]
+    rows = [
+        {"record_id": "T1", "given_name": "rebecca", **twin},
+        {"record_id": "T2", "given_name": "becky", **twin},
+        {"record_id": "T3", "given_name": "thomas", **twin},
+    ]
     found = resolve(pl.concat([base, pl.DataFrame(rows)], how="diagonal"))
     ids = dict(found.identities.select("record_id", "entity_id").iter_rows())
     assert ids["T1"] == ids["T2"] != ids["T3"]
@@ -137,8 +150,9 @@ def test_new_records_join_or_start_entities_and_ids_stay() -> None:
 def test_a_changed_record_is_compared_anew() -> None:
     rows, first = made_up().drop("cluster"), answer()
     one, other = first.table.filter(pl.col("records") == 2)["record_ids"][0].to_list()
-    gone = rows.filter(pl.col("record_id") == other).with_columns(given_name=pl.lit("zebulon"), surname=pl.lit("quist"), born_on=pl.lit("1911-11-11"), phone=None,
-                                                                 number=None, street=pl.lit("elm"), house=pl.lit("1"))
+    gone = rows.filter(pl.col("record_id") == other).with_columns(
+        given_name=pl.lit("zebulon"), surname=pl.lit("quist"), born_on=pl.lit("1911-11-11"), phone=None, number=None, street=pl.lit("elm"), house=pl.lit("1")
+    )
     ids = dict(resolve(gone, known=first).identities.select("record_id", "entity_id").iter_rows())
     assert ids[one] != ids[other]
     back = resolve(rows.filter(pl.col("record_id") == other), known=resolve(gone, known=first))
@@ -224,14 +238,34 @@ def test_scores_are_those_of_splink_itself() -> None:
     model = json.loads(found.model)
     assert identities.__name__ and model["roles"] == [r for r in state.model.roles]
     terms = {"given_name", "surname", "house", "street", "place", "postcode", "occupation"}
-    compared = [{"output_column_name": role, "comparison_levels": [
-        {"sql_condition": f"{role}_l is null or {role}_r is null", "label_for_charts": "missing", "is_null_level": True},
-        *({"sql_condition": c, "label_for_charts": str(i), "m_probability": model["m"][role][i], "u_probability": model["u"][role][i],
-           **({"tf_adjustment_column": role} if i == 0 and role in terms else {})} for i, c in enumerate([*model["conditions"][role], "ELSE"]))]}
-        for role in model["roles"]]
+    compared = [
+        {
+            "output_column_name": role,
+            "comparison_levels": [
+                {"sql_condition": f"{role}_l is null or {role}_r is null", "label_for_charts": "missing", "is_null_level": True},
+                *(
+                    {
+                        "sql_condition": c,
+                        "label_for_charts": str(i),
+                        "m_probability": model["m"][role][i],
+                        "u_probability": model["u"][role][i],
+                        **({"tf_adjustment_column": role} if i == 0 and role in terms else {}),
+                    }
+                    for i, c in enumerate([*model["conditions"][role], "ELSE"])
+                ),
+            ],
+        }
+        for role in model["roles"]
+    ]
     frame = state.frame.with_columns(given_copy="given_name", surname_copy="surname")
-    settings_ = {"link_type": "dedupe_only", "unique_id_column_name": "record_id", "comparisons": compared, "blocking_rules_to_generate_predictions": ["l.number = r.number"],
-                 "probability_two_random_records_match": model["prior"], "retain_matching_columns": False}
+    settings_ = {
+        "link_type": "dedupe_only",
+        "unique_id_column_name": "record_id",
+        "comparisons": compared,
+        "blocking_rules_to_generate_predictions": ["l.number = r.number"],
+        "probability_two_random_records_match": model["prior"],
+        "retain_matching_columns": False,
+    }
     linker = Linker(DuckDBAPI().register(frame.to_arrow()), settings_, log_level=None)
     theirs = pl.from_arrow(linker.inference.predict().as_pyarrow_table())
     assert isinstance(theirs, pl.DataFrame)

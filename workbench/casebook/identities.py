@@ -14,7 +14,8 @@ from workbench.casebook import Casebook, _meta
 from workbench.errors import BadInput, NotFound, did_you_mean
 
 said = sa.Table(
-    "identity_judgements", _meta,
+    "identity_judgements",
+    _meta,
     sa.Column("judgement_id", sa.Integer, primary_key=True),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("left_id", sa.String, nullable=False),  # the smaller record id
@@ -26,7 +27,8 @@ said = sa.Table(
     sa.Column("undoes", sa.Integer, unique=True),  # the judgement that this row takes back
 )
 holds = sa.Table(
-    "identity_review", _meta,
+    "identity_review",
+    _meta,
     sa.Column("kind", sa.String, primary_key=True),
     sa.Column("left_id", sa.String, primary_key=True),
     sa.Column("right_id", sa.String, primary_key=True),
@@ -37,8 +39,16 @@ VERDICTS = ("same", "different", "unsure")
 KINDS = ("person", "vehicle", "address")
 #: How long a pair stays with whoever took it.
 HOLD = timedelta(minutes=30)
-_SCHEMA = {"judgement_id": pl.Int64, "kind": pl.String, "left": pl.String, "right": pl.String, "verdict": pl.String, "why": pl.String, "by": pl.String,
-           "at": pl.Datetime("us", "UTC")}
+_SCHEMA = {
+    "judgement_id": pl.Int64,
+    "kind": pl.String,
+    "left": pl.String,
+    "right": pl.String,
+    "verdict": pl.String,
+    "why": pl.String,
+    "by": pl.String,
+    "at": pl.Datetime("us", "UTC"),
+}
 
 
 class Judgements:
@@ -101,7 +111,10 @@ class Judgements:
     def _read(self, query: sa.Select[tuple[object, ...]], *, undoes: bool = False) -> pl.DataFrame:
         with self.engine.connect() as db:
             rows = db.execute(query).mappings().all()
-        data = [(r["judgement_id"], r["kind"], r["left_id"], r["right_id"], r["verdict"], r["why"], r["judged_by"], _aware(r["judged_at"]), r["undoes"]) for r in rows]
+        data = [
+            (r["judgement_id"], r["kind"], r["left_id"], r["right_id"], r["verdict"], r["why"], r["judged_by"], _aware(r["judged_at"]), r["undoes"])
+            for r in rows
+        ]
         made = pl.DataFrame(data, schema={**_SCHEMA, "undoes": pl.Int64}, orient="row")
         return made if undoes else made.drop("undoes")
 
@@ -144,9 +157,14 @@ class Judgements:
         _kind(kind)
         since = (at or datetime.now(UTC)) - HOLD
         with self.engine.connect() as db:
-            rows = db.execute(sa.select(holds).where(holds.c.kind == kind, holds.c.held_at >= since).order_by(holds.c.held_at, holds.c.left_id)).mappings().all()
-        return pl.DataFrame([(r["left_id"], r["right_id"], r["held_by"], _aware(r["held_at"])) for r in rows],
-                            schema={"left": pl.String, "right": pl.String, "held_by": pl.String, "held_at": pl.Datetime("us", "UTC")}, orient="row")
+            rows = (
+                db.execute(sa.select(holds).where(holds.c.kind == kind, holds.c.held_at >= since).order_by(holds.c.held_at, holds.c.left_id)).mappings().all()
+            )
+        return pl.DataFrame(
+            [(r["left_id"], r["right_id"], r["held_by"], _aware(r["held_at"])) for r in rows],
+            schema={"left": pl.String, "right": pl.String, "held_by": pl.String, "held_at": pl.Datetime("us", "UTC")},
+            orient="row",
+        )
 
     def give_back(self, kind: str, left: str, right: str, *, user: str) -> bool:
         """End one's own hold on a pair without judging it; whether there was one."""

@@ -12,26 +12,62 @@ from workbench.errors import BadInput, did_you_mean
 
 #: role -> how it is compared. A role that no column fills is left out.
 ROLES: dict[str, dict[str, str]] = {
-    "person": {"given_name": "given", "surname": "surname", "born_on": "date", "number": "number", "phone": "number", "house": "house", "street": "text",
-               "place": "text", "postcode": "postcode", "occupation": "text", "height": "measure"},
+    "person": {
+        "given_name": "given",
+        "surname": "surname",
+        "born_on": "date",
+        "number": "number",
+        "phone": "number",
+        "house": "house",
+        "street": "text",
+        "place": "text",
+        "postcode": "postcode",
+        "occupation": "text",
+        "height": "measure",
+    },
     "vehicle": {"vin": "number", "plate": "number", "region": "same", "make": "text", "model": "text", "body": "text", "colour": "same", "year": "same"},
     "address": {"house": "house", "street": "text", "unit": "same", "place": "text", "postcode": "postcode", "position": "position"},
 }
 #: Where a role is looked for when the caller names no columns: our own tables, then names that exports use.
 _USUAL: dict[str, tuple[str, ...]] = {
-    "given_name": ("given_name", "first_name"), "surname": ("surname", "last_name"), "born_on": ("born_on", "date_of_birth", "dob"),
-    "number": ("soc_sec_id", "licence_number", "id_number", "number"), "phone": ("phone",), "house": ("house", "street_number"),
-    "street": ("street", "address_1", "address"), "unit": ("unit",), "place": ("place", "suburb", "city", "birth_place"),
-    "postcode": ("postcode", "zip", "postcode_fake"), "occupation": ("occupation",), "height": ("height_cm",),
+    "given_name": ("given_name", "first_name"),
+    "surname": ("surname", "last_name"),
+    "born_on": ("born_on", "date_of_birth", "dob"),
+    "number": ("soc_sec_id", "licence_number", "id_number", "number"),
+    "phone": ("phone",),
+    "house": ("house", "street_number"),
+    "street": ("street", "address_1", "address"),
+    "unit": ("unit",),
+    "place": ("place", "suburb", "city", "birth_place"),
+    "postcode": ("postcode", "zip", "postcode_fake"),
+    "occupation": ("occupation",),
+    "height": ("height_cm",),
 }
-_ID = {"person": ("person_id", "record_id", "rec_id", "unique_id"), "vehicle": ("vehicle_id", "record_id", "unique_id"),
-       "address": ("address_id", "record_id", "unique_id")}
+_ID = {
+    "person": ("person_id", "record_id", "rec_id", "unique_id"),
+    "vehicle": ("vehicle_id", "record_id", "unique_id"),
+    "address": ("address_id", "record_id", "unique_id"),
+}
 #: Keys of candidate pairs, by kind: a pair is looked at when all parts of one rule agree; "given_name:3" is its first three characters.
 _RULES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "person": (("number",), ("phone",), ("surname", "born_on"), ("given_name", "born_on"), ("given_name", "surname"), ("house", "street"),
-               ("born_on", "postcode"), ("given_name", "postcode"), ("surname", "postcode"), ("house", "postcode"), ("street", "postcode"),
-               ("born_on", "place"), ("given_name:3", "surname:4"), ("surname", "born_on:4"), ("given_name", "born_on:6"),
-               ("given_name:2", "surname:2", "born_on:4")),
+    "person": (
+        ("number",),
+        ("phone",),
+        ("surname", "born_on"),
+        ("given_name", "born_on"),
+        ("given_name", "surname"),
+        ("house", "street"),
+        ("born_on", "postcode"),
+        ("given_name", "postcode"),
+        ("surname", "postcode"),
+        ("house", "postcode"),
+        ("street", "postcode"),
+        ("born_on", "place"),
+        ("given_name:3", "surname:4"),
+        ("surname", "born_on:4"),
+        ("given_name", "born_on:6"),
+        ("given_name:2", "surname:2", "born_on:4"),
+    ),
     "vehicle": (("vin",), ("plate",), ("plate:4", "make"), ("plate:-4", "make"), ("vin:8", "model"), ("vin:-6",)),
     "address": (("house", "street"), ("house", "street:4"), ("street", "position:0"), ("position:0", "house"), ("position:1", "house"), ("house", "postcode")),
 }
@@ -43,14 +79,70 @@ _TRAINED: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 #: Short forms of given names; each row is one name.
 _SHORT = (
-    "alexander alex sandy", "andrew andy drew", "anthony tony", "barbara barb babs", "benjamin ben", "catherine katherine kate cathy kathy katie", "charles charlie chuck",
-    "christopher chris kit", "daniel dan danny", "david dave", "deborah deb debbie", "donald don", "edward ed eddie ned ted", "elizabeth beth betty liz lizzie eliza",
-    "francis frank", "frederick fred freddie", "george georgie", "gerald gerry jerry", "gregory greg", "guillermo memo", "harold hal", "henry harry hank", "james jim jimmy jamie",
-    "jennifer jen jenny", "jessica jess", "john jack johnny", "jonathan jon", "jose pepe", "joseph joe joey", "joshua josh", "kenneth ken", "lawrence larry",
-    "leonard len lenny", "margaret maggie meg peggy", "matthew matt", "michael mike mick", "nicholas nick", "pamela pam", "patricia pat patty tricia", "patrick paddy",
-    "peter pete", "philip phil", "raymond ray", "rebecca becky", "richard dick rick rich", "robert bob rob bobby", "ronald ron", "samuel sam", "stephen steven steve",
-    "susan sue", "thomas tom tommy", "timothy tim", "victoria vicky", "walter walt", "william bill will billy", "francisco paco", "eleanor nell nellie", "albert bert al",
-    "arthur art", "abraham abe", "augustus gus", "mary molly polly", "martha patty", "sarah sally",
+    "alexander alex sandy",
+    "andrew andy drew",
+    "anthony tony",
+    "barbara barb babs",
+    "benjamin ben",
+    "catherine katherine kate cathy kathy katie",
+    "charles charlie chuck",
+    "christopher chris kit",
+    "daniel dan danny",
+    "david dave",
+    "deborah deb debbie",
+    "donald don",
+    "edward ed eddie ned ted",
+    "elizabeth beth betty liz lizzie eliza",
+    "francis frank",
+    "frederick fred freddie",
+    "george georgie",
+    "gerald gerry jerry",
+    "gregory greg",
+    "guillermo memo",
+    "harold hal",
+    "henry harry hank",
+    "james jim jimmy jamie",
+    "jennifer jen jenny",
+    "jessica jess",
+    "john jack johnny",
+    "jonathan jon",
+    "jose pepe",
+    "joseph joe joey",
+    "joshua josh",
+    "kenneth ken",
+    "lawrence larry",
+    "leonard len lenny",
+    "margaret maggie meg peggy",
+    "matthew matt",
+    "michael mike mick",
+    "nicholas nick",
+    "pamela pam",
+    "patricia pat patty tricia",
+    "patrick paddy",
+    "peter pete",
+    "philip phil",
+    "raymond ray",
+    "rebecca becky",
+    "richard dick rick rich",
+    "robert bob rob bobby",
+    "ronald ron",
+    "samuel sam",
+    "stephen steven steve",
+    "susan sue",
+    "thomas tom tommy",
+    "timothy tim",
+    "victoria vicky",
+    "walter walt",
+    "william bill will billy",
+    "francisco paco",
+    "eleanor nell nellie",
+    "albert bert al",
+    "arthur art",
+    "abraham abe",
+    "augustus gus",
+    "mary molly polly",
+    "martha patty",
+    "sarah sally",
 )
 _ROOT = {short: words[0] for words in (row.split() for row in _SHORT) for short in words[1:]}
 _DAY = "%Y%m%d"
@@ -106,12 +198,17 @@ def fields(records: pl.DataFrame, kind: str, columns: Mapping[str, str] | None, 
         if kind == "address" and {"lon", "lat"} <= set(records.columns):
             given["position"] = "lon"
     if len(given) < 2:
-        raise BadInput(f"Of the columns that tell one {kind} from another only {sorted(given) or 'none'} is there; two or more are needed of: "
-                       f"{', '.join(ROLES[kind])}. Other names are given by columns={{role: column}}.")
+        raise BadInput(
+            f"Of the columns that tell one {kind} from another only {sorted(given) or 'none'} is there; two or more are needed of: "
+            f"{', '.join(ROLES[kind])}. Other names are given by columns={{role: column}}."
+        )
     made = Fields(kind, record, given, across)
     if not made.rules():
-        raise BadInput(f"With {', '.join(made.roles)} alone no two records of a {kind} can be brought together; one of these is needed: "
-                       + "; ".join(" with ".join(p.split(":")[0] for p in rule) for rule in _RULES[kind][:4]) + ".")
+        raise BadInput(
+            f"With {', '.join(made.roles)} alone no two records of a {kind} can be brought together; one of these is needed: "
+            + "; ".join(" with ".join(p.split(":")[0] for p in rule) for rule in _RULES[kind][:4])
+            + "."
+        )
     return made
 
 
@@ -212,17 +309,32 @@ def comparison(role: str, how: str, roles: Iterable[str]) -> list[tuple[str, str
     levels = [(f"same {named}", f"{left} = {right}")]
     if how == "given":
         shorter = f"(starts_with({left}, {right}) or starts_with({right}, {left}))"
-        levels += [(f"short form of the {named}", f"root_l = root_r or {shorter}"), (f"{named} spelt alike", near + "0.88"), (f"{named} somewhat alike", near + "0.78")]
+        levels += [
+            (f"short form of the {named}", f"root_l = root_r or {shorter}"),
+            (f"{named} spelt alike", near + "0.88"),
+            (f"{named} somewhat alike", near + "0.78"),
+        ]
     if how == "surname":
         levels += [(f"{named} spelt alike", near + "0.92")]
     if how in ("given", "surname") and {"given_name", "surname"} <= set(roles):
-        levels += [("names swapped", "given_name_l = surname_copy_r and surname_copy_l = given_name_r" if how == "given" else "surname_l = given_copy_r and given_copy_l = surname_r")]
+        levels += [
+            (
+                "names swapped",
+                "given_name_l = surname_copy_r and surname_copy_l = given_name_r"
+                if how == "given"
+                else "surname_l = given_copy_r and given_copy_l = surname_r",
+            )
+        ]
     if how == "surname":
         levels += [(f"{named} somewhat alike", near + "0.8")]
     if how == "date":
         turned = f"substr({left}, 5, 2) = substr({right}, 7, 2) and substr({left}, 7, 2) = substr({right}, 5, 2) and length({left}) = 8"
-        levels += [(f"{named} one character off", typo + "1"), (f"{named} with day and month turned", f"{turned} and substr({left}, 1, 4) = substr({right}, 1, 4)"),
-                   (f"{named} two characters off", typo + "2"), ("same birth year", f"substr({left}, 1, 4) = substr({right}, 1, 4)")]
+        levels += [
+            (f"{named} one character off", typo + "1"),
+            (f"{named} with day and month turned", f"{turned} and substr({left}, 1, 4) = substr({right}, 1, 4)"),
+            (f"{named} two characters off", typo + "2"),
+            ("same birth year", f"substr({left}, 1, 4) = substr({right}, 1, 4)"),
+        ]
     if how == "number":
         levels += [(f"{named} one character off", typo + "1"), (f"{named} two characters off", typo + "2")]
     if how == "house":
@@ -236,6 +348,7 @@ def comparison(role: str, how: str, roles: Iterable[str]) -> list[tuple[str, str
     if how == "position":
         part = "split_part(split_part({}, '|', 3), ' ', {})::double"
         apart = "sqrt(pow(({0} - {1}) * 111320 * cos(radians({2})), 2) + pow(({2} - {3}) * 111320, 2))".format(
-            part.format(left, 1), part.format(right, 1), part.format(left, 2), part.format(right, 2))
+            part.format(left, 1), part.format(right, 1), part.format(left, 2), part.format(right, 2)
+        )
         levels += [("within 30 m", f"{apart} <= 30"), ("within 150 m", f"{apart} <= 150")]
     return levels

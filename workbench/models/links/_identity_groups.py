@@ -44,8 +44,16 @@ def parts(n: int, left: Any, right: Any, gain: Floats, same: list[tuple[int, int
     return components(n, np.concatenate([left[for_it], sl]), np.concatenate([right[for_it], sr]))
 
 
-def groups(part: Ints, left: Any, right: Any, gain: Floats, same: Iterable[tuple[int, int]], different: Iterable[tuple[int, int]],
-           files: Ints | None = None, only: Any = None) -> tuple[Ints, list[tuple[int, int]]]:
+def groups(
+    part: Ints,
+    left: Any,
+    right: Any,
+    gain: Floats,
+    same: Iterable[tuple[int, int]],
+    different: Iterable[tuple[int, int]],
+    files: Ints | None = None,
+    only: Any = None,
+) -> tuple[Ints, list[tuple[int, int]]]:
     """The smallest row of the group of each row, and the pairs judged the same that judgements of "different" keep apart.
 
     Args:
@@ -90,8 +98,12 @@ def groups(part: Ints, left: Any, right: Any, gain: Floats, same: Iterable[tuple
     return out, kept_apart
 
 
-def _contracted(edges: list[tuple[int, int, float]], same: list[tuple[int, int]], different: list[tuple[int, int]], files: Ints | None,
-                ) -> tuple[list[list[int]], list[tuple[int, int]]]:
+def _contracted(
+    edges: list[tuple[int, int, float]],
+    same: list[tuple[int, int]],
+    different: list[tuple[int, int]],
+    files: Ints | None,
+) -> tuple[list[list[int]], list[tuple[int, int]]]:
     """The groups of one connected part, and judgements of "same" that could not be kept."""
     nodes = sorted({r for a, b, _ in edges for r in (a, b)} | {r for pair in (*same, *different) for r in pair})
     work = _Work(nodes, files)

@@ -74,8 +74,9 @@ def _set(who: list[int], hashed: list[int]) -> int:
     return int(sum(hashed[i] for i in who) % 2**64)
 
 
-def _claims(members: dict[int, list[int]], names: list[str], had: list[str | None], hashed: list[int], sets: dict[int, str], since: dict[str, int],
-            held: set[str]) -> dict[int, str]:
+def _claims(
+    members: dict[int, list[int]], names: list[str], had: list[str | None], hashed: list[int], sets: dict[int, str], since: dict[str, int], held: set[str]
+) -> dict[int, str]:
     """Which group takes which id that has been: first a set that had one before, then by overlap."""
     given: dict[int, str] = {}
     taken = set(held)

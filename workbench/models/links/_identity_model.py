@@ -24,7 +24,18 @@ Levels = np.ndarray[Any, np.dtype[np.int8]]
 _SAMPLE, _MOST, _LEAST = 800, 100_000, 40
 #: What is taken before anything is learnt: weight of it in pairs, share of true pairs that agree exactly, and differ.
 _PRIOR, _SAME, _DIFFER = 30.0, 0.85, 0.04
-_USUAL = {"given": 3e-3, "surname": 1e-3, "date": 5e-5, "number": 1e-6, "house": 0.01, "text": 2e-3, "postcode": 5e-3, "measure": 0.05, "same": 0.1, "position": 1e-4}
+_USUAL = {
+    "given": 3e-3,
+    "surname": 1e-3,
+    "date": 5e-5,
+    "number": 1e-6,
+    "house": 0.01,
+    "text": 2e-3,
+    "postcode": 5e-3,
+    "measure": 0.05,
+    "same": 0.1,
+    "position": 1e-4,
+}
 #: Log odds of chance below which a pair is not kept, and pairs scored at a time.
 FLOOR, _CHUNK = -7.0, 1_000_000
 
@@ -75,15 +86,15 @@ def trained(frame: pl.DataFrame, made: Fields, seed: int) -> Model:
             sessions.append({"block": list(rule), "pairs": n})
         for role, m in learnt.items():
             found[role].append((float(n), m))
-    m = {}
+    learned: dict[str, list[float]] = {}
     for role in made.roles:
         usual, seen = _usual_m(len(words[role])), found[role]
         total = sum(n for n, _ in seen)
         mean = sum((n * np.asarray(one) for n, one in seen), np.zeros(len(usual))) / total if total else usual
         kept = (mean * min(total, 3_000) + usual * _PRIOR) / (min(total, 3_000) + _PRIOR)
-        m[role] = [float(v) for v in kept / kept.sum()]
+        learned[role] = [float(v) for v in kept / kept.sum()]
     prior = 1.0 / max(len(frame), 2)
-    return Model(made.kind, tuple(made.roles), words, conditions, m, {r: [float(v) for v in u[r]] for r in made.roles}, prior, sessions)
+    return Model(made.kind, tuple(made.roles), words, conditions, learned, {r: [float(v) for v in u[r]] for r in made.roles}, prior, sessions)
 
 
 def _usual_m(n: int) -> Floats:
@@ -103,8 +114,15 @@ def _settings(made: Fields, conditions: dict[str, list[str]], roles: Sequence[st
                 part["u_probability"] = float(u[role][i])
             parts.append(part)
         compared.append({"output_column_name": role, "comparison_levels": parts})
-    return {"link_type": "dedupe_only", "unique_id_column_name": "record_id", "comparisons": compared, "blocking_rules_to_generate_predictions": [],
-            "retain_matching_columns": False, "max_iterations": 40, "probability_two_random_records_match": 1e-4}
+    return {
+        "link_type": "dedupe_only",
+        "unique_id_column_name": "record_id",
+        "comparisons": compared,
+        "blocking_rules_to_generate_predictions": [],
+        "retain_matching_columns": False,
+        "max_iterations": 40,
+        "probability_two_random_records_match": 1e-4,
+    }
 
 
 def _linker(frame: pl.DataFrame, settings: dict[str, Any]) -> Any:
@@ -152,8 +170,14 @@ def _by_chance(frame: pl.DataFrame, made: Fields, conditions: dict[str, list[str
     return out, float(len(sample)) ** 2 / 2
 
 
-def _session(frame: pl.DataFrame, made: Fields, rule: tuple[str, ...], conditions: dict[str, list[str]], u: dict[str, Floats], seed: int,
-             ) -> tuple[dict[str, list[float]], int]:
+def _session(
+    frame: pl.DataFrame,
+    made: Fields,
+    rule: tuple[str, ...],
+    conditions: dict[str, list[str]],
+    u: dict[str, Floats],
+    seed: int,
+) -> tuple[dict[str, list[float]], int]:
     """m of the roles that are not in the rule, by Splink's expectation maximisation over pairs that agree on the rule."""
     block = frame.select(fields_of.key(rule).alias("key"))["key"]
     sizes = pl.DataFrame({"key": block}).drop_nulls().group_by("key").len().filter((pl.col("len") > 1) & (pl.col("len") < 1_000))

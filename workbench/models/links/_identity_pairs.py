@@ -49,7 +49,7 @@ def blocks(keys: Keys, files: Ints | None = None) -> tuple[Rows, Rows, Index, in
     left, right, index, missed = [], [], Index(keys, []), 0
     brought = np.zeros(keys.shape, dtype=bool)  # records whose group by a rule was not too large
     for i in range(len(keys)):
-        order = np.argsort(keys[i], kind="stable").astype(np.int32)
+        order: Rows = np.argsort(keys[i], kind="stable").astype(np.int32)
         inner = keys[i][order]
         present = int(np.searchsorted(inner, NONE, side="right"))
         order, inner = order[present:], inner[present:]
@@ -80,7 +80,7 @@ def _cap(size: Ints, budget: int) -> int:
         return 1
     sizes = np.bincount(size)
     brings = np.cumsum(sizes * np.arange(len(sizes)) * (np.arange(len(sizes)) - 1) // 2)
-    return int(max(np.searchsorted(brings, budget, side="right") - 1, 2))
+    return max(int(np.searchsorted(brings, budget, side="right")) - 1, 2)
 
 
 def _pairs_within(first: Ints, size: Ints) -> tuple[Ints, Ints]:

@@ -51,7 +51,9 @@ def logistic(odds: Floats) -> Floats:
 
 def together(a: Pairs, b: Pairs) -> Pairs:
     """The pairs of both."""
-    return Pairs(np.concatenate([a.left, b.left]), np.concatenate([a.right, b.right]), np.concatenate([a.level, b.level], axis=1), np.concatenate([a.odds, b.odds]))
+    return Pairs(
+        np.concatenate([a.left, b.left]), np.concatenate([a.right, b.right]), np.concatenate([a.level, b.level], axis=1), np.concatenate([a.odds, b.odds])
+    )
 
 
 def compared(frame: pl.DataFrame, model: Model, left: Rows, right: Rows) -> Levels:
@@ -60,16 +62,18 @@ def compared(frame: pl.DataFrame, model: Model, left: Rows, right: Rows) -> Leve
     columns = [c for c in frame.columns if c not in ("record_id", "file", "seen")]
     cases = []
     for role in model.roles:
-        tests = " ".join(f"when {c} then {i}" for i, c in enumerate(model.conditions[role])).replace("surname_copy", "surname").replace("given_copy", "given_name")
+        tests = (
+            " ".join(f"when {c} then {i}" for i, c in enumerate(model.conditions[role])).replace("surname_copy", "surname").replace("given_copy", "given_name")
+        )
         cases.append(f"(case when {role}_l is null or {role}_r is null then -1 {tests} else {len(model.conditions[role])} end)::tinyint as {role}")
     db = connect()
     for start in range(0, len(left), _CHUNK):
-        l, r = left[start:start + _CHUNK], right[start:start + _CHUNK]
+        l, r = left[start : start + _CHUNK], right[start : start + _CHUNK]
         pairs = pl.DataFrame([s for c in columns for s in (frame[c].gather(l).alias(f"{c}_l"), frame[c].gather(r).alias(f"{c}_r"))])
         db.register("pairs", pairs.to_arrow())
         found = db.execute(f"select {', '.join(cases)} from pairs").fetchnumpy()
         for i, role in enumerate(model.roles):
-            out[i, start:start + len(l)] = found[role]
+            out[i, start : start + len(l)] = found[role]
         db.unregister("pairs")
     db.close()
     return out

@@ -85,8 +85,9 @@ def judged(judgements: pl.DataFrame | None) -> dict[tuple[str, str], Verdict]:
     return out
 
 
-def first(records: pl.DataFrame, made: Fields, verdicts: dict[tuple[str, str], Verdict], at_least: float | None,
-          one_to_one: bool, relatives_apart: bool, seed: int) -> State:
+def first(
+    records: pl.DataFrame, made: Fields, verdicts: dict[tuple[str, str], Verdict], at_least: float | None, one_to_one: bool, relatives_apart: bool, seed: int
+) -> State:
     """Train, compare, group and name all records."""
     frame = fields_of.prepared(records, made)
     model = learning.trained(frame, made, seed)
@@ -99,8 +100,23 @@ def first(records: pl.DataFrame, made: Fields, verdicts: dict[tuple[str, str], V
     pairs = Pairs(left, right, level, odds).where(odds > scoring.FLOOR)
     threshold = _threshold(pairs) if at_least is None else at_least
     nobody = pl.Series([None] * len(frame), dtype=pl.String)
-    state = State(made, frame, index, model, pairs, np.arange(len(frame)), nobody, ids.Ledger({}, {}, 0), verdicts, threshold, one_to_one, relatives_apart,
-                  seed, len(left), missed)
+    state = State(
+        made,
+        frame,
+        index,
+        model,
+        pairs,
+        np.arange(len(frame)),
+        nobody,
+        ids.Ledger({}, {}, 0),
+        verdicts,
+        threshold,
+        one_to_one,
+        relatives_apart,
+        seed,
+        len(left),
+        missed,
+    )
     return _grouped(state, None)
 
 
@@ -113,8 +129,11 @@ def again(records: pl.DataFrame, known: State, verdicts: dict[tuple[str, str], V
     gone = held.filter(pl.col("record_id").is_in(new["record_id"].implode()))["row"].to_list()
     if len(withdrawn):
         gone += known.frame.with_row_index("row").filter(pl.col("record_id").is_in(pl.Series(list(withdrawn), dtype=pl.String).implode()))["row"].to_list()
-    changed = {p for p in {*known.verdicts, *verdicts} if (known.verdicts.get(p) is None) != (verdicts.get(p) is None)
-               or known.verdicts[p].verdict != verdicts[p].verdict}
+    changed = {
+        p
+        for p in {*known.verdicts, *verdicts}
+        if (known.verdicts.get(p) is None) != (verdicts.get(p) is None) or known.verdicts[p].verdict != verdicts[p].verdict
+    }
     before = known.entity
     was = dict(zip(known.frame["record_id"].gather(gone).to_list(), before.gather(gone).to_list(), strict=True)) if gone else {}
     state = _without(known, np.array(gone, dtype=np.int64)) if gone else known
@@ -134,8 +153,16 @@ def again(records: pl.DataFrame, known: State, verdicts: dict[tuple[str, str], V
     touched = np.concatenate([touched, np.ones(len(new), dtype=bool)])
     if changed:
         touched |= frame["record_id"].is_in(pl.Series([r for p in changed for r in p], dtype=pl.String).implode()).to_numpy()
-    state = replace(state, frame=frame, index=index, pairs=scoring.together(state.pairs, added), entity=entity, verdicts=verdicts, looked=state.looked + len(left),
-                    group=np.concatenate([state.group, np.arange(start, len(frame))]))
+    state = replace(
+        state,
+        frame=frame,
+        index=index,
+        pairs=scoring.together(state.pairs, added),
+        entity=entity,
+        verdicts=verdicts,
+        looked=state.looked + len(left),
+        group=np.concatenate([state.group, np.arange(start, len(frame))]),
+    )
     return _grouped(state, touched)
 
 
@@ -186,8 +213,11 @@ def _added(frame: pl.DataFrame, model: Model, left: Any, right: Any) -> Pairs:
 
 def _common(frame: pl.DataFrame, model: Model) -> dict[str, Floats]:
     """The share of the records with a value that hold the same one, by row, for roles where that matters."""
-    return {role: (frame.select(pl.len().over(role) / max(len(frame) - frame[role].null_count(), 1))).to_series().to_numpy()
-            for role in scoring.TERMS[model.kind] if role in model.roles}
+    return {
+        role: (frame.select(pl.len().over(role) / max(len(frame) - frame[role].null_count(), 1))).to_series().to_numpy()
+        for role in scoring.TERMS[model.kind]
+        if role in model.roles
+    }
 
 
 def _equal(frame: pl.DataFrame, model: Model) -> dict[str, float]:
@@ -274,7 +304,9 @@ def _grouped(state: State, touched: Any) -> State:
         group = np.where(only, group, state.group)
         entity, ledger = ids.named(group, state.frame["record_id"], state.entity, state.ledger, only)
     names = state.frame["record_id"]
-    return replace(state, group=group, entity=entity, ledger=ledger, absent=sum(s[1] for s in said.values()), unkept=tuple((names[a], names[b]) for a, b in unkept))
+    return replace(
+        state, group=group, entity=entity, ledger=ledger, absent=sum(s[1] for s in said.values()), unkept=tuple((names[a], names[b]) for a, b in unkept)
+    )
 
 
 def _reached(part: Ints, entity: pl.Series, touched: Any) -> Any:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from workbench.models.links._identity_groups import components
 from workbench.models.links._identity_scores import Pairs, logistic
 from workbench.models.links._identity_state import State, apart
 from workbench.models.wording import several
@@ -15,8 +14,16 @@ from workbench.models.wording import several
 #: Probabilities between which a pair is worth a person's time, and rows of the queue.
 BETWEEN, _QUEUE = (0.05, 0.999), 1_000
 _MANY = {"person": "persons", "vehicle": "vehicles", "address": "addresses"}
-_STEPS = {"kind": pl.String, "entity_id": pl.String, "left": pl.String, "right": pl.String, "probability": pl.Float64, "reason": pl.String, "by": pl.String,
-          "at": pl.Datetime("us", "UTC")}
+_STEPS: dict[str, Any] = {
+    "kind": pl.String,
+    "entity_id": pl.String,
+    "left": pl.String,
+    "right": pl.String,
+    "probability": pl.Float64,
+    "reason": pl.String,
+    "by": pl.String,
+    "at": pl.Datetime("us", "UTC"),
+}
 
 
 def reasons(state: State, pairs: Pairs) -> list[str]:
@@ -60,8 +67,15 @@ def steps(state: State, entity: pl.Series) -> pl.DataFrame:
             home[b] = a
             chosen.append(k)
     picked = pairs.where(np.array(chosen, dtype=np.int64))
-    model = pl.DataFrame({"entity_id": entity.gather(picked.left), "left": names.gather(picked.left), "right": names.gather(picked.right),
-                          "probability": picked.probability, "reason": pl.Series(reasons(state, picked), dtype=pl.String)})
+    model = pl.DataFrame(
+        {
+            "entity_id": entity.gather(picked.left),
+            "left": names.gather(picked.left),
+            "right": names.gather(picked.right),
+            "probability": picked.probability,
+            "reason": pl.Series(reasons(state, picked), dtype=pl.String),
+        }
+    )
     model = model.select(pl.lit(kind).alias("kind"), pl.all(), pl.lit("model").alias("by"), pl.lit(None, dtype=_STEPS["at"]).alias("at"))
     people = pl.DataFrame(by_person, schema=_STEPS, orient="row")
     return pl.concat([people, model.cast(_STEPS)]).sort("entity_id", maintain_order=True)
@@ -78,8 +92,12 @@ def expected(state: State) -> dict[str, float]:
     inside = state.group[pairs.left] == state.group[pairs.right]
     joined, all_ = float(p[inside].sum()), float(p.sum())
     n = len(state.frame)
-    return {"precision": joined / inside.sum() if inside.any() else 1.0, "recall": joined / all_ if all_ > 0 else 1.0,
-            "by_chance": _by_chance(state) * n * (n - 1) / 2, "threshold": state.threshold}
+    return {
+        "precision": joined / inside.sum() if inside.any() else 1.0,
+        "recall": joined / all_ if all_ > 0 else 1.0,
+        "by_chance": _by_chance(state) * n * (n - 1) / 2,
+        "threshold": state.threshold,
+    }
 
 
 def _by_chance(state: State) -> float:
@@ -95,14 +113,14 @@ def _by_chance(state: State) -> float:
             new += filled**2 * share * _shifted(spread, int(np.clip(round(w / step), -half, half)))
         spread = new
     need = np.log(state.threshold / (1 - state.threshold)) - np.log(model.prior / (1 - model.prior))
-    return float(spread[max(0, min(2 * half, half + int(np.ceil(need / step)))):].sum())
+    return float(spread[max(0, min(2 * half, half + int(np.ceil(need / step)))) :].sum())
 
 
 def _shifted(spread: Any, by: int) -> Any:
     out = np.zeros_like(spread)
     if by >= 0:
         out[by:] = spread[: len(spread) - by]
-        out[-1] += spread[len(spread) - by:].sum()
+        out[-1] += spread[len(spread) - by :].sum()
     else:
         out[:by] = spread[-by:]
         out[0] += spread[:-by].sum()
@@ -125,15 +143,27 @@ def review(state: State) -> pl.DataFrame:
     at_order = np.lexsort((pairs.right[at], pairs.left[at], -np.round(score, 9)))[: _QUEUE + len(state.verdicts)]
     at, stake, unsure = at[at_order], stake[at_order], unsure[at_order]
     picked = pairs.where(at)
-    why = ["given names differ, all else alike: twins or relatives?" if t else "other records of the two speak against it" if o else "" for t, o in zip(
-        (twins[at] & (p[at] >= state.threshold)).tolist(), over[at].tolist(), strict=True)]
-    frame = pl.DataFrame({
-        "kind": pl.Series([state.fields.kind] * len(at), dtype=pl.String), "left": names.gather(picked.left), "right": names.gather(picked.right),
-        "probability": picked.probability, "reason": pl.Series(reasons(state, picked), dtype=pl.String), "entity_left": state.entity.gather(picked.left),
-        "entity_right": state.entity.gather(picked.right), "at_stake": pl.Series(stake, dtype=pl.Int64), "apart": pl.Series(why, dtype=pl.String)})
+    why = [
+        "given names differ, all else alike: twins or relatives?" if t else "other records of the two speak against it" if o else ""
+        for t, o in zip((twins[at] & (p[at] >= state.threshold)).tolist(), over[at].tolist(), strict=True)
+    ]
+    frame = pl.DataFrame(
+        {
+            "kind": pl.Series([state.fields.kind] * len(at), dtype=pl.String),
+            "left": names.gather(picked.left),
+            "right": names.gather(picked.right),
+            "probability": picked.probability,
+            "reason": pl.Series(reasons(state, picked), dtype=pl.String),
+            "entity_left": state.entity.gather(picked.left),
+            "entity_right": state.entity.gather(picked.right),
+            "at_stake": pl.Series(stake, dtype=pl.Int64),
+            "apart": pl.Series(why, dtype=pl.String),
+        }
+    )
     done = pl.DataFrame([(v.left, v.right) for v in state.verdicts.values()], schema={"one": pl.String, "other": pl.String}, orient="row")
-    return frame.join(done, left_on=[pl.min_horizontal("left", "right"), pl.max_horizontal("left", "right")], right_on=["one", "other"], how="anti",
-                      maintain_order="left").head(_QUEUE)
+    return frame.join(
+        done, left_on=[pl.min_horizontal("left", "right"), pl.max_horizontal("left", "right")], right_on=["one", "other"], how="anti", maintain_order="left"
+    ).head(_QUEUE)
 
 
 def table(state: State) -> pl.DataFrame:
@@ -162,8 +192,10 @@ def headline(state: State, figures: dict[str, float]) -> str:
     start = f"{several(n, 'record')} are of {several(entities, kind, _MANY[kind])}: {several(n - entities, 'record')} join another."
     if entities == n:
         return f"{start} By chance alone {_few(figures['by_chance'])} of different {_MANY[kind]} would be joined."
-    return (f"{start} Of the pairs joined the model expects {figures['precision']:.1%} to be right, and that they are {figures['recall']:.1%} of the true ones among "
-            f"those looked at; by chance alone {_few(figures['by_chance'])} of different {_MANY[kind]} would agree as much.")
+    return (
+        f"{start} Of the pairs joined the model expects {figures['precision']:.1%} to be right, and that they are {figures['recall']:.1%} of the true ones among "
+        f"those looked at; by chance alone {_few(figures['by_chance'])} of different {_MANY[kind]} would agree as much."
+    )
 
 
 def _few(pairs: float) -> str:
@@ -172,8 +204,10 @@ def _few(pairs: float) -> str:
 
 def notes(state: State) -> tuple[str, ...]:
     """What limits the answer."""
-    out = ["The figures are the model's own, reckoned as if fields agreed independently; relatives who share a name and an address agree more often than that.",
-           "Race and sex are never compared."]
+    out = [
+        "The figures are the model's own, reckoned as if fields agreed independently; relatives who share a name and an address agree more often than that.",
+        "Race and sex are never compared.",
+    ]
     if not state.model.sessions:
         out.append("Too few pairs agree on any key to learn from: usual values stand for what would be learnt.")
     if state.missed:

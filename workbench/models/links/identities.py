@@ -21,8 +21,10 @@ from workbench.models.links._identity_state import State, again, first, judged
 from workbench.results import Basis, Origin, Ranking, origin_of, recorded
 
 __all__ = ["Identities", "resolve"]
-_SOURCE = ("Fellegi and Sunter 1969, doi:10.1080/01621459.1969.10501049; Splink (Linacre et al. 2022, doi:10.23889/ijpds.v7i3.1794); groups: Keuper et al. 2015, "
-           "doi:10.1109/ICCV.2015.204")
+_SOURCE = (
+    "Fellegi and Sunter 1969, doi:10.1080/01621459.1969.10501049; Splink (Linacre et al. 2022, doi:10.23889/ijpds.v7i3.1794); groups: Keuper et al. 2015, "
+    "doi:10.1109/ICCV.2015.204"
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -108,14 +110,41 @@ def resolve(
 
 
 def _answer(records: pl.DataFrame, state: State, judgements: pl.DataFrame | None) -> Identities:
-    identities = pl.DataFrame({"kind": pl.Series([state.fields.kind]).new_from_index(0, len(state.frame)), "record_id": state.frame["record_id"],
-                               "entity_id": state.entity})
+    identities = pl.DataFrame(
+        {"kind": pl.Series([state.fields.kind]).new_from_index(0, len(state.frame)), "record_id": state.frame["record_id"], "entity_id": state.entity}
+    )
     expected = told.expected(state)
     frames = [records] if judgements is None else [records, judgements]
     origin: Origin = origin_of(*frames)
-    parameters = {"kind": state.fields.kind, "columns": state.fields.columns, "at_least": round(state.threshold, 6), "across": state.fields.across,
-                  "one_to_one": state.one_to_one, "relatives_apart": state.relatives_apart, "seed": state.seed, "judgements": len(state.verdicts), "rules": [" + ".join(r) for r in state.fields.rules()]}
-    basis = Basis.of(*frames, method="record linkage (Fellegi-Sunter, trained by Splink; groups by greedy additive edge contraction)", source=_SOURCE,
-                     used=len(records), parameters=parameters, notes=told.notes(state))
-    return Identities(headline=told.headline(state, expected), table=told.table(state), layers=(), basis=basis, base=origin.base, kind=state.fields.kind,
-                      identities=identities, review=told.review(state), expected=expected, model=state.model.to_json(), state=state)
+    parameters = {
+        "kind": state.fields.kind,
+        "columns": state.fields.columns,
+        "at_least": round(state.threshold, 6),
+        "across": state.fields.across,
+        "one_to_one": state.one_to_one,
+        "relatives_apart": state.relatives_apart,
+        "seed": state.seed,
+        "judgements": len(state.verdicts),
+        "rules": [" + ".join(r) for r in state.fields.rules()],
+    }
+    basis = Basis.of(
+        *frames,
+        method="record linkage (Fellegi-Sunter, trained by Splink; groups by greedy additive edge contraction)",
+        source=_SOURCE,
+        used=len(records),
+        parameters=parameters,
+        notes=told.notes(state),
+    )
+    return Identities(
+        headline=told.headline(state, expected),
+        table=told.table(state),
+        layers=(),
+        basis=basis,
+        base=origin.base,
+        kind=state.fields.kind,
+        identities=identities,
+        review=told.review(state),
+        expected=expected,
+        model=state.model.to_json(),
+        state=state,
+    )
