@@ -1,4 +1,4 @@
-"""Who is one person: FEBRL 3 and 4, 50,000 historical persons, 1 M persons and 1,000 more; the workbench against Splink alone, whole processes, imports included.
+"""Who is one person: FEBRL 3 and 4, 50,000 historical persons, 1 M persons and 1,000 more; the workbench against Splink alone, whole processes.
 
 Splink alone is run as its own material shows it: for the historical persons the settings of its worked example on that file (``_PLAIN`` below), for FEBRL
 and the 1 M the comparisons of its library with hand-chosen blocking rules (``_RULES``, ``_COMPARED``). Both sides give F1 over pairs of records of one group.
@@ -37,7 +37,8 @@ _OURS = (
 from workbench.models.links import identities
 records = pl.read_parquet(sys.argv[1])
 made = identities.resolve(records.drop("cluster"), OPTIONS)
-note(sys.argv[2], threshold=made.expected["threshold"], expected_precision=float(made.expected["precision"]), **score(made.identities, records.select("record_id", "cluster")))
+note(sys.argv[2], threshold=made.expected["threshold"],
+     expected_precision=float(made.expected["precision"]), **score(made.identities, records.select("record_id", "cluster")))
 """
 )
 _MORE = (
@@ -152,13 +153,15 @@ def _spoilt(column: Any, rng: np.random.Generator, wrong: float, missing: float,
 
 _PLAIN = """
 settings = SettingsCreator(link_type=kind, unique_id_column_name="record_id", blocking_rules_to_generate_predictions=[
-    block_on("substr(first_name,1,3)", "substr(surname,1,4)"), block_on("surname", "dob"), block_on("first_name", "dob"), block_on("postcode_fake", "first_name"),
+    block_on("substr(first_name,1,3)", "substr(surname,1,4)"), block_on("surname", "dob"), block_on("first_name", "dob"),
+    block_on("postcode_fake", "first_name"),
     block_on("postcode_fake", "surname"), block_on("dob", "birth_place"), block_on("substr(postcode_fake,1,3)", "dob"),
     block_on("substr(postcode_fake,1,3)", "first_name"), block_on("substr(postcode_fake,1,3)", "surname"),
     block_on("substr(first_name,1,2)", "substr(surname,1,2)", "substr(dob,1,4)")],
     comparisons=[cl.ForenameSurnameComparison("first_name", "surname", forename_surname_concat_col_name="first_name_surname_concat"),
                  cl.DateOfBirthComparison("dob", input_is_string=True), cl.PostcodeComparison("postcode_fake"),
-                 cl.ExactMatch("birth_place").configure(term_frequency_adjustments=True), cl.ExactMatch("occupation").configure(term_frequency_adjustments=True)])
+                 cl.ExactMatch("birth_place").configure(term_frequency_adjustments=True),
+                 cl.ExactMatch("occupation").configure(term_frequency_adjustments=True)])
 """
 _PLAIN_TRAIN = """
 linker.training.estimate_probability_two_random_records_match(["l.first_name = r.first_name and l.surname = r.surname and l.dob = r.dob",
@@ -173,7 +176,8 @@ settings = SettingsCreator(link_type=kind, unique_id_column_name="record_id", re
     block_on("number"), RULES block_on("surname", "born_on"), block_on("given_name", "born_on"), block_on("street", "house"), block_on("born_on", "postcode"),
     block_on("given_name", "surname", "postcode")],
     comparisons=[cl.JaroWinklerAtThresholds("given_name", [0.92, 0.8]).configure(term_frequency_adjustments=True),
-                 cl.JaroWinklerAtThresholds("surname", [0.92, 0.8]).configure(term_frequency_adjustments=True), cl.DamerauLevenshteinAtThresholds("born_on", [1, 2]),
+                 cl.JaroWinklerAtThresholds("surname", [0.92, 0.8]).configure(term_frequency_adjustments=True),
+                 cl.DamerauLevenshteinAtThresholds("born_on", [1, 2]),
                  cl.DamerauLevenshteinAtThresholds("number", [1]), cl.ExactMatch("house"), cl.ExactMatch("street"), PHONE
                  cl.ExactMatch("postcode").configure(term_frequency_adjustments=True)])
 """

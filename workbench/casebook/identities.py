@@ -6,6 +6,7 @@ Rows are appended and never changed: an undo is a further row. What a person say
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
@@ -39,7 +40,7 @@ VERDICTS = ("same", "different", "unsure")
 KINDS = ("person", "vehicle", "address")
 #: How long a pair stays with whoever took it.
 HOLD = timedelta(minutes=30)
-_SCHEMA = {
+_SCHEMA: dict[str, Any] = {
     "judgement_id": pl.Int64,
     "kind": pl.String,
     "left": pl.String,
@@ -128,7 +129,8 @@ class Judgements:
         """
         if n < 1:
             raise BadInput(f"n={n} pairs cannot be taken; ask for 1 or more.")
-        now, taken = at or datetime.now(UTC), []
+        now = at or datetime.now(UTC)
+        taken: list[int] = []
         done = {k: set(self.frame(k).select("left", "right").iter_rows()) for k in review["kind"].unique().to_list()} if len(review) else {}
         for i, row in enumerate(review.iter_rows(named=True)):
             if len(taken) == n:

@@ -49,7 +49,7 @@ def blocks(keys: Keys, files: Ints | None = None) -> tuple[Rows, Rows, Index, in
     left, right, index, missed = [], [], Index(keys, []), 0
     brought = np.zeros(keys.shape, dtype=bool)  # records whose group by a rule was not too large
     for i in range(len(keys)):
-        order: Rows = np.argsort(keys[i], kind="stable").astype(np.int32)
+        order: Any = np.argsort(keys[i], kind="stable").astype(np.int32)
         inner = keys[i][order]
         present = int(np.searchsorted(inner, NONE, side="right"))
         order, inner = order[present:], inner[present:]

@@ -68,12 +68,12 @@ def compared(frame: pl.DataFrame, model: Model, left: Rows, right: Rows) -> Leve
         cases.append(f"(case when {role}_l is null or {role}_r is null then -1 {tests} else {len(model.conditions[role])} end)::tinyint as {role}")
     db = connect()
     for start in range(0, len(left), _CHUNK):
-        l, r = left[start : start + _CHUNK], right[start : start + _CHUNK]
-        pairs = pl.DataFrame([s for c in columns for s in (frame[c].gather(l).alias(f"{c}_l"), frame[c].gather(r).alias(f"{c}_r"))])
+        one, other = left[start : start + _CHUNK], right[start : start + _CHUNK]
+        pairs = pl.DataFrame([s for c in columns for s in (frame[c].gather(one).alias(f"{c}_l"), frame[c].gather(other).alias(f"{c}_r"))])
         db.register("pairs", pairs.to_arrow())
         found = db.execute(f"select {', '.join(cases)} from pairs").fetchnumpy()
         for i, role in enumerate(model.roles):
-            out[i, start : start + len(l)] = found[role]
+            out[i, start : start + len(one)] = found[role]
         db.unregister("pairs")
     db.close()
     return out

@@ -14,7 +14,7 @@ from workbench.models.wording import several
 #: Probabilities between which a pair is worth a person's time, and rows of the queue.
 BETWEEN, _QUEUE = (0.05, 0.999), 1_000
 _MANY = {"person": "persons", "vehicle": "vehicles", "address": "addresses"}
-_STEPS: dict[str, Any] = {
+_STEPS: Any = {
     "kind": pl.String,
     "entity_id": pl.String,
     "left": pl.String,
@@ -78,7 +78,7 @@ def steps(state: State, entity: pl.Series) -> pl.DataFrame:
     )
     model = model.select(pl.lit(kind).alias("kind"), pl.all(), pl.lit("model").alias("by"), pl.lit(None, dtype=_STEPS["at"]).alias("at"))
     people = pl.DataFrame(by_person, schema=_STEPS, orient="row")
-    return pl.concat([people, model.cast(_STEPS)]).sort("entity_id", maintain_order=True)
+    return pl.concat([people, model.cast(dict(_STEPS))]).sort("entity_id", maintain_order=True)
 
 
 def _rows_of(state: State, verdict: Any) -> tuple[int, int] | None:
@@ -167,7 +167,7 @@ def review(state: State) -> pl.DataFrame:
 
 
 def table(state: State) -> pl.DataFrame:
-    """Entities of two records or more, the weakest link first: entity_id, records, record_ids, weakest (probability), given by the strongest pair of each record."""
+    """Entities of two records or more, the weakest link first: entity_id, records, record_ids, weakest (probability)."""
     pairs, group = state.pairs, state.group
     size = np.bincount(group, minlength=len(group))
     many = np.flatnonzero(size[group] > 1)
@@ -188,13 +188,14 @@ def headline(state: State, figures: dict[str, float]) -> str:
     if n < 2:
         return f"I cannot tell: there {'is one record' if n == 1 else 'are no records'}, and it takes two to be of one {kind}."
     if not state.looked:
-        return f"I cannot tell: no two of the {n:,} records agree on any key ({'; '.join(' with '.join(r) for r in state.fields.rules()[:3])}); fuller records would do."
+        keys = "; ".join(" with ".join(r) for r in state.fields.rules()[:3])
+        return f"I cannot tell: no two of the {n:,} records agree on any key ({keys}); fuller records would do."
     start = f"{several(n, 'record')} are of {several(entities, kind, _MANY[kind])}: {several(n - entities, 'record')} join another."
     if entities == n:
         return f"{start} By chance alone {_few(figures['by_chance'])} of different {_MANY[kind]} would be joined."
     return (
-        f"{start} Of the pairs joined the model expects {figures['precision']:.1%} to be right, and that they are {figures['recall']:.1%} of the true ones among "
-        f"those looked at; by chance alone {_few(figures['by_chance'])} of different {_MANY[kind]} would agree as much."
+        f"{start} Of the pairs joined the model expects {figures['precision']:.1%} to be right, and that they are {figures['recall']:.1%} of the true ones "
+        f"among those looked at; by chance alone {_few(figures['by_chance'])} of different {_MANY[kind]} would agree as much."
     )
 
 

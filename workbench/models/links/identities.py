@@ -49,7 +49,7 @@ class Identities(Ranking):
 
     @cached_property
     def steps(self) -> pl.DataFrame:
-        """How each entity of two records or more came about: kind, entity_id, left, right, probability, reason, by ("model" or who judged), at (null for the model)."""
+        """How each entity of two records or more came about: kind, entity_id, left, right, probability, reason, by ("model" or who judged), at."""
         return told.steps(self.state, self.identities["entity_id"])
 
 
