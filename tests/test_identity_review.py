@@ -1,0 +1,98 @@
+"""Judgements on who is who: appended, undone by a further row, outranking every score; a queue for two persons at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import sqlalchemy as sa
+
+from workbench.casebook import Casebook
+from workbench.casebook.identities import Judgements
+from workbench.errors import BadInput, NotFound
+
+NOW = datetime(2026, 6, 1, 9, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: Any, tmp_path: Path) -> Callable[[], Judgements]:
+    if request.param == "sqlite":
+        where: Any = tmp_path / "casebook.db"
+    else:
+        server = request.getfixturevalue("postgres")
+        where = server.url(server.database())
+    return lambda: Judgements(Casebook(where))
+
+
+def queue(n: int = 6) -> pl.DataFrame:
+    return pl.DataFrame({"kind": ["person"] * n, "left": [f"A{i}" for i in range(n)], "right": [f"B{i}" for i in range(n)], "probability": [0.6] * n})
+
+
+def test_an_undo_is_a_further_row_and_what_stood_before_stands_again(store: Callable[[], Judgements]) -> None:
+    book = store()
+    book.judge("person", "B", "A", "same", "same photograph", user="ana", at=NOW)
+    before = book.frame("person")
+    assert before.select("left", "right", "verdict", "by", "at").rows() == [("A", "B", "same", "ana", NOW)]
+    second = book.judge("person", "A", "B", "different", "other fingerprints", user="ben", at=NOW)
+    assert book.frame("person")["verdict"].to_list() == ["different"]
+    book.undo(second, "the wrong card", user="ben", at=NOW)
+    assert book.frame("person").equals(before)
+    assert book.history("person")["undoes"].to_list() == [None, None, second]
+    assert store().frame("person").equals(before)
+    assert book.frame("vehicle").is_empty()
+
+
+def test_what_cannot_be_judged_is_said_in_a_sentence(store: Callable[[], Judgements]) -> None:
+    book = store()
+    with pytest.raises(BadInput, match="Did you mean 'same'"):
+        book.judge("person", "A", "B", "sam", "x", user="ana")
+    with pytest.raises(BadInput, match="needs its reason"):
+        book.judge("person", "A", "B", "same", " ", user="ana")
+    with pytest.raises(BadInput, match="about two records"):
+        book.judge("person", "A", "A", "same", "x", user="ana")
+    with pytest.raises(BadInput, match="person"):
+        book.frame("persona")
+    with pytest.raises(NotFound, match="no judgement 99"):
+        book.undo(99, "x", user="ana")
+    first = book.judge("person", "A", "B", "same", "x", user="ana")
+    undo = book.undo(first, "x", user="ana")
+    with pytest.raises(BadInput, match="taken back already"):
+        book.undo(first, "x", user="ana")
+    with pytest.raises(BadInput, match="judge the pair anew"):
+        book.undo(undo, "x", user="ana")
+
+
+def test_two_persons_at_once_get_different_pairs_and_a_hold_runs_out(store: Callable[[], Judgements]) -> None:
+    book = store()
+    assert book.take(queue(), 2, user="ana", at=NOW)["left"].to_list() == ["A0", "A1"]
+    assert book.take(queue(), 2, user="ben", at=NOW)["left"].to_list() == ["A2", "A3"]
+    assert book.take(queue(), 2, user="ana", at=NOW)["left"].to_list() == ["A0", "A1"]
+    assert book.held("person", at=NOW)["held_by"].to_list() == ["ana", "ana", "ben", "ben"]
+    book.judge("person", "A0", "B0", "unsure", "no photograph", user="ana", at=NOW)
+    assert book.give_back("person", "A1", "B1", user="ana") and not book.give_back("person", "A2", "B2", user="ana")
+    later = NOW + timedelta(minutes=31)
+    assert book.take(queue(), 9, user="cy", at=later)["left"].to_list() == ["A1", "A2", "A3", "A4", "A5"]
+
+
+def test_many_who_ask_in_the_same_moment_share_the_queue_without_overlap(store: Callable[[], Judgements]) -> None:
+    books, got = [store() for _ in range(4)], []
+    start = threading.Barrier(4)
+
+    def ask(k: int) -> None:
+        start.wait()
+        got.append(books[k].take(queue(8), 2, user=f"user {k}", at=NOW)["left"].to_list())
+
+    threads = [threading.Thread(target=ask, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    given = [pair for one in got for pair in one]
+    assert len(got) == 4 and len(given) == len(set(given))
+    with books[0].engine.connect() as db:
+        assert db.execute(sa.text("select count(*) from identity_review")).scalar() == len(given)
