@@ -26,8 +26,9 @@ from workbench.results import Prepared
 Keys = np.ndarray[Any, np.dtype[np.uint64]]
 #: Columns by which a search can be narrowed.
 NARROWED = ("region", "make", "colour")
-_MASKS = 16  # more ways to lay a pattern than this, and plates are picked by the characters they hold
+_MASKS = 5  # more ways to lay a pattern than this, and plates are picked by the characters they hold
 _COMBINED = 200_000  # look-alikes tried one by one up to here
+_NUMBER = {**{c: i for i, c in enumerate(CHARACTERS)}, "?": -1, "*": -2}
 _NONE = np.zeros(0, dtype=np.uint8)
 
 
@@ -51,6 +52,14 @@ def key(plate: str) -> int:
 def texts(keys: Keys) -> list[str]:
     """Numbers as plates."""
     return [t.decode() for t in keys.astype(">u8").view("S8").tolist()]
+
+
+def filtered(keys: Keys) -> tuple[Any, Ints]:
+    """A filter of 16 to 32 bits a plate that says which are not there, and where the sorted plates with each first two characters begin."""
+    bits = np.zeros(1 << min(24, max(9, len(keys)).bit_length() + 2), dtype=np.uint8)
+    bucket = np.zeros(65_537, dtype=np.int64)
+    loops.filtered(keys, bits, bucket)
+    return bits, bucket
 
 
 @dataclass(frozen=True)
@@ -99,9 +108,7 @@ class Index(Prepared):
         self._allowed: dict[tuple[str, str], np.ndarray[Any, np.dtype[np.uint8]]] = {}
         self._postings = {c: self._posted(c) for c in NARROWED if c in frame.columns}
         del self._rows
-        self.bits = np.zeros(1 << (loops.WIDE - 3), dtype=np.uint8)
-        self.bucket = np.zeros(65_537, dtype=np.int64)
-        loops.filtered(self.sorted, self.bits, self.bucket)
+        self.bits, self.bucket = filtered(self.sorted)
         self._habits()
 
     def __len__(self) -> int:
@@ -206,7 +213,7 @@ def coded(names: list[str]) -> tuple[Any, Ints]:
 
 def asked(partial: list[str]) -> Any:
     """The characters of what is asked for, as ``coded``, ? as -1, * as -2."""
-    return np.array([-1 if c == "?" else -2 if c == "*" else int(coded([c])[0][0]) for c in partial], dtype=np.int32)
+    return np.array([_NUMBER.get(c, ord(c) + 36) for c in partial], dtype=np.int32)
 
 
 def weigh(codes: Any, first: Ints, wanted: Any, confusion: Confusion) -> tuple[Floats, Ints, Any]:
@@ -332,14 +339,16 @@ def _scanned(held: Index, partial: list[str], alike: bool, confusion: Confusion,
         for c in plain:
             need |= 0 if c in "?*" else 1 << (ord(c) & 63)
         ways = [(need, need)]
-    verify = int(alike or looked is not held.keys or literal[-1] == "?")  # a ? at the end is also nothing to a mask
+    contained = not alike and [c == "*" for c in partial] == [True, False, True]  # that it is held at all says it
+    verify = int(alike or (looked is not held.keys and not contained) or literal[-1] == "?")  # a ? at the end is also nothing to a mask
     masks, values = (np.array([w[k] for w in ways], dtype=np.uint64) for k in (0, 1))
     end, size = len(literal), len(held.keys)
     ok = _NONE if allowed is None else allowed
 
     def part(bounds: tuple[int, int]) -> tuple[Ints, int]:
         out = np.empty(min(most, bounds[1] - bounds[0]), dtype=np.int64)
-        n = loops.scan(looked, held.keys, masks, values, table, star, end, verify, ok, np.empty(512, dtype=np.uint64), *bounds, out)
+        n = loops.scan(looked, held.keys, masks, values, table, star, end, verify, ok, np.empty(512, dtype=np.uint64),
+                       np.empty(513, dtype=np.uint64), *bounds, out)
         return out[:n], n
 
     cuts = [0, size // 2 // 512 * 512, size] if size > 200_000 else [0, size]

@@ -11,11 +11,10 @@ import numpy as np
 
 from workbench.engines.kernels import kernel, part
 
-_U0, _U1, _U7, _U8, _U48, _U56, _FF = (np.uint64(v) for v in (0, 1, 7, 8, 48, 56, 255))
+_U0, _U1, _U6, _U7, _U8, _U48, _U55, _U56, _U58, _FF = (np.uint64(v) for v in (0, 1, 6, 7, 8, 48, 55, 56, 58, 255))
+_ONES, _GATHER = np.uint64(0x0101010101010101), np.uint64(0x0102040810204080)  # bit 0 of each byte; brings those eight together in the highest byte
 _TIMES = np.uint64(0x9E3779B97F4A7C15)
-#: Bits of the filter that says which plates are not there: 2 to this power.
-WIDE = 27
-_DOWN = np.uint64(64 - WIDE)
+_DOWN = np.uint64(32)
 #: A cost that nothing reaches.
 FAR = 1e9
 
@@ -77,9 +76,10 @@ def present(keys: Any, out: Any) -> None:
 
 @kernel("u8[:], u1[:], i8[:]")
 def filtered(keys: Any, bits: Any, bucket: Any) -> None:
-    """Fill the filter, and where the sorted plates with each first two bytes begin (65,537)."""
+    """Fill the filter (a power of two of bits), and where the sorted plates with each first two bytes begin (65,537)."""
+    wide = np.uint64(8 * bits.size - 1)
     for i in range(keys.size):
-        h = (keys[i] * _TIMES) >> _DOWN
+        h = ((keys[i] * _TIMES) >> _DOWN) & wide
         bits[np.int64(h >> np.uint64(3))] |= np.uint8(_U1 << (h & _U7))
         bucket[np.int64(keys[i] >> _U48) + 1] += 1
     for j in range(65536):
@@ -89,7 +89,7 @@ def filtered(keys: Any, bits: Any, bucket: Any) -> None:
 @part
 def _found(keys: Any, bits: Any, bucket: Any, key: Any) -> Any:
     """Where a plate is among the sorted ones; -1 = it is not."""
-    h = (key * _TIMES) >> _DOWN
+    h = ((key * _TIMES) >> _DOWN) & np.uint64(8 * bits.size - 1)
     if (np.uint64(bits[np.int64(h >> np.uint64(3))]) >> (h & _U7)) & _U1 == _U0:
         return -1
     top = np.int64(key >> _U48)
@@ -104,25 +104,34 @@ def _found(keys: Any, bits: Any, bucket: Any, key: Any) -> Any:
 
 
 @part
+def _form(key: Any, length: Any) -> Any:
+    """The number of a plate's format: a leading 1, then a bit a character, set for letters (their bytes have bit 6)."""
+    letters = (((key >> _U6) & _ONES) * _GATHER) >> _U56
+    return np.int64((_U1 << np.uint64(length)) | (letters >> np.uint64(8 - length)))
+
+
+@part
 def _usual(key: Any, length: Any, many: Any, share: Any) -> Any:
     """How many such plates there would be if each character were drawn on its own, as often as it stands at its place in plates of this format."""
-    form = np.int64(1)
-    for j in range(length):
-        c = (key >> np.uint64(56 - 8 * j)) & _FF
-        form = 2 * form + (1 if c >= np.uint64(65) else 0)
+    form = _form(key, length)
     out = many[form]
-    if out == 0.0:
-        return 0.0
-    for j in range(length):
-        code = np.int64((key >> np.uint64(56 - 8 * j)) & _FF) - 48
-        out *= share[form, j, code if code < 10 else code - 7]
+    if out > 0.0:
+        for j in range(length):
+            c = (key >> np.uint64(56 - 8 * j)) & _FF
+            out *= share[form, j, np.int64(c - _U48 if c < _U58 else c - _U55)]
     return out
 
 
 @part
 def _tried(keys: Any, bits: Any, bucket: Any, key: Any, length: Any, many: Any, share: Any, chance: Any, out: Any, n: Any) -> Any:
-    """Look one plate up; its place goes into ``out`` behind n others, the chance of it on top of ``chance``. Gives the new n (which may pass the room)."""
-    chance[0] += _usual(key, length, many, share)
+    """Look one plate up; its place goes into ``out`` behind n others, the chance of it on top of ``chance``. Gives the new n (which may pass the room).
+
+    A plate that would never be drawn has a format, or a character at its place, that no plate has.
+    """
+    drawn = _usual(key, length, many, share)
+    if drawn == 0.0:
+        return n
+    chance[0] += drawn
     at = _found(keys, bits, bucket, key)
     if at < 0:
         return n
@@ -249,42 +258,44 @@ def _fitting(key: Any, table: Any, loops: Any, end: Any) -> Any:
     return (state >> end) & _U1 == _U1
 
 
-@kernel("u8[:], u8[:], u8[:], u8[:], u8[:], u8, u8, i8, u1[:], u8[:], i8, i8, i8[:] -> i8")
+@kernel("u8[:], u8[:], u8[:], u8[:], u8[:], u8, u8, i8, u1[:], u8[:], u8[:], i8, i8, i8[:] -> i8")
 def scan(looked: Any, keys: Any, masks: Any, values: Any, table: Any, loops: Any, end: Any, verify: Any, allowed: Any, flags: Any,
-         start: Any, stop: Any, out: Any) -> Any:
+         picked: Any, start: Any, stop: Any, out: Any) -> Any:
     """How many plates from ``start`` to ``stop`` fit; the first of them go into ``out``.
 
-    Those with ``looked & masks[k] == values[k]`` for any k are looked at; with ``verify`` also whether they really fit (``_fitting``).
+    Those with ``looked & masks[k] == values[k]`` for any k are looked at; with ``verify`` also whether they really fit (``_fitting``). ``flags``, ``picked``: scratch for 512 (one more).
     """
     n = 0
     for b in range(start, stop, 512):
-        size = min(512, stop - b)
+        size, base = np.uint64(min(512, stop - b)), np.uint64(b)  # unsigned: an index that cannot be negative needs no check
         for i in range(size):
             flags[i] = _U0
         for k in range(masks.size):
             mask, value = masks[k], values[k]
             for i in range(size):
-                flags[i] |= _U1 if looked[b + i] & mask == value else _U0
+                flags[i] |= _U1 if looked[base + i] & mask == value else _U0
         if allowed.size:
             for i in range(size):
-                flags[i] &= np.uint64(allowed[b + i])
+                flags[i] &= np.uint64(allowed[base + i])
         many = _U0
         for i in range(size):
             many += flags[i]
         if many == _U0:
             continue
-        if verify:
-            for i in range(size):
-                if flags[i] == _U1 and not _fitting(keys[b + i], table, loops, end):
-                    flags[i] = _U0
-        if n < out.size or verify:
-            for i in range(size):
-                if flags[i] == _U1:
-                    if n < out.size:
-                        out[n] = b + i
-                    n += 1
-        else:
+        if n >= out.size and not verify:
             n += np.int64(many)
+            continue
+        m = _U0
+        for i in range(size):  # without a branch: which places fit
+            picked[m] = i
+            m += flags[i]
+        for k in range(m):
+            at = base + picked[k]
+            if verify and not _fitting(keys[at], table, loops, end):
+                continue
+            if n < out.size:
+                out[n] = np.int64(at)
+            n += 1
     return n
 
 
@@ -361,10 +372,11 @@ def weighed(codes: Any, first: Any, asked: Any, cost: Any, mates: Any, missed: A
 @kernel("u8[:], u1[:], u1[:], u1[:]")
 def screened(keys: Any, table: Any, bits: Any, out: Any) -> None:
     """1 where a plate, its characters replaced by ``table``, may be among those the filter was filled with."""
+    wide = np.uint64(8 * bits.size - 1)
     for i in range(keys.size):
         value = _U0
         for j in range(8):
             shift = np.uint64(8 * j)
             value |= np.uint64(table[np.int64((keys[i] >> shift) & _FF)]) << shift
-        h = (value * _TIMES) >> _DOWN
+        h = ((value * _TIMES) >> _DOWN) & wide
         out[i] = np.uint8((np.uint64(bits[np.int64(h >> np.uint64(3))]) >> (h & _U7)) & _U1) if keys[i] != _U0 else np.uint8(0)
