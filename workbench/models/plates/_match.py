@@ -152,9 +152,9 @@ def matched(reads: pl.DataFrame, listed: Entries, *, alternatives: bool, look_al
     """
     found = pairs(reads, listed, alternatives=alternatives, look_alikes=look_alikes)
     wanted = ["read_id", "plate", "reader", "read_at", *(["region"] if "region" in reads.columns else [])]
-    left = reads.select(wanted)[found["row"].to_list()].rename({"plate": "read_plate", **({"region": "read_region"} if "region" in wanted else {})})
+    left = reads.select(pl.col(wanted).gather(found["row"])).rename({"plate": "read_plate", **({"region": "read_region"} if "region" in wanted else {})})
     left = left if "read_region" in left.columns else left.with_columns(read_region=pl.lit(None, dtype=pl.String))
-    right = listed.frame[found["entry"].to_list()].select("entry_id", "plate", "region", "list_name", "reason", "valid_from", "valid_to", "listed_at")
+    right = listed.frame.select(pl.col("entry_id", "plate", "region", "list_name", "reason", "valid_from", "valid_to", "listed_at").gather(found["entry"]))
     both = pl.concat([found, left.with_columns(pl.col("read_region").str.to_uppercase()), right], how="horizontal")
     both = both.filter((pl.col("read_at") >= pl.col("valid_from")) & (pl.col("valid_to").is_null() | (pl.col("read_at") < pl.col("valid_to"))))
     if asof is not None:
@@ -192,7 +192,7 @@ def bursts(found: pl.DataFrame, seen: dict[tuple[str, str], tuple[datetime, str,
                 seen[key] = new
         carried = seen[key] if goes_on else (row["last_at"], hit, 0.0, row["reads"], row["first_at"])
         rows.append({**row, "hit_id": hit, "reads": carried[3], "last_at": carried[0], "state": "unverified", "chance": row.get("chance")})
-    return pl.DataFrame(rows, schema_overrides=COLUMNS).select(COLUMNS) if rows else pl.DataFrame(schema=COLUMNS)
+    return pl.DataFrame({c: [r[c] for r in rows] for c in COLUMNS}, schema=COLUMNS)
 
 
 def asked(reads: pl.DataFrame) -> pl.DataFrame:
