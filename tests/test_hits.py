@@ -137,7 +137,8 @@ def test_the_order_of_rows_changes_nothing_and_chance_finds_little() -> None:
     assert (answer.table["kind"] == "exact").sum() <= exact + 4
 
 
-@pytest.mark.parametrize(("options", "said"), [({"prior": 0.0}, "prior=0.0"), ({"dense": 2}, "dense=2"), ({"least": 1}, "least=1"), ({"within": "soon"}, "soon")])
+@pytest.mark.parametrize(("options", "said"), [
+    ({"prior": 0.0}, "prior=0.0"), ({"dense": 2}, "dense=2"), ({"least": 1}, "least=1"), ({"within": "soon"}, "soon")])
 def test_a_wrong_number_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         match(reads(("ABC1234", "R1", 0)), listed("ABC1234"), ASOF, **options)
@@ -267,8 +268,8 @@ def test_only_confirmed_hits_pass_by_id_by_text_and_by_what_a_row_says(tmp_path:
     held = Hits(book)
     found = some(2)
     held.add(found, user="ann")
-    pages = {"table": blocks.table(found, {"plate": "Plate"}), "note": blocks.note("Hit E0/r0 came in"), "line": blocks.bottom_line("ABC1234 passed R0 at night."),
-             "row": blocks.table(found.select("plate", "reader"), {"plate": "Plate", "reader": "Reader"})}
+    pages = {"table": blocks.table(found, {"plate": "Plate"}), "note": blocks.note("Hit E0/r0 came in"),
+             "line": blocks.bottom_line("ABC1234 passed R0 at night."), "row": blocks.table(found.select("plate", "reader"), {"plate": "Plate", "reader": "Reader"})}
     for name, page in pages.items():
         with pytest.raises(Unverified, match="cannot enter a bulletin or briefing: it is unverified"):
             unverified.refuse({}, [blocks.beside(page, []).to_dict()], book)

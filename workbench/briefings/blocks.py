@@ -91,7 +91,8 @@ def table(frame: pl.DataFrame, columns: Mapping[str, str], *, caption: str = "",
             that a person has confirmed each.
     """
     if {"entry_id", "read_id"} <= set(frame.columns) and "hit_id" not in frame.columns:
-        raise BadInput("These rows are hits of the hotlist without their hit_id; keep that column (it need not be printed), so that it can be seen that they are confirmed.")
+        raise BadInput("These rows are hits of the hotlist without their hit_id; keep that column (it need not be printed), so that it can be seen "
+                       "that they are confirmed.")
     for name in [*columns, *(muted or {}).values()]:
         if name not in frame.columns:
             raise BadInput(f"The frame has no column {name!r}; it has {', '.join(frame.columns)}.")

@@ -32,8 +32,8 @@ def refuse(executed: Mapping[str, Any], blocks: Sequence[Mapping[str, Any]], cas
         for output in cell.get("outputs", ()):
             basis = output.get("data", {}).get(MIME)
             if isinstance(basis, dict) and (basis.get("run") or {}).get("function") == _MATCHER:
-                raise Unverified(f"Cell {number} shows what the matcher found, which nobody has verified. Keep the hits (Hits(city.casebook).add), have a person "
-                                 "confirm them (workbench hits verify), and show Hits(city.casebook).frame('confirmed').")
+                raise Unverified(f"Cell {number} shows what the matcher found, which nobody has verified. Keep the hits (Hits(city.casebook).add), have a "
+                                 "person confirm them (workbench hits verify), and show Hits(city.casebook).frame('confirmed').")
     held = book.frame()
     if held.is_empty():
         return

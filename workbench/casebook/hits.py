@@ -64,7 +64,7 @@ class Hits:
         _meta.create_all(self.engine, tables=[hits, checks], checkfirst=True)
 
     def add(self, found: pl.DataFrame, *, user: str, at: datetime | None = None) -> int:
-        """Keep hits as ``hotlist.match`` or a ``Matcher`` gave them, all of them unverified; those that are held already stay as they are. Gives how many are new.
+        """Keep hits as ``hotlist.match`` or a ``Matcher`` gave them, all unverified; those that are held already stay as they are. Gives how many are new.
 
         Raises:
             BadInput: columns are missing, or a value that must be there is not.
@@ -195,7 +195,8 @@ class Hits:
         last = sa.select(checks.c.hit_id, sa.func.max(checks.c.step).label("step")).group_by(checks.c.hit_id).subquery()
         told = checks.alias()
         query = (sa.select(hits, *(c for c in told.columns if c.name != "hit_id"))
-                 .select_from(hits.outerjoin(last, last.c.hit_id == hits.c.hit_id).outerjoin(told, sa.and_(told.c.hit_id == hits.c.hit_id, told.c.step == last.c.step)))
+                 .select_from(hits.outerjoin(last, last.c.hit_id == hits.c.hit_id)
+                              .outerjoin(told, sa.and_(told.c.hit_id == hits.c.hit_id, told.c.step == last.c.step)))
                  .order_by(hits.c.read_at.desc(), hits.c.hit_id))
         with self.engine.connect() as db:
             rows = db.execute(query if where is None else query.where(where)).mappings().all()

@@ -17,7 +17,8 @@ def commands(add: Add) -> None:
     hits.add_argument("hit", nargs="?", metavar="HIT", help="id of the hit to verify or undo")
     hits.add_argument("--state-is", dest="stage", choices=["unverified", "confirmed", "rejected"], help="list only these")
     hits.add_argument("--days", type=float, default=1.0, metavar="N", help="find: in the reads of the last N days (default 1)")
-    for name, what in (("plate", "the plate on the picture is the listed one"), ("state", "so is the state"), ("active", "the entry is still active at its source")):
+    asked = (("plate", "the plate on the picture is the listed one"), ("state", "so is the state"), ("active", "the entry is still active at its source"))
+    for name, what in asked:
         hits.add_argument(f"--{name}", choices=["yes", "no"], help=f"verify: {what}")
     hits.add_argument("--note", default="", metavar="TEXT", help="verify: what was seen; undo: why (needed)")
     bound_arguments(hits)
@@ -26,8 +27,8 @@ def commands(add: Add) -> None:
 def _hits(args: argparse.Namespace) -> int:
     city = bound(args)
     if not (city.may_see("reads") and city.may_see("hotlist")):
-        raise AccessRefused("Hits are about plates: they are shown to who may see reads and hotlist, for a case. Add e.g. --case 2026-0142 --purpose investigation "
-                            '--reason "who passed the scenes"; see: workbench access')
+        raise AccessRefused("Hits are about plates: they are shown to who may see reads and hotlist, for a case. Add e.g. --case 2026-0142 --purpose "
+                            'investigation --reason "who passed the scenes"; see: workbench access')
     city.require("cases")
     if args.act == "find":
         return _find(args, city)
@@ -72,7 +73,8 @@ def _verify(args: argparse.Namespace, city: Any) -> int:
     answers = {name: getattr(args, name) for name in ("plate", "state", "active")}
     left = [name for name, answer in answers.items() if answer is None]
     if left:
-        raise BadInput(f"A hit is verified by answering all three; --{left[0]} is missing: workbench hits verify {args.hit} --plate yes --state yes --active no")
+        raise BadInput(f"A hit is verified by answering all three; --{left[0]} is missing: workbench hits verify {args.hit} --plate yes --state yes "
+                       "--active no")
     with city.deed("hits verify", args.hit, **answers):
         state = Hits(city.casebook).verify(args.hit, plate=args.plate == "yes", state=args.state == "yes", active=args.active == "yes", note=args.note,
                                            user=city.user)

@@ -12,10 +12,11 @@ from workbench import schema
 from workbench.errors import BadInput
 from workbench.geo import Floats, Ints
 from workbench.models.plates import _search_kernels as loops
-from workbench.models.plates._search import Index, _shape, filtered, pack
+from workbench.models.plates._search import Index, filtered, pack
+from workbench.models.plates._search_patterns import shape
 from workbench.models.plates.misreads import Confusion
 
-#: Of a read whose reader claims no confidence; how often readers tell the state rightly, and how often chance does; how many plates have a twin of another state.
+#: The confidence of a read that claims none; how often readers tell the state rightly, and chance does; how many plates have a twin of another state.
 _CLAIMED, _STATE, _STATE_BY_CHANCE, _TWIN = 0.9, 0.9, 0.5, 0.05
 COLUMNS: dict[str, Any] = {
     "hit_id": pl.String, "entry_id": pl.String, "plate": pl.String, "region": pl.String, "list_name": pl.String, "reason": pl.String, "read_id": pl.String,
@@ -34,7 +35,7 @@ class Entries:
         frame = schema.utc(hotlist.with_columns(extra), ["valid_from", "valid_to", "listed_at"])
         frame = frame.filter(pl.col("plate").is_not_null() & (pl.col("plate") != "") & pl.col("entry_id").is_not_null()).sort("entry_id", "listed_at")
         self.frame = frame.unique("entry_id", keep="last", maintain_order=True).with_columns(region=pl.col("region").str.to_uppercase())
-        self.confusion, self.shape = confusion, _shape(confusion)
+        self.confusion, self.shape = confusion, shape(confusion)
         self.keys = pack(self.frame["plate"])
         table = np.frombuffer(self.shape, dtype=np.uint8).copy()
         shaped = np.empty_like(self.keys)
@@ -87,7 +88,8 @@ def pairs(reads: pl.DataFrame, listed: Entries, *, alternatives: bool, look_alik
     confidence = reads["confidence"].cast(pl.Float64) if "confidence" in reads.columns else pl.Series([None] * reads.height, dtype=pl.Float64)
     sure = confidence.fill_nan(None).fill_null(_CLAIMED).clip(0.01, 0.999).to_numpy()
     row, entry, exact, share = _looked(reads["plate"], listed, look_alikes)
-    found = [pl.DataFrame({"row": row, "entry": entry, "kind": np.where(exact, KINDS[0], KINDS[2]), "weight": np.where(exact, sure[row], (1 - sure[row]) * share)})]
+    weight = np.where(exact, sure[row], (1 - sure[row]) * share)
+    found = [pl.DataFrame({"row": row, "entry": entry, "kind": np.where(exact, KINDS[0], KINDS[2]), "weight": weight})]
     if alternatives and "alternatives" in reads.columns:
         found.append(_others(reads, listed, sure))
     kinds = pl.concat([f.cast({"row": pl.Int64, "entry": pl.Int64, "kind": pl.String, "weight": pl.Float64}) for f in found])
@@ -174,8 +176,8 @@ def bursts(found: pl.DataFrame, seen: dict[tuple[str, str], tuple[datetime, str,
     apart = pl.col("read_at") - pl.col("read_at").shift() > gap
     order = order.with_columns(burst=(~same | apart).fill_null(True).cum_sum())
     best = order.sort("burst", "probability", "read_at", "read_id", descending=[False, True, False, False]).group_by("burst", maintain_order=True).first()
-    about = order.group_by("burst", maintain_order=True).agg(first_at=pl.col("read_at").first(), last_at=pl.col("read_at").last(), reads=pl.len().cast(pl.Int64),
-                                                             first=pl.col("read_id").first())
+    about = order.group_by("burst", maintain_order=True).agg(
+        first_at=pl.col("read_at").first(), last_at=pl.col("read_at").last(), reads=pl.len().cast(pl.Int64), first=pl.col("read_id").first())
     rows = []
     for row in best.join(about, on="burst", maintain_order="left").iter_rows(named=True):
         key = (row["entry_id"], row["reader"])
@@ -187,7 +189,8 @@ def bursts(found: pl.DataFrame, seen: dict[tuple[str, str], tuple[datetime, str,
             if row["probability"] <= top:
                 continue
         else:
-            hit, new = f"{row['entry_id']}/{row['first']}", (row["last_at"], f"{row['entry_id']}/{row['first']}", row["probability"], row["reads"], row["first_at"])
+            hit = f"{row['entry_id']}/{row['first']}"
+            new = (row["last_at"], hit, row["probability"], row["reads"], row["first_at"])
             if held is None or row["last_at"] >= held[0]:  # a pass that came late does not take the place of a later one
                 seen[key] = new
         carried = seen[key] if goes_on else (row["last_at"], hit, 0.0, row["reads"], row["first_at"])

@@ -20,13 +20,13 @@ from workbench.engines import kernels
 from workbench.errors import BadInput
 from workbench.geo import Floats, Ints
 from workbench.models.plates import _search_kernels as loops
+from workbench.models.plates import _search_patterns as patterns
 from workbench.models.plates.misreads import CHARACTERS, Confusion
 from workbench.results import Prepared
 
 Keys = np.ndarray[Any, np.dtype[np.uint64]]
 #: Columns by which a search can be narrowed.
 NARROWED = ("region", "make", "colour")
-_MASKS = 5  # more ways to lay a pattern than this, and plates are picked by the characters they hold
 _COMBINED = 200_000  # look-alikes tried one by one up to here
 _NUMBER = {**{c: i for i, c in enumerate(CHARACTERS)}, "?": -1, "*": -2}
 _NONE = np.zeros(0, dtype=np.uint8)
@@ -328,10 +328,10 @@ def _scanned(held: Index, partial: list[str], alike: bool, confusion: Confusion,
     literal = [c for c in partial if c != "*"]
     if len(literal) > 8 or any(c not in CHARACTERS for c in known):
         return np.zeros(0, dtype=np.int64), 0, 0.0
-    table, star = _automaton(partial, alike, confusion)
-    shape = _shape(confusion) if alike else bytes(range(256))
+    table, star = patterns.automaton(partial, alike, confusion)
+    shape = patterns.shape(confusion) if alike else bytes(range(256))
     plain = [chr(shape[ord(c)]) if c != "?" and c != "*" else c for c in partial]
-    ways = _laid(plain)
+    ways = patterns.laid(plain)
     looked = held.keys if not alike else held.shaped(shape)[0]
     if not ways:
         looked = held.shaped(shape)[1]
@@ -355,64 +355,6 @@ def _scanned(held: Index, partial: list[str], alike: bool, confusion: Confusion,
     parts = kernels.each(part, list(itertools.pairwise(cuts)))
     chance = loops.usual(held.many, held.share, table, star, end, np.zeros(1 << (end + 1)), np.zeros(1 << (end + 1)))
     return np.concatenate([p[0] for p in parts])[:most], sum(p[1] for p in parts), float(chance) * (float(ok.mean()) if ok.size else 1.0)
-
-
-def _automaton(partial: list[str], alike: bool, confusion: Confusion) -> tuple[Keys, int]:
-    """For each byte which of the characters asked for it can be (a bit each), and before which of them a star stands."""
-    table, star, i = np.zeros(256, dtype=np.uint64), 0, 0
-    for c in partial:
-        if c == "*":
-            star |= 1 << i
-            continue
-        fits = CHARACTERS if c == "?" else [CHARACTERS[j] for j in np.flatnonzero(confusion.mates[CHARACTERS.index(c)])] if alike else [c]
-        for f in fits:
-            table[ord(f)] |= np.uint64(1 << i)
-        i += 1
-    return table, star
-
-
-def _shape(confusion: Confusion) -> bytes:
-    """For each byte the first of all that it is taken for, directly or in steps."""
-    group = list(range(36))
-    for a, b in zip(*np.nonzero(confusion.mates | confusion.mates.T), strict=True):
-        low, high = sorted((group[a], group[b]))
-        group = [low if g == high else g for g in group]
-    out = list(range(256))
-    for i, g in enumerate(group):
-        out[ord(CHARACTERS[i])] = ord(CHARACTERS[g])
-    return bytes(out)
-
-
-def _laid(partial: list[str]) -> list[tuple[int, int]]:
-    """(mask, value) of every way to lay a pattern into eight places; a trailing star leaves the rest open. Empty where there are too many."""
-    chunks = "".join(partial).split("*")
-    ways: list[tuple[int, int, int]] = [(0, 0, 0)]
-    for i, chunk in enumerate(chunks):
-        after = sum(len(c) for c in chunks[i:])
-        ways = [_put(way, chunk, at) for way in ways for at in ([way[2]] if i == 0 else range(way[2], 9 - after))]
-        if len(ways) > 200:
-            return []
-    if len(chunks) == 1 or chunks[-1]:
-        ways = [_closed(way) for way in ways]
-    found = sorted({(m, v) for m, v, _ in ways})
-    return found if len(found) <= _MASKS else []
-
-
-def _put(way: tuple[int, int, int], chunk: str, at: int) -> tuple[int, int, int]:
-    mask, value, _ = way
-    for j, c in enumerate(chunk):
-        shift = 56 - 8 * (at + j)
-        if c != "?":
-            mask, value = mask | 0xFF << shift, value | ord(c) << shift
-    return mask, value, at + len(chunk)
-
-
-def _closed(way: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Nothing stands behind."""
-    mask, value, end = way
-    for j in range(end, 8):
-        mask |= 0xFF << (56 - 8 * j)
-    return mask, value, end
 
 
 def _every(held: Index, wanted: Any, edits: int, alike: bool, confusion: Confusion) -> tuple[Ints, Floats, Ints]:

@@ -263,7 +263,8 @@ def scan(looked: Any, keys: Any, masks: Any, values: Any, table: Any, loops: Any
          picked: Any, start: Any, stop: Any, out: Any) -> Any:
     """How many plates from ``start`` to ``stop`` fit; the first of them go into ``out``.
 
-    Those with ``looked & masks[k] == values[k]`` for any k are looked at; with ``verify`` also whether they really fit (``_fitting``). ``flags``, ``picked``: scratch for 512 (one more).
+    Those with ``looked & masks[k] == values[k]`` for any k are looked at; with ``verify`` also whether they really fit (``_fitting``).
+    ``flags``, ``picked``: scratch for 512 (one more).
     """
     n = 0
     for b in range(start, stop, 512):
@@ -283,7 +284,8 @@ def scan(looked: Any, keys: Any, masks: Any, values: Any, table: Any, loops: Any
         if many == _U0:
             continue
         if n >= out.size and not verify:
-            n += np.int64(many)
+            for i in range(size):
+                n += 1 if flags[i] == _U1 else 0
             continue
         m = _U0
         for i in range(size):  # without a branch: which places fit

@@ -3,8 +3,8 @@
 A plate stays on a copy of a list after it was cleared at the source, and one that was entered since is not on it. A list older than a
 day is therefore called stale: every hit on it must be confirmed at the source first (and so must any other before somebody is stopped).
 
-``match`` finds the reads of listed plates, ``Matcher`` does so batch by batch as they come in; how likely each is the listed plate follows by Bayes' rule from the
-reader's confidence, the confusion of characters, the state, how many listed plates come by here at all, and how many other vehicles do. A hit stays unverified
+``match`` finds the reads of listed plates, ``Matcher`` does so batch by batch as they come in; how likely each is the listed plate follows by Bayes' rule from
+the reader's confidence, the confusion of characters, the state, how many listed plates come by here at all, and how many other vehicles do. A hit stays unverified
 until a person says otherwise (``workbench.casebook.hits``); ``false_hits`` says by reader how often they had to say no.
 """
 
@@ -197,17 +197,18 @@ def match(reads: pl.DataFrame | Prepared, hotlist: pl.DataFrame, asof: Moment, *
     traffic = Index(frame.select("plate"))
     held = Matcher(hotlist, alternatives=alternatives, look_alikes=look_alikes, confusion=confusion, prior=0.1 if prior is None else prior,
                    dense=_match.density(traffic) if dense is None else dense, within=within, least=least, traffic=traffic)
-    first = frame["read_at"].min()
+    first = frame["read_at"].sort()[0]
     force = held.listed.frame.filter((pl.col("valid_from") <= at) & (pl.col("valid_to").is_null() | (pl.col("valid_to") > pl.lit(first))))
     if force.is_empty():
-        raise CannotTell(f"No entry of the hotlist was in force between {local(first, zone)} and {local(at, zone)}; load a newer list, or ask about another time.")
+        raise CannotTell(f"No entry of the hotlist was in force between {local(first, zone)} and {local(at, zone)}; load a newer list, or ask about another "
+                         "time.")
     if prior is None:
         read = force.filter(pl.col("plate").is_in(frame["plate"].unique().implode()))["plate"].n_unique()
         held.prior = float(min(0.9, (read + 1) / (force["plate"].n_unique() + 2)))
     table = held.hits(frame, asof=at)
     chances = held.listed.chances(traffic)
-    basis = Basis.of(reads, hotlist, method="reads matched with the hotlist: plate, alternatives, look-alikes, state; probability by Bayes' rule", time="read_at",
-                     used=frame.height, asof=at,
+    basis = Basis.of(reads, hotlist, method="reads matched with the hotlist: plate, alternatives, look-alikes, state; probability by Bayes' rule",
+                     time="read_at", used=frame.height, asof=at,
                      parameters={"prior": round(held.prior, 4), "dense": float(f"{held.dense:.3g}"), "within": said(held.within), "least": least, "zone": zone,
                                  "entries in force": force.height, "less likely hits left out": held.left_out, "plates read": len(traffic),
                                  "exact by chance": float(f"{chances[0].sum():.3g}"), "look-alike by chance": float(f"{chances[1].sum():.3g}")},
@@ -222,11 +223,11 @@ def _told(table: pl.DataFrame, chances: Any, plates_read: int) -> str:
     if table.is_empty():
         return f"No read is a likely hit on the hotlist. {base}"
     kinds = dict(table.group_by("kind").len().iter_rows())
-    parts = ", ".join(f"{kinds[k]:,} {text}" for k, text in zip(_match.KINDS, ("letter by letter", "by the reader's second choices", "by look-alike characters"),
-                                                                strict=True) if k in kinds)
+    how = ("letter by letter", "by the reader's second choices", "by look-alike characters")
+    parts = ", ".join(f"{kinds[k]:,} {text}" for k, text in zip(_match.KINDS, how, strict=True) if k in kinds)
     top = table.row(0, named=True)
-    return (f"{several(table.height, 'unverified hit')} on {several(table['plate'].n_unique(), 'listed plate')} ({parts}), of which about {table['probability'].sum():,.0f} "
-            f"are the listed plates; likeliest is {top['plate']} at {top['reader']} ({100 * top['probability']:.0f} %). {base}")
+    return (f"{several(table.height, 'unverified hit')} on {several(table['plate'].n_unique(), 'listed plate')} ({parts}), of which about "
+            f"{table['probability'].sum():,.0f} are the listed plates; likeliest is {top['plate']} at {top['reader']} ({100 * top['probability']:.0f} %). {base}")
 
 
 def _number(n: float) -> str:

@@ -62,8 +62,8 @@ def search(where: Index | pl.DataFrame, partial: str, *, edits: int = 0, look_al
     Raises:
         CannotTell: there are no plates. BadInput: no known character, as many edits as known characters, or a value out of range.
 
-    Cost, 5 M plates: wildcards a few ms, one edit 0.1 ms, two edits a few ms, the sentence and basis 1 ms; edits of a pattern with wildcards, and of plates of more
-    than ten characters or other alphabets, go through all plates (a second).
+    Cost, 5 M plates: wildcards a few ms, one edit 0.1 ms, two edits a few ms, sentence and basis 2 ms; edits of a pattern with wildcards, and of plates of more than
+    ten characters or other alphabets, go through all plates (a second).
     """
     held = where if isinstance(where, Index) else index(_framed(where))
     wanted = _wanted(partial, edits, most)
@@ -107,8 +107,8 @@ def _wanted(partial: str, edits: int, most: int) -> list[str]:
     if firm == 0:
         plates.pattern(partial)
     if firm <= edits:
-        raise BadInput(f"With {several(edits, 'edit')} every plate of a few characters fits {partial!r}, of which {several(firm, 'character is', 'characters are')} "
-                       f"known; give more of the plate, or edits={firm - 1}.")
+        raise BadInput(f"With {several(edits, 'edit')} every plate of a few characters fits {partial!r}, of which "
+                       f"{several(firm, 'character is', 'characters are')} known; give more of the plate, or edits={firm - 1}.")
     if len(pieces) > 64:
         raise BadInput(f"The partial plate has {len(pieces)} characters; 64 are the most.")
     return pieces
@@ -128,7 +128,8 @@ def _table(held: Index, found: _search.Found) -> pl.DataFrame:
     likelihood, reads = np.exp(-found.weight), held.reads[found.at]
     weight = likelihood * np.maximum(reads, 1)
     share = weight / weight.sum() if len(weight) else weight
-    return pl.DataFrame({"plate": pl.Series(held.names(found.at), dtype=pl.String), "reads": reads, "edits": found.edits, "likelihood": likelihood, "share": share})
+    names = pl.Series(held.names(found.at), dtype=pl.String)
+    return pl.DataFrame({"plate": names, "reads": reads, "edits": found.edits, "likelihood": likelihood, "share": share})
 
 
 def _headline(held: Index, asked: str, found: _search.Found, edits: int, alike: bool, narrowed: dict[str, str]) -> str:
@@ -139,7 +140,8 @@ def _headline(held: Index, asked: str, found: _search.Found, edits: int, alike: 
     if not found.total:
         return f"None {of} fits {asked}{extra}{base}. That it was not read does not mean that it does not exist."
     first = held.names(found.at[:1])[0]
-    likely = f" {first} ({several(int(held.reads[found.at[0]]), 'read')}) is the likeliest" if found.total > 1 else f" It is {first} ({several(int(held.reads[found.at[0]]), 'read')})"
+    often = several(int(held.reads[found.at[0]]), "read")
+    likely = f" {first} ({often}) is the likeliest" if found.total > 1 else f" It is {first} ({often})"
     shown = f"; the first {len(found.at):,} are shown" if found.total > len(found.at) else ""
     return f"{found.total:,} {of} {'fits' if found.total == 1 else 'fit'} {asked}{extra}{base}.{likely}{shown}."
 
