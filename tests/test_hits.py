@@ -269,7 +269,8 @@ def test_only_confirmed_hits_pass_by_id_by_text_and_by_what_a_row_says(tmp_path:
     found = some(2)
     held.add(found, user="ann")
     pages = {"table": blocks.table(found, {"plate": "Plate"}), "note": blocks.note("Hit E0/r0 came in"),
-             "line": blocks.bottom_line("ABC1234 passed R0 at night."), "row": blocks.table(found.select("plate", "reader"), {"plate": "Plate", "reader": "Reader"})}
+             "line": blocks.bottom_line("ABC1234 passed R0 at night."),
+             "row": blocks.table(found.select("plate", "reader"), {"plate": "Plate", "reader": "Reader"})}
     for name, page in pages.items():
         with pytest.raises(Unverified, match="cannot enter a bulletin or briefing: it is unverified"):
             unverified.refuse({}, [blocks.beside(page, []).to_dict()], book)

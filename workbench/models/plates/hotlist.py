@@ -4,8 +4,8 @@ A plate stays on a copy of a list after it was cleared at the source, and one th
 day is therefore called stale: every hit on it must be confirmed at the source first (and so must any other before somebody is stopped).
 
 ``match`` finds the reads of listed plates, ``Matcher`` does so batch by batch as they come in; how likely each is the listed plate follows by Bayes' rule from
-the reader's confidence, the confusion of characters, the state, how many listed plates come by here at all, and how many other vehicles do. A hit stays unverified
-until a person says otherwise (``workbench.casebook.hits``); ``false_hits`` says by reader how often they had to say no.
+the reader's confidence, the confusion of characters, the state, how many listed plates come by here at all, and how many other vehicles do. A hit stays
+unverified until a person says otherwise (``workbench.casebook.hits``); ``false_hits`` says by reader how often they had to say no.
 """
 
 from __future__ import annotations
@@ -227,7 +227,8 @@ def _told(table: pl.DataFrame, chances: Any, plates_read: int) -> str:
     parts = ", ".join(f"{kinds[k]:,} {text}" for k, text in zip(_match.KINDS, how, strict=True) if k in kinds)
     top = table.row(0, named=True)
     return (f"{several(table.height, 'unverified hit')} on {several(table['plate'].n_unique(), 'listed plate')} ({parts}), of which about "
-            f"{table['probability'].sum():,.0f} are the listed plates; likeliest is {top['plate']} at {top['reader']} ({100 * top['probability']:.0f} %). {base}")
+            f"{table['probability'].sum():,.0f} are the listed plates; likeliest is {top['plate']} at {top['reader']} "
+            f"({100 * top['probability']:.0f} %). {base}")
 
 
 def _number(n: float) -> str:
