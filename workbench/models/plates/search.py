@@ -63,8 +63,7 @@ def search(where: Index | pl.DataFrame, partial: str, *, edits: int = 0, look_al
         CannotTell: there are no plates. BadInput: no known character, as many edits as known characters, or a value out of range.
 
     Cost, 5 M plates: wildcards a few ms, one edit 0.1 ms, two edits a few ms, sentence and basis 2 ms; edits of a pattern with wildcards, and of plates of more
-    than
-    ten characters or other alphabets, go through all plates (a second).
+    than ten characters or other alphabets, go through all plates (a second).
     """
     held = where if isinstance(where, Index) else index(_framed(where))
     wanted = _wanted(partial, edits, most)
