@@ -87,8 +87,12 @@ def table(frame: pl.DataFrame, columns: Mapping[str, str], *, caption: str = "",
         more: a sentence printed beneath.
 
     Raises:
-        BadInput: a column is not in the frame.
+        BadInput: a column is not in the frame, or the rows are hits of the hotlist (entry_id and read_id) without their ``hit_id``, by which the runner sees
+            that a person has confirmed each.
     """
+    if {"entry_id", "read_id"} <= set(frame.columns) and "hit_id" not in frame.columns:
+        raise BadInput("These rows are hits of the hotlist without their hit_id; keep that column (it need not be printed), so that it can be seen "
+                       "that they are confirmed.")
     for name in [*columns, *(muted or {}).values()]:
         if name not in frame.columns:
             raise BadInput(f"The frame has no column {name!r}; it has {', '.join(frame.columns)}.")
@@ -98,7 +102,7 @@ def table(frame: pl.DataFrame, columns: Mapping[str, str], *, caption: str = "",
     left = f"{frame.height - rows:,} more are not printed. " if frame.height > rows else ""
     heads = [{"text": text, "right": frame.schema[c].is_numeric()} for c, text in columns.items()]
     return Block("table", {"caption": caption, "heads": heads, "rows": cells, "grey": grey, "marked": [int(m) for m in marked], "more": (left + more).strip(),
-                           "empty": "" if cells else empty})
+                           "empty": "" if cells else empty, **({"hits": shown["hit_id"].cast(pl.String).to_list()} if "hit_id" in shown.columns else {})})
 
 
 def drawing(svg: str, *, caption: str = "") -> Block:

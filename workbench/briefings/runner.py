@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import bundle
-from workbench.briefings import declared, html, notebook, pdf, resting
+from workbench.briefings import declared, html, notebook, pdf, resting, unverified
 from workbench.errors import AccessRefused, BadInput, NotFound, WorkbenchError, did_you_mean
 from workbench.session import Workbench
 from workbench.session.asked import resting as resting_on
@@ -80,6 +80,7 @@ def run(workbench: Workbench, template: str, given: Mapping[str, Any] | None = N
     Raises:
         NotFound: no such briefing. BadInput: an unknown or ill-typed parameter, said before anything runs.
         WorkbenchError: a cell failed; the message says which and why, and the partial notebook is kept as ``<name>.failed.ipynb``.
+        Unverified: it would show a hit of the hotlist that no person has confirmed; nothing is written.
 
     Cost: the template's own time, about 3 s for the kernel and 0.5 s for the pages.
     """
@@ -98,6 +99,7 @@ def run(workbench: Workbench, template: str, given: Mapping[str, Any] | None = N
         with _staging(folder, template) as scratch:
             executed = _execute(source, scratch, declared.plain(values), workbench.path, progress, folder / f"{stem}.failed.ipynb")
             blocks = _blocks(executed, stem)
+            unverified.refuse(executed, blocks, workbench._casebook)
             about = resting.about(template, json.loads(source.read_text(encoding="utf-8")), values, blocks, versions=workbench.versions,
                                   workspace=resting_on(workbench.path), run_id=str(values["run_id"]), made_at=made_at)
             parts = pages(executed, blocks, about, scratch / "pdf", source.parent)
