@@ -171,7 +171,8 @@ def _told(passages: Passages, size: tuple[int, int], day_scene: Ints, real: Any,
     fresh = ~then & (own.ravel()[flat] == 1)
     floor = _floor(every, plate, own, days, scene[fresh], plate[index[fresh]])
     other = np.flatnonzero(~then)
-    order = other[np.argsort(where[other], kind="stable")]
+    narrow = np.uint16 if len(day_scene) < 1 << 16 else np.int64  # numpy sorts 16 bits by counting
+    order = other[np.argsort(where[other].astype(narrow), kind="stable")]
     control = np.flatnonzero(~real & up)
     place = np.full(len(day_scene), -1)
     place[control] = np.arange(len(control))
@@ -243,12 +244,14 @@ def replicates(found: Habits, group: Ints, least: int, many: int, seed: int) -> 
     rng = np.random.default_rng(seed)
     u = rng.random((many, int(group.max()) + 1))[:, group]
     day = np.where(found.days >= FEWEST, (u * found.days).astype(np.int64) + found.offset, -1)
-    size = np.diff(found.begin)
+    able = ((found.own > 0).sum(axis=1) >= least)[found.entry]  # the others cannot come near so many
+    begin = np.concatenate([[0], np.cumsum(able)])[found.begin].astype(np.int64)
+    size = np.diff(begin)
     total = int(np.where(day >= 0, size[np.maximum(day, 0)], 0).sum()) if len(size) else 0
     k, n = found.own.shape
     out = np.empty(total // max(least, 1) + 1)
     steps = found.spread.shape[2] - 1
-    made = _drawn(np.ascontiguousarray(day), found.entry, found.drawn, found.begin, found.own, found.floor, found.days, found.q, found.spread, least,
+    made = _drawn(np.ascontiguousarray(day), found.entry[able], found.drawn[able], begin, found.own, found.floor, found.days, found.q, found.spread, least,
                   np.full(k, -1, dtype=np.int64), np.zeros(k, dtype=np.int64), np.zeros((k, n), dtype=np.int64), np.zeros(k, dtype=np.int64), np.zeros(n), np.zeros(n, dtype=np.int64),
                   np.zeros(n * steps + 1), out)
     return np.sort(out[: int(made)])
