@@ -103,8 +103,10 @@ def enough(plate: str, passages: Passages, mine: Ints, reads: int, days: int) ->
     """Raises: CannotTell: fewer reads or days than needed."""
     have = len(np.unique(day_of(passages, mine)))
     if len(mine) < reads or have < days:
-        raise CannotTell(f"{plate} was read {several(len(mine), 'time')} on {several(have, 'day')}; a pattern needs at least {reads} reads on {days} days. Load more "
-                         "days, or look at the single reads with plates.history.")
+        raise CannotTell(
+            f"{plate} was read {several(len(mine), 'time')} on {several(have, 'day')}; a pattern needs at least {reads} reads on {days} days. Load more "
+            "days, or look at the single reads with plates.history."
+        )
 
 
 def day_of(passages: Passages, at: Any) -> Ints:

@@ -18,17 +18,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from workbench.engines.kernels import kernel, part
 from workbench.geo import Floats, Ints, Plane, positions
+from workbench.models.plates import _loops
 
 if TYPE_CHECKING:
     from workbench.models.plates._passages import Passages
 
-_TIME_BITS = 18
 _SAME_KIND = 7  # with so many other days of the same kind (working day, weekend) only those tell the habit
 FEWEST = 3  # days; with fewer the habit at a scene is not known
 EIGHTHS = 8
-_CLASSES = 5
 _LONGEST = 86_400  # seconds; scenes with a longer span are left out
 _counts: weakref.WeakKeyDictionary[Passages, dict[int | None, Ints]] = weakref.WeakKeyDictionary()
 
@@ -54,8 +52,8 @@ class Habits:
     """Plates seen near n scenes, then or on other days (K of them).
 
     Attributes:
-        plate: (K,) codes. seen: (K, n) weight on the day itself. level: (K, n) the same in steps (eighths; whole where every moment is known). own: (K, n) other
-        days on which it was there. floor: (K, n) chance of a plate that was never seen there on other days. days: (n,) other days. q: (n,) mean share of days
+        plate: (K,) codes. seen: (K, n) weight on the day itself. level: (K, n) the same in steps (eighths; whole where every moment is known). own: (K, n)
+        other days on which it was there. floor: (K, n) chance of a plate that was never seen there on other days. days: (n,) other days. q: (n,) mean share of days
         over plates seen there. spread: (n, classes, steps + 1) how weights there on other days are spread, given that they are not nothing, of plates
         that are there on one day, on 2 or 3, on 4 to 7 and so on (a bus stands there for longer than who passes once).
         entry, drawn, begin: plates (numbers into ``plate``) and steps on other days, those of scene s and its j-th other day at
@@ -133,21 +131,23 @@ def habits(passages: Passages, scenes: Scenes, *, minutes: float, window: timede
     if until is not None:
         high = np.minimum(high, until - 1)
     begin, end = np.zeros(len(cell), dtype=np.int64), np.zeros(len(cell), dtype=np.int64)
-    _bounds(passages.at, passages.by_spot, spot, low, high, begin, end)
+    _loops.bounds(passages.at, passages.by_spot, spot, low, high, begin, end)
     size = end - begin
     reads = np.bincount(cell, weights=size, minlength=len(day_scene)).astype(np.int64)
     keys = np.empty(int(size.sum()), dtype=np.int64)
-    bits = _TIME_BITS + int(len(day_scene)).bit_length()
-    _keys(passages.at, passages.plate, begin, end, low, cell, bits, keys)
+    bits = _loops.TIME_BITS + int(len(day_scene)).bit_length()
+    _loops.keys(passages.at, passages.plate, begin, end, low, cell, bits, keys)
     keys.sort()
     who, where, weight = np.empty(len(keys), dtype=np.int64), np.empty(len(keys), dtype=np.int64), np.empty(len(keys))
-    many = int(_cover(keys, bits, length[day_scene], m, who, where, weight))
+    many = int(_loops.cover(keys, bits, length[day_scene], m, who, where, weight))
     who, where, weight = who[:many], where[:many], weight[:many]
     steps = EIGHTHS if length.any() else 1
     return _told(passages, (n, steps), day_scene, real, reads, who, where, weight, until)
 
 
-def _told(passages: Passages, size: tuple[int, int], day_scene: Ints, real: Any, reads: Ints, who: Ints, where: Ints, weight: Floats, until: int | None) -> Habits:
+def _told(
+    passages: Passages, size: tuple[int, int], day_scene: Ints, real: Any, reads: Ints, who: Ints, where: Ints, weight: Floats, until: int | None
+) -> Habits:
     n, steps = size
     there = weight > 0
     who, where, weight = who[there], where[there], weight[there]
@@ -162,8 +162,10 @@ def _told(passages: Passages, size: tuple[int, int], day_scene: Ints, real: Any,
     own = np.bincount(flat[~then], minlength=len(plate) * n).reshape(-1, n)
     steps_of = np.bincount(flat[then], weights=level[then], minlength=len(plate) * n).reshape(-1, n).astype(np.int64)
     q = own.sum(axis=0) / np.maximum(days, 1) / np.maximum((own > 0).sum(axis=0), 1)
-    kind = np.minimum(np.log2(np.maximum(own.ravel()[flat], 1)).astype(np.int64), _CLASSES - 1)
-    spread = np.bincount((scene * _CLASSES + kind)[~then] * (steps + 1) + level[~then], minlength=n * _CLASSES * (steps + 1)).reshape(n, _CLASSES, -1)
+    kind = np.minimum(np.log2(np.maximum(own.ravel()[flat], 1)).astype(np.int64), _loops.CLASSES - 1)
+    spread = np.bincount((scene * _loops.CLASSES + kind)[~then] * (steps + 1) + level[~then], minlength=n * _loops.CLASSES * (steps + 1)).reshape(
+        n, _loops.CLASSES, -1
+    )
     spread = spread + (spread.sum(axis=1, keepdims=True) + 1 / steps) / (spread.sum(axis=(1, 2), keepdims=True) + 1)  # a class with few is drawn to all
     spread[:, :, 0] = 0.0
     spread /= spread.sum(axis=2, keepdims=True)
@@ -251,9 +253,26 @@ def replicates(found: Habits, group: Ints, least: int, many: int, seed: int) -> 
     k, n = found.own.shape
     out = np.empty(total // max(least, 1) + 1)
     steps = found.spread.shape[2] - 1
-    made = _drawn(np.ascontiguousarray(day), found.entry[able], found.drawn[able], begin, found.own, found.floor, found.days, found.q, found.spread, least,
-                  np.full(k, -1, dtype=np.int64), np.zeros(k, dtype=np.int64), np.zeros((k, n), dtype=np.int64), np.zeros(k, dtype=np.int64), np.zeros(n), np.zeros(n, dtype=np.int64),
-                  np.zeros(n * steps + 1), out)
+    made = _loops.drawn(
+        np.ascontiguousarray(day),
+        found.entry[able],
+        found.drawn[able],
+        begin,
+        found.own,
+        found.floor,
+        found.days,
+        found.q,
+        found.spread,
+        least,
+        np.full(k, -1, dtype=np.int64),
+        np.zeros(k, dtype=np.int64),
+        np.zeros((k, n), dtype=np.int64),
+        np.zeros(k, dtype=np.int64),
+        np.zeros(n),
+        np.zeros(n, dtype=np.int64),
+        np.zeros(n * steps + 1),
+        out,
+    )
     return np.sort(out[: int(made)])
 
 
@@ -269,7 +288,9 @@ def surprise(found: Habits, rows: Ints, chance: Floats) -> Floats:
     """For each row: the chance of weights that add up to as much, see the head of this file. O(rows x n^2 x steps^2)."""
     out = np.empty(len(rows))
     n, _, steps = found.spread.shape
-    _tails(found.level[rows], found.own[rows], np.ascontiguousarray(chance), found.spread, np.zeros(n, dtype=np.int64), np.zeros(n * (steps - 1) + 1), out)
+    _loops.tails(
+        found.level[rows], found.own[rows], np.ascontiguousarray(chance), found.spread, np.zeros(n, dtype=np.int64), np.zeros(n * (steps - 1) + 1), out
+    )
     return out
 
 
@@ -286,137 +307,6 @@ def adjusted(p: Floats, of: int) -> Floats:
     raw = p * of / np.arange(1, len(p) + 1)
     out: Floats = np.minimum.accumulate(raw[::-1])[::-1].clip(0.0, 1.0)
     return out
-
-
-@kernel("i8[:], i8[:], i8[:], i8[:], i8[:], i8[:], i8[:]")
-def _bounds(at, first, spot, low, high, begin, end):  # type: ignore[no-untyped-def]
-    """Reads at each spot from low to high, both included."""
-    for i in range(len(spot)):
-        for side in range(2):
-            a, b = first[spot[i]], first[spot[i] + 1]
-            wanted = low[i] if side == 0 else high[i] + 1
-            while a < b:
-                middle = (a + b) // 2
-                if at[middle] < wanted:
-                    a = middle + 1
-                else:
-                    b = middle
-            if side == 0:
-                begin[i] = a
-            else:
-                end[i] = max(a, begin[i])
-
-
-@kernel("i8[:], u4[:], i8[:], i8[:], i8[:], i8[:], i8, i8[:]")
-def _keys(at, plate, begin, end, low, cell, bits, out):  # type: ignore[no-untyped-def]
-    """Plate, scene-day and second of each read as one number."""
-    k = 0
-    for i in range(len(cell)):
-        for j in range(begin[i], end[i]):
-            out[k] = (np.int64(plate[j]) << bits) | (cell[i] << _TIME_BITS) | (at[j] - low[i])
-            k += 1
-
-
-@kernel("i8[:], i8, i8[:], i8, i8[:], i8[:], f8[:] -> i8")
-def _cover(keys, bits, length, m, who, where, weight):  # type: ignore[no-untyped-def]
-    """The share of each span that lies within m seconds of a plate's reads, by plate and scene-day, from sorted keys."""
-    k = -1
-    last, reach = np.int64(-1), np.int64(0)
-    for i in range(len(keys)):
-        both = keys[i] >> _TIME_BITS
-        cell = both & ((np.int64(1) << (bits - _TIME_BITS)) - 1)
-        second = keys[i] & ((np.int64(1) << _TIME_BITS) - 1)
-        if both != last:
-            last, reach = both, m
-            k += 1
-            who[k], where[k], weight[k] = both >> (bits - _TIME_BITS), cell, 0.0
-        if length[cell] == 0:
-            weight[k] = 1.0
-        else:
-            start, stop = max(second - m, reach), min(second + m, m + length[cell])
-            if stop > start:
-                weight[k] += (stop - start) / length[cell]
-                reach = stop
-    return k + 1
-
-
-@part
-def _tail(wanted, chance, kind, spread, n, steps, scratch):  # type: ignore[no-untyped-def]
-    """P(weights add up to at least ``wanted`` steps): the distribution is built up scene by scene."""
-    for k in range(n * steps + 1):
-        scratch[k] = 0.0
-    scratch[0] = 1.0
-    for s in range(n):
-        p = chance[s]
-        for k in range((s + 1) * steps, -1, -1):
-            new = scratch[k] * (1 - p)
-            for a in range(1, min(steps, k) + 1):
-                new += scratch[k - a] * p * spread[s, kind[s], a]
-            scratch[k] = new
-    above = 0.0
-    for k in range(n * steps, wanted - 1, -1):
-        above += scratch[k]
-    return min(above, 1.0)
-
-
-@part
-def _kind(own):  # type: ignore[no-untyped-def]
-    """0 for a plate that is there on no or one other day, 1 for 2 or 3, 2 for 4 to 7, ..."""
-    kind = 0
-    while own > 1 and kind < _CLASSES - 1:
-        own //= 2
-        kind += 1
-    return kind
-
-
-@kernel("i8[:,:], i8[:,:], f8[:,:], f8[:,:,:], i8[:], f8[:], f8[:]")
-def _tails(level, own, chance, spread, kind, scratch, out):  # type: ignore[no-untyped-def]
-    n, steps = spread.shape[0], spread.shape[2] - 1
-    for i in range(len(out)):
-        wanted = 0
-        for s in range(n):
-            wanted += level[i, s]
-            kind[s] = _kind(own[i, s])
-        out[i] = _tail(wanted, chance[i], kind, spread, n, steps, scratch)
-
-
-@kernel("i8[:,:], i8[:], i8[:], i8[:], i8[:,:], f8[:,:], i8[:], f8[:], f8[:,:,:], i8, i8[:], i8[:], i8[:,:], i8[:], f8[:], i8[:], f8[:], f8[:] -> i8")
-def _drawn(day, entry, drawn, begin, own, floor, days, q, spread, least, stamp, near, seen, touched, chance, kind, scratch, out):  # type: ignore[no-untyped-def]
-    """Other days stand in for the scenes' days; each plate's habit is then taken from the days that are left."""
-    n, steps, made = day.shape[1], spread.shape[2] - 1, 0
-    for r in range(day.shape[0]):
-        many = 0
-        for s in range(n):
-            if day[r, s] < 0:
-                continue
-            for e in range(begin[day[r, s]], begin[day[r, s] + 1]):
-                k = entry[e]
-                if stamp[k] != r:
-                    stamp[k], near[k] = r, 0
-                    touched[many] = k
-                    many += 1
-                    for t in range(n):
-                        seen[k, t] = 0
-                seen[k, s] = drawn[e]
-                near[k] += 1
-        for i in range(many):
-            k = touched[i]
-            if near[k] < least:
-                continue
-            wanted = 0
-            for s in range(n):
-                wanted += seen[k, s]
-                left = own[k, s] - (1 if seen[k, s] > 0 else 0)
-                kind[s] = _kind(left)
-                if day[r, s] < 0:
-                    chance[s] = 1.0
-                elif left > 0:
-                    chance[s] = min(1.0, max(floor[k, s], (left + q[s]) / days[s]))
-                else:
-                    chance[s] = floor[k, s]
-            out[made] = _tail(wanted, chance, kind, spread, n, steps, scratch)
-            made += 1
-    return made
 
 
 def span_of(passages: Passages) -> tuple[int, int]:

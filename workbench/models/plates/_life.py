@@ -18,18 +18,60 @@ if TYPE_CHECKING:
 _WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _EVIDENCE = 50
 #: kind, finding, readers, place, count of of, share with its 95 % interval, what chance gives, p, other plates that show as much of those compared, read ids.
-FOUND = pl.Schema({
-    "kind": pl.String(), "finding": pl.String(), "readers": pl.List(pl.String()), "lon": pl.Float64(), "lat": pl.Float64(), "count": pl.Int64(), "of": pl.Int64(),
-    "share": pl.Float64(), "low": pl.Float64(), "high": pl.Float64(), "expected": pl.Float64(), "p": pl.Float64(), "as_many": pl.Int64(), "others": pl.Int64(),
-    "evidence": pl.List(pl.String())})
+FOUND = pl.Schema(
+    {
+        "kind": pl.String(),
+        "finding": pl.String(),
+        "readers": pl.List(pl.String()),
+        "lon": pl.Float64(),
+        "lat": pl.Float64(),
+        "count": pl.Int64(),
+        "of": pl.Int64(),
+        "share": pl.Float64(),
+        "low": pl.Float64(),
+        "high": pl.Float64(),
+        "expected": pl.Float64(),
+        "p": pl.Float64(),
+        "as_many": pl.Int64(),
+        "others": pl.Int64(),
+        "evidence": pl.List(pl.String()),
+    }
+)
 
 
-def row(kind: str, finding: str, count: int, of: int, expected: float | None, p: float | None, as_many: int | None, others: int | None, *,
-        readers: list[str] | None = None, place: tuple[float, float] | None = None, evidence: list[str] | None = None) -> dict[str, Any]:
+def row(
+    kind: str,
+    finding: str,
+    count: int,
+    of: int,
+    expected: float | None,
+    p: float | None,
+    as_many: int | None,
+    others: int | None,
+    *,
+    readers: list[str] | None = None,
+    place: tuple[float, float] | None = None,
+    evidence: list[str] | None = None,
+) -> dict[str, Any]:
     low, high = share_interval(count, of)
     lon, lat = place or (None, None)
-    return {"kind": kind, "finding": finding, "readers": readers or [], "lon": lon, "lat": lat, "count": count, "of": of, "share": count / of if of else 0.0,
-            "low": low, "high": high, "expected": expected, "p": p, "as_many": as_many, "others": others, "evidence": evidence or []}
+    return {
+        "kind": kind,
+        "finding": finding,
+        "readers": readers or [],
+        "lon": lon,
+        "lat": lat,
+        "count": count,
+        "of": of,
+        "share": count / of if of else 0.0,
+        "low": low,
+        "high": high,
+        "expected": expected,
+        "p": p,
+        "as_many": as_many,
+        "others": others,
+        "evidence": evidence or [],
+    }
 
 
 def ids(passages: Passages, rows: Any) -> list[str]:
@@ -73,8 +115,20 @@ def anchors(passages: Passages, mine: Ints, code: int, until: int | None, metres
         stay = stays[here[stays] & here[stays + 1]]
         others = _anchored(every, group, code)
         if either >= 3:
-            out.append(_anchor(passages, mine, group, ends[here[ends]], "first or last of the day", either, days, 1 - (1 - share) ** 2, others,
-                               _hours(passages, mine[start[several_reads][first]], "first") + _hours(passages, mine[stop[several_reads][last]], "last")))
+            out.append(
+                _anchor(
+                    passages,
+                    mine,
+                    group,
+                    ends[here[ends]],
+                    "first or last of the day",
+                    either,
+                    days,
+                    1 - (1 - share) ** 2,
+                    others,
+                    _hours(passages, mine[start[several_reads][first]], "first") + _hours(passages, mine[stop[several_reads][last]], "last"),
+                )
+            )
         if len(stay) >= 3:
             on = len(np.unique(day[stay]))
             text = f", from about {_clock(passages, mine[stay])} to {_clock(passages, mine[stay + 1])}"
@@ -82,7 +136,9 @@ def anchors(passages: Passages, mine: Ints, code: int, until: int | None, metres
     return sorted(out, key=lambda r: (-r["share"], r["finding"]))
 
 
-def _anchor(passages: Passages, mine: Ints, group: Ints, evidence: Ints, what: str, count: int, days: int, chance: float | None, others: Any, text: str) -> dict[str, Any]:
+def _anchor(
+    passages: Passages, mine: Ints, group: Ints, evidence: Ints, what: str, count: int, days: int, chance: float | None, others: Any, text: str
+) -> dict[str, Any]:
     spots = passages.spots[group]
     readers = spots["reader"].to_list()
     lon, lat = (float(np.mean(v)) for v in positions(spots))
@@ -90,8 +146,19 @@ def _anchor(passages: Passages, mine: Ints, group: Ints, evidence: Ints, what: s
     finding = f"{what} near {' and '.join(readers[:3])}{text}; the place itself is known to about {about:,.0f} m, the distance to the next readers"
     p = None if chance is None else float(_days.beta_binomial_tail(np.array([count]), np.array([days]), np.array([min(max(chance, 1e-6), 1 - 1e-6)]), 0.0)[0])
     as_many = None if others is None else int((others >= count / days - 1e-12).sum())
-    return row("anchor", finding, count, days, chance, p, as_many, None if others is None else len(others), readers=readers, place=(lon, lat),
-               evidence=ids(passages, mine[np.sort(evidence)]))
+    return row(
+        "anchor",
+        finding,
+        count,
+        days,
+        chance,
+        p,
+        as_many,
+        None if others is None else len(others),
+        readers=readers,
+        place=(lon, lat),
+        evidence=ids(passages, mine[np.sort(evidence)]),
+    )
 
 
 def _anchored(every: _days.Days, group: Ints, code: int) -> Floats:
@@ -153,8 +220,20 @@ def hours(passages: Passages, mine: Ints, code: int, until: int | None, most: in
         times[code] = 0
         mine_then = mine[week_hour[mine] == c]
         readers = passages.spots["reader"].gather(np.unique(passages.spot[mine_then])).to_list()
-        out.append(row("hour", f"{_WEEK[c // 24]} {c % 24:02d}:00 to {c % 24 + 1:02d}:00", int(count[c]), int(of[c]), float(expected[c]), float(p[i]),
-                       int((times >= count[c]).sum()), len(passages.plates) - 1, readers=readers, evidence=ids(passages, mine_then)))
+        out.append(
+            row(
+                "hour",
+                f"{_WEEK[c // 24]} {c % 24:02d}:00 to {c % 24 + 1:02d}:00",
+                int(count[c]),
+                int(of[c]),
+                float(expected[c]),
+                float(p[i]),
+                int((times >= count[c]).sum()),
+                len(passages.plates) - 1,
+                readers=readers,
+                evidence=ids(passages, mine_then),
+            )
+        )
     return out
 
 
@@ -174,8 +253,21 @@ def fresh(passages: Passages, mine: Ints, until: int | None) -> list[dict[str, A
         lon, lat = (float(v[s]) for v in positions(passages.spots))
         at = mine[spot == s]
         text = f"first time at {reader}, on the last day it was read; {new} of {several(len(counted), 'earlier visit')} were at a reader new for it"
-        out.append(row("first time", text, 1, 1, new / len(counted) if len(counted) else None, None, None, None, readers=[reader],
-                       place=(lon, lat) if np.isfinite(lon) else None, evidence=ids(passages, at)))
+        out.append(
+            row(
+                "first time",
+                text,
+                1,
+                1,
+                new / len(counted) if len(counted) else None,
+                None,
+                None,
+                None,
+                readers=[reader],
+                place=(lon, lat) if np.isfinite(lon) else None,
+                evidence=ids(passages, at),
+            )
+        )
     return out
 
 
@@ -194,10 +286,25 @@ def repeats(passages: Passages, code: int, until: int | None) -> list[dict[str, 
         me = table.filter(pl.col("_code") == code).row(0, named=True)
         reader = passages.spots["reader"][s]
         lon, lat = (float(v[s]) for v in positions(passages.spots))
-        text = f"passed {reader} again within 90 minutes, on {several(me['days'], 'day')}" + ("; reads like a fleet vehicle, which circles by trade" if me["fleet"] else "")
+        text = f"passed {reader} again within 90 minutes, on {several(me['days'], 'day')}" + (
+            "; reads like a fleet vehicle, which circles by trade" if me["fleet"] else ""
+        )
         others = table.filter(pl.col("_code") != code)
-        out.append(row("repeat", text, count, me["passes"], me["expected"] / me["passes"], me["p"], int((others["p"] <= me["p"]).sum()), len(others),
-                       readers=[reader], place=(lon, lat) if np.isfinite(lon) else None, evidence=ids(passages, made.at[rows[made.repeat[rows]]])))
+        out.append(
+            row(
+                "repeat",
+                text,
+                count,
+                me["passes"],
+                me["expected"] / me["passes"],
+                me["p"],
+                int((others["p"] <= me["p"]).sum()),
+                len(others),
+                readers=[reader],
+                place=(lon, lat) if np.isfinite(lon) else None,
+                evidence=ids(passages, made.at[rows[made.repeat[rows]]]),
+            )
+        )
     return sorted(out, key=lambda r: (r["p"], r["finding"]))[:5]
 
 
@@ -225,9 +332,20 @@ def circling(passages: Passages, spots: Ints, until: int | None) -> pl.DataFrame
     p[twice] = _days.beta_binomial_tail(x[some][twice], k[some][twice], chance[twice], made.spread)
     day = (passages.local_at[made.at[here]] - _days.DAWN) // 86_400
     days = np.bincount(np.unique(plate[repeat] * 1_000_000 + day[repeat]) // 1_000_000, minlength=n)
-    return pl.DataFrame({
-        "plate": passages.plates.gather(some), "passes": k[some], "repeats": x[some], "days": days[some], "expected": chance * k[some], "p": p,
-        "passes_per_day": made.per_day[some], "hours_per_day": made.hours[some], "fleet": made.fleet[some], "_code": some})
+    return pl.DataFrame(
+        {
+            "plate": passages.plates.gather(some),
+            "passes": k[some],
+            "repeats": x[some],
+            "days": days[some],
+            "expected": chance * k[some],
+            "p": p,
+            "passes_per_day": made.per_day[some],
+            "hours_per_day": made.hours[some],
+            "fleet": made.fleet[some],
+            "_code": some,
+        }
+    )
 
 
 def _class_chance(made: _days.Passes, total: Ints, n: int) -> Floats:

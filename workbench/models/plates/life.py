@@ -21,11 +21,13 @@ from workbench.models.plates import _days, _life, prepare
 from workbench.models.plates._habits import adjusted, share_interval, span_of
 from workbench.models.plates._passages import Passages
 from workbench.models.window import Moment, Span, span
-from workbench.models.wording import local, rounded, several
+from workbench.models.wording import rounded, several
 from workbench.results import Basis, Ranking, origin_of, permitted, recorded
 
-SOURCE = ("Wilson, JASA 22, 1927 (intervals of shares); Skellam, JRSS B 10, 1948, 257-261 (beta-binomial); Benjamini and Hochberg, JRSS B 57, 1995; "
-          "first and last reads of days as anchors after Ahas et al., Journal of Urban Technology 17, 2010, doi:10.1080/10630731003597306")
+SOURCE = (
+    "Wilson, JASA 22, 1927 (intervals of shares); Skellam, JRSS B 10, 1948, 257-261 (beta-binomial); Benjamini and Hochberg, JRSS B 57, 1995; "
+    "first and last reads of days as anchors after Ahas et al., Journal of Urban Technology 17, 2010, doi:10.1080/10630731003597306"
+)
 _READ = "A read is of a plate, not of a driver; where no reader stands nothing is known."
 
 
@@ -57,13 +59,25 @@ def pattern(reads: pl.DataFrame | Passages, plate: str, *, case_number: str, aso
     permitted(reads, deed="pattern of life", plate=wanted, case_number=case_number)
     _days.enough(wanted, passages, mine, 10, 5)
     code = int(passages.code(wanted) or 0)
-    rows = [*_life.anchors(passages, mine, code, until, metres), *_life.hours(passages, mine, code, until), *_life.repeats(passages, code, until),
-            *_life.fresh(passages, mine, until)]
+    rows = [
+        *_life.anchors(passages, mine, code, until, metres),
+        *_life.hours(passages, mine, code, until),
+        *_life.repeats(passages, code, until),
+        *_life.fresh(passages, mine, until),
+    ]
     table = pl.DataFrame(rows, schema=_life.FOUND)
-    notes = ("An anchor is where readers see a plate first or last; the place where it stands lies somewhere about them.",
-             "Hours are compared with all vehicles' hours; twelve at most are shown, so some p of the size of 1 in 168 come by chance.")
-    basis = _basis(passages, until, "first and last reads of days, hours of the week, repeat passes and new readers, against all plates", len(mine),
-                   {"plate": wanted, "case_number": case_number, "zone": passages.zone, "metres": metres}, notes)
+    notes = (
+        "An anchor is where readers see a plate first or last; the place where it stands lies somewhere about them.",
+        "Hours are compared with all vehicles' hours; twelve at most are shown, so some p of the size of 1 in 168 come by chance.",
+    )
+    basis = _basis(
+        passages,
+        until,
+        "first and last reads of days, hours of the week, repeat passes and new readers, against all plates",
+        len(mine),
+        {"plate": wanted, "case_number": case_number, "zone": passages.zone, "metres": metres},
+        notes,
+    )
     return Ranking(headline=_pattern_said(wanted, passages, mine, table), table=table, layers=_layers(table), basis=basis, base=origin_of(passages).base)
 
 
@@ -75,8 +89,10 @@ def _pattern_said(plate: str, passages: Passages, mine: Ints, table: pl.DataFram
         text += "; no place is its first or last on three days or more, so no anchor can be told"
     else:
         a = anchors.row(0, named=True)
-        text += (f"; on {a['count']} of {a['of']} days with several reads ({100 * a['low']:.0f} to {100 * a['high']:.0f} %) the first or last was near "
-                 f"{a['readers'][0]} (chance: {100 * a['expected']:.0f} %), as it is for {a['as_many']:,} of {a['others']:,} other plates")
+        text += (
+            f"; on {a['count']} of {a['of']} days with several reads ({100 * a['low']:.0f} to {100 * a['high']:.0f} %) the first or last was near "
+            f"{a['readers'][0]} (chance: {100 * a['expected']:.0f} %), as it is for {a['as_many']:,} of {a['others']:,} other plates"
+        )
     hours = table.filter((pl.col("kind") == "hour") & (pl.col("p") <= 0.05 / 168))
     if len(hours):
         text += f"; most regular {', '.join(hours['finding'].head(3).to_list())}"
@@ -88,8 +104,19 @@ def _pattern_said(plate: str, passages: Passages, mine: Ints, table: pl.DataFram
 
 
 @recorded
-def first_time(reads: pl.DataFrame | Passages, plate: str, *, case_number: str, reader: str | None = None, lon: float | None = None, lat: float | None = None,
-               metres: float = 300, history: Span = "28d", asof: Moment | None = None, zone: str = "UTC") -> Ranking:
+def first_time(
+    reads: pl.DataFrame | Passages,
+    plate: str,
+    *,
+    case_number: str,
+    reader: str | None = None,
+    lon: float | None = None,
+    lat: float | None = None,
+    metres: float = 300,
+    history: Span = "28d",
+    asof: Moment | None = None,
+    zone: str = "UTC",
+) -> Ranking:
     """Was this plate new here when it was last read here, and how often is a plate new here?
 
     Args:
@@ -112,43 +139,76 @@ def first_time(reads: pl.DataFrame | Passages, plate: str, *, case_number: str, 
     here = mine[np.isin(passages.spot[mine], spots)]
     day = _days.day_of(passages, rows)
     if not len(here):
-        raise CannotTell(f"{wanted} was not read {where} ({several(len(np.unique(day)), 'day')} with reads there), so it cannot be said whether it was new there. "
-                         "That it was not read does not mean that it was not there.")
+        raise CannotTell(
+            f"{wanted} was not read {where} ({several(len(np.unique(day)), 'day')} with reads there), so it cannot be said whether it was new there. "
+            "That it was not read does not mean that it was not there."
+        )
     visit = np.unique(passages.plate[rows].astype(np.int64) * 1_000_000 + day)
     who, when = visit // 1_000_000, visit % 1_000_000
     since = np.where(np.concatenate([[False], who[1:] == who[:-1]]), np.concatenate([[0], np.diff(when)]), -1)
     start, last = int(day.min()), int(_days.day_of(passages, here).max())
     length = min(reach, last - start)
     if length < 3:
-        raise CannotTell(f"The reads {where} reach back {several(last - start, 'day')} before {wanted} was last read there; at least 3 are needed to call it new.")
+        raise CannotTell(
+            f"The reads {where} reach back {several(last - start, 'day')} before {wanted} was last read there; at least 3 are needed to call it new."
+        )
     new = (since < 0) | (since > length)
     told = when >= start + length
     up = np.unique(day)
     code = int(passages.code(wanted) or 0)
     own = np.flatnonzero((who == code) & told)[::-1]
-    table = pl.DataFrame([{
-        "day": _date(int(when[i])), "new": bool(new[i]), "days_before": None if since[i] < 0 else int(since[i]),
-        "up_days": int(((up < when[i]) & (up >= when[i] - length)).sum()), "plates": int((when == when[i]).sum()), "new_plates": int((new & (when == when[i])).sum()),
-        "evidence": _life.ids(passages, here[_days.day_of(passages, here) == when[i]])} for i in own.tolist()],
-        schema={"day": pl.Date, "new": pl.Boolean, "days_before": pl.Int64, "up_days": pl.Int64, "plates": pl.Int64, "new_plates": pl.Int64,
-                "evidence": pl.List(pl.String)})
+    table = pl.DataFrame(
+        [
+            {
+                "day": _date(int(when[i])),
+                "new": bool(new[i]),
+                "days_before": None if since[i] < 0 else int(since[i]),
+                "up_days": int(((up < when[i]) & (up >= when[i] - length)).sum()),
+                "plates": int((when == when[i]).sum()),
+                "new_plates": int((new & (when == when[i])).sum()),
+                "evidence": _life.ids(passages, here[_days.day_of(passages, here) == when[i]]),
+            }
+            for i in own.tolist()
+        ],
+        schema={
+            "day": pl.Date,
+            "new": pl.Boolean,
+            "days_before": pl.Int64,
+            "up_days": pl.Int64,
+            "plates": pl.Int64,
+            "new_plates": pl.Int64,
+            "evidence": pl.List(pl.String),
+        },
+    )
     others = told & (who != code)
     k, n = int((new & others).sum()), int(others.sum())
-    basis = _basis(passages, until, "days since the plate's visit before, against all plates' visits", len(rows),
-                   {"plate": wanted, "case_number": case_number, "place": where, "history": f"{length} d", "new visits of others": k, "visits of others": n},
-                   ("Days on which nothing was read here (reader down) do not count as known absence: see up_days.",))
-    return Ranking(headline=_new_said(wanted, where, table, length, k, n), table=table, layers=_spot_layer(passages, spots), basis=basis,
-                   base=origin_of(passages).base)
+    basis = _basis(
+        passages,
+        until,
+        "days since the plate's visit before, against all plates' visits",
+        len(rows),
+        {"plate": wanted, "case_number": case_number, "place": where, "history": f"{length} d", "new visits of others": k, "visits of others": n},
+        ("Days on which nothing was read here (reader down) do not count as known absence: see up_days.",),
+    )
+    return Ranking(
+        headline=_new_said(wanted, where, table, length, k, n), table=table, layers=_spot_layer(passages, spots), basis=basis, base=origin_of(passages).base
+    )
 
 
 def _new_said(plate: str, where: str, table: pl.DataFrame, length: int, k: int, n: int) -> str:
     row = table.row(0, named=True)
     low, high = share_interval(k, n)
     what = "was new" if row["new"] else f"was not new: it had been there {several(row['days_before'], 'day')} before"
-    base = (f"of {several(n, 'visit')} by other plates {100 * k / n:.0f} % ({100 * low:.0f} to {100 * high:.0f}) were by plates as new" if n
-            else "there are no visits of other plates to compare with")
-    return (f"{plate}, read {where} on {row['day']:%Y-%m-%d}, {what} (nothing of it in {several(length, 'day')}, with reads on {row['up_days']} of them); {base}."
-            if row["new"] else f"{plate}, read {where} on {row['day']:%Y-%m-%d}, {what}; {base}.")
+    base = (
+        f"of {several(n, 'visit')} by other plates {100 * k / n:.0f} % ({100 * low:.0f} to {100 * high:.0f}) were by plates as new"
+        if n
+        else "there are no visits of other plates to compare with"
+    )
+    return (
+        f"{plate}, read {where} on {row['day']:%Y-%m-%d}, {what} (nothing of it in {several(length, 'day')}, with reads on {row['up_days']} of them); {base}."
+        if row["new"]
+        else f"{plate}, read {where} on {row['day']:%Y-%m-%d}, {what}; {base}."
+    )
 
 
 @recorded
@@ -158,8 +218,8 @@ def absence(reads: pl.DataFrame | Passages, plate: str, *, case_number: str, aso
     The chance of the gap is beta-binomial, from the share of days on which it was read up to its last read, working days and weekends apart; only days count on
     which the readers that see it were up (weighed by its reads at each, at least half).
 
-    Returns: a Ranking of one row a kind of day: kind, seen, days (up, to the last read), gap_days (up, since), chance; and of plates as regular: the share unseen
-    as long.
+    Returns: a Ranking of one row a kind of day: kind, seen, days (up, to the last read), gap_days (up, since), chance; and of plates as regular: the share
+    unseen as long.
 
     Raises:
         CannotTell: see ``pattern``; or the reads end less than one up day after its last read. BadInput: see ``pattern``.
@@ -184,12 +244,24 @@ def absence(reads: pl.DataFrame | Passages, plate: str, *, case_number: str, aso
     k, others = _unseen(passages, until, len(seen) / len(every), int(seen[0]), last)
     rows.append({"kind": "other plates as regular, unseen as long", "seen": k, "days": others, "gap_days": len(after), "chance": (k + 1) / (others + 1)})
     table = pl.DataFrame(rows, schema={"kind": pl.String, "seen": pl.Int64, "days": pl.Int64, "gap_days": pl.Int64, "chance": pl.Float64})
-    base = (f"of {several(others, 'other plate')} at least as regular up to then, {k} {'was' if k == 1 else 'were'} unseen since too" if others
-            else "no other plate was as regular, so there is none to compare with")
-    headline = (f"{wanted}, read on {len(seen)} of {len(every)} days with its readers up, was last read on {_date(last)} and not on the {several(len(after), 'such day')} "
-                f"since: by its own rate the chance of that is {chance:.2g}; {base}.")
-    basis = _basis(passages, until, "beta-binomial chance of the gap by kind of day", len(mine), {"plate": wanted, "case_number": case_number, "chance": chance},
-                   ("Holidays, illness and a sold or repaired car look alike; days of one plate hang together, so that true chances of a long gap are larger.",))
+    base = (
+        f"of {several(others, 'other plate')} at least as regular up to then, {k} {'was' if k == 1 else 'were'} unseen since too"
+        if others
+        else "no other plate was as regular, so there is none to compare with"
+    )
+    headline = (
+        f"{wanted}, read on {len(seen)} of {len(every)} days with its readers up, was last read on {_date(last)} and not on the "
+        f"{several(len(after), 'such day')} "
+        f"since: by its own rate the chance of that is {chance:.2g}; {base}."
+    )
+    basis = _basis(
+        passages,
+        until,
+        "beta-binomial chance of the gap by kind of day",
+        len(mine),
+        {"plate": wanted, "case_number": case_number, "chance": chance},
+        ("Holidays, illness and a sold or repaired car look alike; days of one plate hang together, so that true chances of a long gap are larger.",),
+    )
     return Ranking(headline=headline, table=table, layers=(), basis=basis, base=origin_of(passages).base)
 
 
@@ -218,15 +290,25 @@ def _unseen(passages: Passages, until: int | None, share: float, first: int, las
 
 
 @recorded
-def loitering(reads: pl.DataFrame | Passages, *, case_number: str, reader: str | None = None, lon: float | None = None, lat: float | None = None,
-              metres: float = 300, asof: Moment | None = None, zone: str = "UTC", most: int = 100) -> Ranking:
+def loitering(
+    reads: pl.DataFrame | Passages,
+    *,
+    case_number: str,
+    reader: str | None = None,
+    lon: float | None = None,
+    lat: float | None = None,
+    metres: float = 300,
+    asof: Moment | None = None,
+    zone: str = "UTC",
+    most: int = 100,
+) -> Ranking:
     """Which plates pass one place again and again, more than their own habit and that of plates like them gives?
 
     Args:
         reader, or lon and lat with metres: the place. most: rows shown at most. Others as in ``pattern``.
 
-    Returns: a Ranking of plates with at least 2 repeats (again at the same reader within 90 minutes): rank, plate, passes, repeats, days (with repeats), expected,
-    p, by_chance (plates as surprising that chance gives), q (over all plates read here), passes_per_day, hours_per_day, fleet (far more of both than others:
+    Returns: a Ranking of plates with at least 2 repeats (again at the same reader within 90 minutes): rank, plate, passes, repeats, days (with repeats),
+    expected, p, by_chance (plates as surprising that chance gives), q (over all plates read here), passes_per_day, hours_per_day, fleet (far more of both than others:
     taxis, buses, deliveries, police), evidence (read ids of the repeats).
 
     Raises:
@@ -241,26 +323,40 @@ def loitering(reads: pl.DataFrame | Passages, *, case_number: str, reader: str |
     if len(every) < 20:
         raise CannotTell(f"{several(len(every), 'plate')} were read {where}; at least 20 are needed to say what is usual there.")
     table = every.filter(pl.col("repeats") >= 2).sort("p", "_code").with_row_index("rank", offset=1)
-    table = table.with_columns(pl.col("rank").cast(pl.Int64), by_chance=pl.col("p") * len(every), q=pl.Series(adjusted(table["p"].to_numpy(), len(every)), dtype=pl.Float64))
+    table = table.with_columns(
+        pl.col("rank").cast(pl.Int64), by_chance=pl.col("p") * len(every), q=pl.Series(adjusted(table["p"].to_numpy(), len(every)), dtype=pl.Float64)
+    )
     shown = _repeat_evidence(passages, spots, until, table.head(most))
     clear = table.filter((pl.col("q") <= 0.05) & ~pl.col("fleet"))
     top = ""
     if len(table):
         first = (clear if len(clear) else table).row(0, named=True)
-        top = (f" {first['plate']} passed again {several(first['repeats'], 'time')} on {several(first['days'], 'day')} ({first['expected']:.2g} expected; chance gives "
-               f"{first['by_chance']:.2g} plates as surprising, q = {first['q']:.2g}).")
-    headline = (f"{several(len(clear), 'plate')} of {len(every):,} read {where} circled more than habit gives, at q = 0.05 and fleet vehicles apart; "
-                f"{several(len(table), 'plate')} passed again within 90 minutes at least twice.{top}")
-    basis = _basis(passages, until, "repeat passes, beta-binomial against own habit elsewhere, plates alike, hour and place", int(every["passes"].sum()),
-                   {"case_number": case_number, "place": where, "plates here": len(every), "correlation of repeats": _days.passes(passages, until).spread},
-                   ("Living, working or delivering here explains circling as well as watching does.",))
+        top = (
+            f" {first['plate']} passed again {several(first['repeats'], 'time')} on {several(first['days'], 'day')} ({first['expected']:.2g} expected; "
+            "chance gives "
+            f"{first['by_chance']:.2g} plates as surprising, q = {first['q']:.2g})."
+        )
+    headline = (
+        f"{several(len(clear), 'plate')} of {len(every):,} read {where} circled more than habit gives, at q = 0.05 and fleet vehicles apart; "
+        f"{several(len(table), 'plate')} passed again within 90 minutes at least twice.{top}"
+    )
+    basis = _basis(
+        passages,
+        until,
+        "repeat passes, beta-binomial against own habit elsewhere, plates alike, hour and place",
+        int(every["passes"].sum()),
+        {"case_number": case_number, "place": where, "plates here": len(every), "correlation of repeats": _days.passes(passages, until).spread},
+        ("Living, working or delivering here explains circling as well as watching does.",),
+    )
     return Ranking(headline=headline, table=shown, layers=_spot_layer(passages, spots), basis=basis, base=origin_of(passages).base)
 
 
 def _repeat_evidence(passages: Passages, spots: Ints, until: int | None, table: pl.DataFrame) -> pl.DataFrame:
     made = _days.passes(passages, until)
     here = np.flatnonzero(np.isin(made.spot, spots) & np.isin(made.plate, table["_code"].to_numpy()) & made.repeat)
-    rows = pl.DataFrame({"_code": made.plate[here], "evidence": passages.frame["read_id"].gather(passages.row[made.at[here]]), "_t": passages.at[made.at[here]]})
+    rows = pl.DataFrame(
+        {"_code": made.plate[here], "evidence": passages.frame["read_id"].gather(passages.row[made.at[here]]), "_t": passages.at[made.at[here]]}
+    )
     lists = rows.sort("_t", "evidence").group_by("_code").agg(pl.col("evidence").tail(50))
     order = ["rank", "plate", "passes", "repeats", "days", "expected", "p", "by_chance", "q", "passes_per_day", "hours_per_day", "fleet", "evidence"]
     return table.join(lists, on="_code", how="left", maintain_order="left").select(order)
@@ -278,8 +374,15 @@ def _date(day: int) -> Any:
 
 def _basis(passages: Passages, until: int | None, method: str, used: int, parameters: dict[str, Any], notes: tuple[str, ...]) -> Basis:
     first, last = span_of(passages)
-    basis = Basis.of(passages, method=method, source=SOURCE, used=used, parameters=parameters, asof=None if until is None else datetime.fromtimestamp(until, UTC),
-                     notes=(*notes, _READ))
+    basis = Basis.of(
+        passages,
+        method=method,
+        source=SOURCE,
+        used=used,
+        parameters=parameters,
+        asof=None if until is None else datetime.fromtimestamp(until, UTC),
+        notes=(*notes, _READ),
+    )
     return replace(basis, span=(datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)))
 
 

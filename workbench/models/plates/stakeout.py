@@ -24,8 +24,10 @@ from workbench.models.window import Moment, Span, moment, span
 from workbench.models.wording import local, several
 from workbench.results import Basis, Ranking, origin_of, recorded
 
-SOURCE = ("Hoeffding, Annals of Mathematical Statistics 27, 1956, 713-721 (Poisson-binomial); Good, Biometrika 40, 1953, 237-264; "
-          "Benjamini and Hochberg, JRSS B 57, 1995, 289-300; Phipson and Smyth, SAGMB 9, 2010, doi:10.2202/1544-6115.1585; Ratcliffe, JQC 18, 2002, 27-43")
+SOURCE = (
+    "Hoeffding, Annals of Mathematical Statistics 27, 1956, 713-721 (Poisson-binomial); Good, Biometrika 40, 1953, 237-264; "
+    "Benjamini and Hochberg, JRSS B 57, 1995, 289-300; Phipson and Smyth, SAGMB 9, 2010, doi:10.2202/1544-6115.1585; Ratcliffe, JQC 18, 2002, 27-43"
+)
 _NOTES = (
     "A read is of a plate, not of a driver; a scene without a read of a plate does not mean that it was not there.",
     "A habit that is kept on certain weekdays only, or began lately, is told badly by the other days.",
@@ -33,14 +35,26 @@ _NOTES = (
 
 
 @recorded
-def stakeout(reads: pl.DataFrame | Passages, scenes: pl.DataFrame, *, metres: float = 800, minutes: float = 30, least: int | None = None, window: Span = "60d",
-             asof: Moment | None = None, zone: str = "UTC", most: int = 100, draws: int = 200, seed: int = 0) -> Ranking:
+def stakeout(
+    reads: pl.DataFrame | Passages,
+    scenes: pl.DataFrame,
+    *,
+    metres: float = 800,
+    minutes: float = 30,
+    least: int | None = None,
+    window: Span = "60d",
+    asof: Moment | None = None,
+    zone: str = "UTC",
+    most: int = 100,
+    draws: int = 200,
+    seed: int = 0,
+) -> Ranking:
     """Plates near at least ``least`` of the scenes, the most surprising first.
 
     Args:
         reads: the reads table, or what ``plates.prepare`` made of it.
-        scenes: incident_id, lon, lat, started_at and, where only a span is known, ended_at. It happened at one moment of the span, each as likely: a plate counts
-            at the scene with the share of the span that lies within ``minutes`` of its reads there, which is the probability that it was there at that moment.
+        scenes: incident_id, lon, lat, started_at and, where only a span is known, ended_at. It happened at one moment of the span, each as likely: a plate
+            counts at the scene with the share of the span that lies within ``minutes`` of its reads there, which is the probability that it was there at that moment.
         metres, minutes: how far from a scene a reader, and from its time a read, may be.
         least: scenes a plate must have been near; None = 2.
         window: reads up to this long before and after a scene tell habits.
@@ -69,18 +83,42 @@ def stakeout(reads: pl.DataFrame | Passages, scenes: pl.DataFrame, *, metres: fl
     _some(passages, until, asof)
     ready = _habits.placed(passages, timed, metres)
     if len(ready) < wanted:
-        raise CannotTell(f"Only {several(len(ready), 'scene')} can be compared with reads, {wanted} are needed. {' '.join(ready.notes)} "
-                         "Give more scenes, a larger distance, or a lower least.".replace("  ", " "))
+        raise CannotTell(
+            f"Only {several(len(ready), 'scene')} can be compared with reads, {wanted} are needed. {' '.join(ready.notes)} "
+            "Give more scenes, a larger distance, or a lower least.".replace("  ", " ")
+        )
     found = _habits.habits(passages, ready, minutes=minutes, window=reach, until=until)
     _known(ready, found, wanted)
     every = int(np.count_nonzero(_habits.counts(passages, until)))
     table, tested = _ranked(passages, ready, found, wanted, every, draws, seed)
     shown = _with_evidence(passages, ready, table.head(most), minutes, until)
-    basis = _basis(passages, timed, ready, found, every, tested, until, {
-        "metres": metres, "minutes": minutes, "least": wanted, "window": reach, "zone": passages.zone, "draws": draws, "seed": seed,
-        "plates compared": every, "scenes compared": len(ready)})
-    return Ranking(headline=_headline(table, ready, found, every, wanted, metres, minutes), table=shown, layers=_layers(ready, passages, shown), basis=basis,
-                   base=origin_of(passages, timed).base)
+    basis = _basis(
+        passages,
+        timed,
+        ready,
+        found,
+        every,
+        tested,
+        until,
+        {
+            "metres": metres,
+            "minutes": minutes,
+            "least": wanted,
+            "window": reach,
+            "zone": passages.zone,
+            "draws": draws,
+            "seed": seed,
+            "plates compared": every,
+            "scenes compared": len(ready),
+        },
+    )
+    return Ranking(
+        headline=_headline(table, ready, found, every, wanted, metres, minutes),
+        table=shown,
+        layers=_layers(ready, passages, shown),
+        basis=basis,
+        base=origin_of(passages, timed).base,
+    )
 
 
 def _checked(metres: float, minutes: float, least: int | None, most: int, draws: int) -> int:
@@ -105,11 +143,15 @@ def _some(passages: Passages, until: int | None, asof: Moment | None) -> None:
 def _known(ready: _habits.Scenes, found: _habits.Habits, wanted: int) -> None:
     readable, told = int((found.readable > 0).sum()), int((found.days >= _habits.FEWEST).sum())
     if readable < wanted:
-        raise CannotTell(f"Near {readable} of {several(len(ready), 'scene')} anything was read in its time, {wanted} are needed; "
-                         "the readers were down, or the reads do not reach those days.")
+        raise CannotTell(
+            f"Near {readable} of {several(len(ready), 'scene')} anything was read in its time, {wanted} are needed; "
+            "the readers were down, or the reads do not reach those days."
+        )
     if told < wanted:
-        raise CannotTell(f"For {told} of {several(len(ready), 'scene')} there are at least {_habits.FEWEST} other days with reads at the same hours, {wanted} are "
-                         "needed to say what is usual; load more days of reads, or give a longer window.")
+        raise CannotTell(
+            f"For {told} of {several(len(ready), 'scene')} there are at least {_habits.FEWEST} other days with reads at the same hours, {wanted} are "
+            "needed to say what is usual; load more days of reads, or give a longer window."
+        )
 
 
 def _ranked(passages: Passages, ready: _habits.Scenes, found: _habits.Habits, least: int, every: int, draws: int, seed: int) -> tuple[pl.DataFrame, int]:
@@ -127,9 +169,21 @@ def _ranked(passages: Passages, ready: _habits.Scenes, found: _habits.Habits, le
     order = np.lexsort((found.plate[rows], tail, p))
     q: Floats = np.empty(len(rows))
     q[order] = _habits.adjusted(p[order], every)
-    table = pl.DataFrame({
-        "plate": names, "near": near[rows], "present": seen.sum(axis=1), "expected": chance.sum(axis=1), "p": p, "by_chance": p * every, "q": q,
-        "as_often": often[near[rows]], "usual": usual, "_code": found.plate[rows]}, schema_overrides={"near": pl.Int64, "as_often": pl.Int64, "plate": pl.String})
+    table = pl.DataFrame(
+        {
+            "plate": names,
+            "near": near[rows],
+            "present": seen.sum(axis=1),
+            "expected": chance.sum(axis=1),
+            "p": p,
+            "by_chance": p * every,
+            "q": q,
+            "as_often": often[near[rows]],
+            "usual": usual,
+            "_code": found.plate[rows],
+        },
+        schema_overrides={"near": pl.Int64, "as_often": pl.Int64, "plate": pl.String},
+    )
     return table[order].with_row_index("rank", offset=1).with_columns(pl.col("rank").cast(pl.Int64)), len(null)
 
 
@@ -148,9 +202,18 @@ def _with_evidence(passages: Passages, ready: _habits.Scenes, table: pl.DataFram
         scene.append(np.full(len(some), s))
     where: Ints = np.concatenate(at) if at else np.zeros(0, dtype=np.int64)
     which: Ints = np.concatenate(scene) if scene else np.zeros(0, dtype=np.int64)
-    rows = pl.DataFrame({"plate": passages.plates.gather(passages.plate[where]), "scenes": ready.frame["incident_id"].gather(which),
-                         "evidence": passages.frame["read_id"].gather(passages.row[where]), "_s": which, "_t": passages.at[where]})
-    lists = rows.sort("_s", "_t", "evidence").group_by("plate").agg(pl.col("scenes").unique(maintain_order=True), pl.col("evidence").unique(maintain_order=True))
+    rows = pl.DataFrame(
+        {
+            "plate": passages.plates.gather(passages.plate[where]),
+            "scenes": ready.frame["incident_id"].gather(which),
+            "evidence": passages.frame["read_id"].gather(passages.row[where]),
+            "_s": which,
+            "_t": passages.at[where],
+        }
+    )
+    lists = (
+        rows.sort("_s", "_t", "evidence").group_by("plate").agg(pl.col("scenes").unique(maintain_order=True), pl.col("evidence").unique(maintain_order=True))
+    )
     return table.drop("_code").join(lists, on="plate", how="left", maintain_order="left")
 
 
@@ -161,16 +224,28 @@ def _headline(table: pl.DataFrame, ready: _habits.Scenes, found: _habits.Habits,
         return f"None of the {several(every, 'plate')} was read {about}. That a plate was not read does not mean that it was not there."
     clear = table.filter(pl.col("q") <= 0.05)
     first = table.row(0, named=True)
-    top = (f"{first['plate']} was near {first['near']} (its own habits give {first['expected']:.2g}; {several(first['as_often'], 'plate')} near as many; chance "
-           f"gives {first['by_chance']:.2g} of {several(every, 'plate')} as surprising, q = {first['q']:.2g})")
+    top = (
+        f"{first['plate']} was near {first['near']} (its own habits give {first['expected']:.2g}; {several(first['as_often'], 'plate')} near as many; chance "
+        f"gives {first['by_chance']:.2g} of {several(every, 'plate')} as surprising, q = {first['q']:.2g})"
+    )
     if clear.is_empty():
-        return f"No plate stands out: {several(len(table), 'plate')} {'was' if len(table) == 1 else 'were'} read {about}, but so many are to be expected; {top}."
+        return (
+            f"No plate stands out: {several(len(table), 'plate')} {'was' if len(table) == 1 else 'were'} read {about}, but so many are to be expected; {top}."
+        )
     stands = "1 plate stands out" if len(clear) == 1 else f"{several(len(clear), 'plate')} stand out"
     return f"{stands} at q = 0.05, of {several(len(table), 'plate')} read {about}: {top}."
 
 
-def _basis(passages: Passages, scenes: pl.DataFrame, ready: _habits.Scenes, found: _habits.Habits, every: int, tested: int, until: int | None,
-           parameters: dict[str, Any]) -> Basis:
+def _basis(
+    passages: Passages,
+    scenes: pl.DataFrame,
+    ready: _habits.Scenes,
+    found: _habits.Habits,
+    every: int,
+    tested: int,
+    until: int | None,
+    parameters: dict[str, Any],
+) -> Basis:
     notes = [*ready.notes, *_NOTES]
     dark = int((found.readable == 0).sum())
     if dark:
@@ -182,9 +257,18 @@ def _basis(passages: Passages, scenes: pl.DataFrame, ready: _habits.Scenes, foun
         notes.append("Reads by moving readers are left out: where they do not come on other days, nothing tells what is usual.")
     notes.append(f"With other days in place of the scenes' days, {tested / parameters['draws']:.3g} plates in the mean came near as many scenes as asked.")
     first, last = _habits.span_of(passages)
-    basis = Basis.of(passages, scenes, method="Poisson-binomial tail of scenes attended (weighed by when they may have happened), from each plate's own habits, held against draws of other days; "
-                     "false discovery rate over all plates read", source=SOURCE, used=len(passages), parameters=parameters,
-                     asof=None if until is None else datetime.fromtimestamp(until, UTC), notes=tuple(notes))
+    basis = Basis.of(
+        passages,
+        scenes,
+        method="Poisson-binomial tail of scenes attended (weighed by when they may have happened), from each plate's own habits, "
+        "held against draws of other days; "
+        "false discovery rate over all plates read",
+        source=SOURCE,
+        used=len(passages),
+        parameters=parameters,
+        asof=None if until is None else datetime.fromtimestamp(until, UTC),
+        notes=tuple(notes),
+    )
     return replace(basis, span=(datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)))
 
 
@@ -192,6 +276,7 @@ def _layers(ready: _habits.Scenes, passages: Passages, table: pl.DataFrame) -> t
     layers: list[Layer] = [Points.of("Scenes", ready.frame, key="incident_id")]
     spots = passages.spots[np.unique(ready.spot)]
     tips = tuple(f"reader {r}" for r in spots["reader"])
-    layers.append(Points("Readers near the scenes", spots["lon"].to_numpy(), spots["lat"].to_numpy(), tuple(f"reader:{r}" for r in spots["reader"]), tips,
-                         kind="read"))
+    layers.append(
+        Points("Readers near the scenes", spots["lon"].to_numpy(), spots["lat"].to_numpy(), tuple(f"reader:{r}" for r in spots["reader"]), tips, kind="read")
+    )
     return tuple(layers)
