@@ -10,6 +10,7 @@ import polars as pl
 
 from workbench.geo import Ints, positions
 from workbench.models.plates import _days
+from workbench.models.plates._habits import counts
 from workbench.models.plates._passages import Passages
 from workbench.models.wording import local
 
@@ -69,7 +70,7 @@ def far_from(passages: Passages, rows: Ints, lon: float, lat: float) -> Any:
 
 def ruled_out_too(passages: Passages, whole: pl.DataFrame, limits: Limits) -> list[tuple[int, int]]:
     """For each scene, in order: how many plates are ruled out at least at its beginning, and how many plates were read at all."""
-    out = []
+    out, every = [], int(np.count_nonzero(counts(passages, limits.until)))
     px, py = positions(passages.spots)
     ok = np.isfinite(px) & np.isfinite(py)
     for lon, lat, start in whole.sort("started_at", "incident_id").select("lon", "lat", "started_at").iter_rows():
@@ -80,7 +81,7 @@ def ruled_out_too(passages: Passages, whole: pl.DataFrame, limits: Limits) -> li
             last = start.timestamp() + half if limits.until is None else min(start.timestamp() + half, limits.until)
             low, high = a + np.searchsorted(passages.at[a:b], [start.timestamp() - half, last])
             hit[passages.plate[low:high]] = True
-        out.append((int(hit.sum()), len(passages.plates)))
+        out.append((int(hit.sum()), every))
     return out
 
 

@@ -53,8 +53,8 @@ class Habits:
 
     Attributes:
         plate: (K,) codes. seen: (K, n) weight on the day itself. level: (K, n) the same in steps (eighths; whole where every moment is known). own: (K, n)
-        other days on which it was there. floor: (K, n) chance of a plate that was never seen there on other days. days: (n,) other days. q: (n,) mean share of days
-        over plates seen there. spread: (n, classes, steps + 1) how weights there on other days are spread, given that they are not nothing, of plates
+        other days on which it was there. floor: (K, n) chance of a plate that was never seen there on other days. days: (n,) other days. q: (n,) mean share
+        of days over plates seen there. spread: (n, classes, steps + 1) how weights there on other days are spread, given that they are not nothing, of plates
         that are there on one day, on 2 or 3, on 4 to 7 and so on (a bus stands there for longer than who passes once).
         entry, drawn, begin: plates (numbers into ``plate``) and steps on other days, those of scene s and its j-th other day at
         ``begin[offset[s] + j]`` to ``begin[offset[s] + j + 1]``.

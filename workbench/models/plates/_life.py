@@ -9,7 +9,7 @@ import polars as pl
 
 from workbench.geo import Floats, Ints, positions
 from workbench.models.plates import _days
-from workbench.models.plates._habits import share_interval
+from workbench.models.plates._habits import counts, share_interval
 from workbench.models.wording import several
 
 if TYPE_CHECKING:
@@ -198,6 +198,7 @@ def hours(passages: Passages, mine: Ints, code: int, until: int | None, most: in
     """Hours of the week in which the plate is read more often than all vehicles' share of that hour gives: weeks seen of weeks observed."""
     keep = _days.rows_before(passages, until)
     week_hour = (passages.local_at // 3600 + 72) % 168  # 1970-01-01 was a Thursday; 0 is Monday at midnight
+    others = int(np.count_nonzero(counts(passages, until))) - 1
     profile = np.bincount(week_hour[keep], minlength=168) / max(int(keep.sum()), 1)
     date = passages.local_at // 86_400
     up = np.unique(date[keep])
@@ -229,7 +230,7 @@ def hours(passages: Passages, mine: Ints, code: int, until: int | None, most: in
                 float(expected[c]),
                 float(p[i]),
                 int((times >= count[c]).sum()),
-                len(passages.plates) - 1,
+                others,
                 readers=readers,
                 evidence=ids(passages, mine_then),
             )

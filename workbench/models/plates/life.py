@@ -308,8 +308,8 @@ def loitering(
         reader, or lon and lat with metres: the place. most: rows shown at most. Others as in ``pattern``.
 
     Returns: a Ranking of plates with at least 2 repeats (again at the same reader within 90 minutes): rank, plate, passes, repeats, days (with repeats),
-    expected, p, by_chance (plates as surprising that chance gives), q (over all plates read here), passes_per_day, hours_per_day, fleet (far more of both than others:
-    taxis, buses, deliveries, police), evidence (read ids of the repeats).
+    expected, p, by_chance (plates as surprising that chance gives), q (over all plates read here), passes_per_day, hours_per_day, fleet (far more of both
+    than others: taxis, buses, deliveries, police), evidence (read ids of the repeats).
 
     Raises:
         CannotTell: no reads (before asof), or under 20 plates read here. BadInput: no case number, no such place.

@@ -54,7 +54,7 @@ def stakeout(
     Args:
         reads: the reads table, or what ``plates.prepare`` made of it.
         scenes: incident_id, lon, lat, started_at and, where only a span is known, ended_at. It happened at one moment of the span, each as likely: a plate
-            counts at the scene with the share of the span that lies within ``minutes`` of its reads there, which is the probability that it was there at that moment.
+            counts at the scene with the share of the span that lies within ``minutes`` of its reads there: the probability that it was there at that moment.
         metres, minutes: how far from a scene a reader, and from its time a read, may be.
         least: scenes a plate must have been near; None = 2.
         window: reads up to this long before and after a scene tell habits.
@@ -70,7 +70,7 @@ def stakeout(
         CannotTell: no reads (before asof), fewer than ``least`` scenes have a standing reader near that read anything, or no other days to tell habits.
         BadInput: columns missing, times without zone, distances or counts that do not do.
 
-    Cost: the reads near the scenes on the days looked at; about 10 ms for six scenes and 30 days of 10 M prepared reads.
+    Cost: the reads near the scenes on the days looked at; about 20 ms for six scenes and 30 days of 10 M prepared reads.
     """
     wanted = _checked(metres, minutes, least, most, draws)
     schema.require(scenes, "incident_id", "lon", "lat", "started_at", what="The scenes frame")
