@@ -18,6 +18,7 @@ from workbench.models import plates
 from workbench.models.plates import _against, _days
 from workbench.models.plates.contradict import against
 from workbench.models.plates.life import absence, first_time, loitering, pattern
+from workbench.results import Origin, origin_of, remember
 
 START = datetime(2026, 6, 1, tzinfo=UTC)  # a Monday
 PLANE = Plane.local(41.6, -90.9)
@@ -232,11 +233,14 @@ def test_the_workspace_refuses_a_pattern_of_life_to_who_has_no_case_and_writes_d
     reads = city.reads("2026-06-01", "2026-07-02")
     found = pattern(reads, "CLY2440", zone=city.agency.zone, **CASE)
     assert found.basis.parameters["case_number"] == "2026-0142" and found.basis.run["function"].endswith("life:pattern")
-    entries = city.audit.entries().filter(pl.col("object") == "pattern of life")
-    assert len(entries) and "CLY2440" in str(entries["detail"].to_list())
-    without = wb.open_workbench(city_path)
+    assert any("CLY2440" in text for text in city.audit.entries(12)["detail"].to_list())
+    public = wb.open_workbench(city_path).incidents("2026-06-01", "2026-06-03")
+    hand = remember(frame(town()[:3000]), Origin(permit=origin_of(public).permit))
+    for ask in (pattern, absence, lambda r, p, **k: first_time(r, p, reader="R08", **k), lambda r, p, **k: loitering(r, reader="R08", **k)):
+        with pytest.raises(AccessRefused, match="only for a case"):
+            ask(hand, "COM003", **CASE)
     with pytest.raises(AccessRefused, match="only for a case"):
-        without.permit("pattern of life", {"plate": "CLY2440"})
+        against(hand, "COM003", lon=-90.9, lat=41.6, **CASE)
 
 
 @settings(max_examples=60, deadline=None)
