@@ -1,4 +1,4 @@
-"""Plates near several of six scenes among 10 M reads: the workbench on prepared reads against a DuckDB join with the same kind of score, warm, in one process each."""
+"""Plates near several of six scenes among 10 M reads: the workbench on prepared reads against DuckDB joins and the same kind of score, both warm."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ for k in range(12):
     found = stakeout.stakeout(ready, scenes, least=3)
     wall.append(time.perf_counter() - a), cpu.append(time.process_time() - b)
 hits = sum(p in truth for p in found.table["plate"][:10])
-json.dump({"wall": wall[1:], "cpu": cpu[1:], "note": f"P@10 = {hits / 10:.1f}, {(found.table['q'] <= 0.05).sum()} plates at q = .05 of {len(truth)} planted"}, open(sys.argv[4], "w"))
+note = f"P@10 = {hits / 10:.1f}, {(found.table['q'] <= 0.05).sum()} plates at q = .05 of {len(truth)} planted"
+json.dump({"wall": wall[1:], "cpu": cpu[1:], "note": note}, open(sys.argv[4], "w"))
 """
 _PEER = """
 import json, sys, time, duckdb, numpy as np, polars as pl
@@ -37,7 +38,8 @@ spots = reads.select("reader", "lon", "lat").unique()
 c.register("d", reads.select("plate", "reader", ts=pl.col("read_at").dt.epoch("s")).to_arrow())
 c.execute("create table r as select plate::varchar p, reader::varchar r, ts from d order by reader, ts")
 c.execute("create table rp as select p, r, ts, (ts % 86400)::int tod, (ts // 86400)::int dy from r order by p, r, tod")
-pairs = scenes.join(spots, how="cross").filter((((pl.col("lon") - pl.col("lon_right")) * 83100) ** 2 + ((pl.col("lat") - pl.col("lat_right")) * 111200) ** 2) ** .5 <= 800)
+x, y = (pl.col("lon") - pl.col("lon_right")) * 83100, (pl.col("lat") - pl.col("lat_right")) * 111200
+pairs = scenes.join(spots, how="cross").filter(x ** 2 + y ** 2 <= 800 ** 2)
 at = pairs["started_at"].dt.epoch("s")
 c.register("scv", pairs.select(s=pl.col("incident_id"), r="reader", t0=at - 1800, t1=at + 1800).to_arrow())
 c.execute("create table sc as select s::varchar s, r::varchar r, t0, t1, (t0 % 86400)::int o0, (t1 % 86400)::int o1, (t0 // 86400)::int dy from scv")
@@ -46,7 +48,8 @@ for k in range(6):
     a, b = time.perf_counter(), time.process_time()
     v = c.sql("select p, count(distinct s) k from r join sc on r.r = sc.r and ts between t0 and t1 group by p having k >= 3").pl()
     c.register("vv", v.to_arrow())
-    e = c.sql("select rp.p, s, count(*) / 29.0 lam from rp join vv using (p) join sc on rp.r = sc.r and tod between o0 and o1 and rp.dy <> sc.dy group by all").pl()
+    e = c.sql("select rp.p, s, count(*) / 29.0 lam from rp join vv using (p) join sc on rp.r = sc.r and tod between o0 and o1 and rp.dy <> sc.dy "
+              "group by all").pl()
     L = np.full((len(v), 6), 0.003)
     names, ids = v["p"].to_list(), scenes["incident_id"].to_list()
     where = {p: i for i, p in enumerate(names)}
@@ -123,7 +126,8 @@ def run() -> list[dict[str, Any]]:
         folder = Path(name)
         _city(folder, READS)
         inputs = [str(folder / f) for f in ("reads.parquet", "scenes.parquet", "truth.json", "told.json")]
-        for method, code in (("workbench plates.stakeout (habits, draws of other days, q)", _OURS), ("DuckDB joins on sorted tables, Poisson-binomial in numpy", _PEER)):
+        for method, code in (("workbench plates.stakeout (habits, draws of other days, q)", _OURS),
+                             ("DuckDB joins on sorted tables, Poisson-binomial in numpy", _PEER)):
             row = measure(f"stakeout, {READS / 1e6:g} M reads", method, code, *inputs, repeats=1)
             told = json.loads((folder / "told.json").read_text())
             rows.append(row | {"seconds": told["wall"], "cpu_seconds": told["cpu"], "note": told["note"]})
