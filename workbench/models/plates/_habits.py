@@ -158,7 +158,7 @@ def _told(
     index, plate = np.cumsum(new) - 1, who[new]
     scene, then = day_scene[where], real[where]
     flat = index * n + scene
-    seen: Floats = np.bincount(flat[then], weights=weight[then], minlength=len(plate) * n).reshape(-1, n)
+    seen = np.bincount(flat[then], weights=weight[then], minlength=len(plate) * n).reshape(-1, n).astype(np.float64)
     own = np.bincount(flat[~then], minlength=len(plate) * n).reshape(-1, n)
     steps_of = np.bincount(flat[then], weights=level[then], minlength=len(plate) * n).reshape(-1, n).astype(np.int64)
     q = own.sum(axis=0) / np.maximum(days, 1) / np.maximum((own > 0).sum(axis=0), 1)

@@ -357,3 +357,22 @@ def _class_chance(made: _days.Passes, total: Ints, n: int) -> Floats:
     kind = (np.bincount(made.klass, weights=mine, minlength=size) + 50 * every) / (np.bincount(made.klass, weights=total, minlength=size) + 50)
     out: Floats = kind[made.klass]
     return out
+
+
+def visits(passages: Passages, here: Ints, up: Ints, when: Ints, since: Ints, new: Any, own: Ints, length: int) -> pl.DataFrame:
+    """A row each of a plate's visits ``own`` among all plates' visits (day ``when``, days ``since`` the one before, -1 for none; whether ``new``)."""
+    on = _days.day_of(passages, here)
+    rows = [
+        {
+            "day": pl.Series([int(when[i])], dtype=pl.Int32).cast(pl.Date)[0],
+            "new": bool(new[i]),
+            "days_before": None if since[i] < 0 else int(since[i]),
+            "up_days": int(((up < when[i]) & (up >= when[i] - length)).sum()),
+            "plates": int((when == when[i]).sum()),
+            "new_plates": int((new & (when == when[i])).sum()),
+            "evidence": ids(passages, here[on == when[i]]),
+        }
+        for i in own.tolist()
+    ]
+    numbers = dict.fromkeys(("days_before", "up_days", "plates", "new_plates"), pl.Int64())
+    return pl.DataFrame(rows, schema={"day": pl.Date(), "new": pl.Boolean(), **numbers, "evidence": pl.List(pl.String())})

@@ -83,12 +83,7 @@ def against(
 
     Cost: the reads of the plate, and those of all plates in the hours about the scenes for the base rate.
     """
-    wanted = normal(plate)
-    if not wanted:
-        raise BadInput(f"{plate!r} holds no letter or digit, so it is not a plate; write e.g. 'ABC 1234'.")
-    given = [n for n, g in (("scenes", scenes is not None), ("companion", bool(companion)), ("lon and lat", lon is not None or lat is not None)) if g]
-    if len(given) != 1:
-        raise BadInput(f"Give one hypothesis: scenes, companion, or lon and lat; given: {', '.join(given) or 'none'}.")
+    wanted = _hypothesis(plate, scenes, companion, lon, lat)
     if not (1 <= metres <= 20_000 and 0 < minutes <= 720 and 10 <= fastest <= 400):
         raise BadInput(f"metres={metres!r}, minutes={minutes!r}, fastest={fastest!r} do not do; give e.g. 800 metres, 30 minutes, 120 km/h.")
     if lon is not None or lat is not None:
@@ -135,6 +130,17 @@ def against(
     return Ranking(headline=headline, table=table, layers=_layers(passages, table), basis=basis, base=origin_of(passages).base)
 
 
+def _hypothesis(plate: str, scenes: pl.DataFrame | None, companion: str, lon: float | None, lat: float | None) -> str:
+    """The plate in normal form, when there is just one hypothesis."""
+    wanted = normal(plate)
+    if not wanted:
+        raise BadInput(f"{plate!r} holds no letter or digit, so it is not a plate; write e.g. 'ABC 1234'.")
+    given = [n for n, g in (("scenes", scenes is not None), ("companion", bool(companion)), ("lon and lat", lon is not None or lat is not None)) if g]
+    if len(given) != 1:
+        raise BadInput(f"Give one hypothesis: scenes, companion, or lon and lat; given: {', '.join(given) or 'none'}.")
+    return wanted
+
+
 def _timed(scenes: pl.DataFrame) -> pl.DataFrame:
     schema.require(scenes, "incident_id", "lon", "lat", "started_at", what="The scenes frame")
     timed = schema.utc(scenes, [c for c in ("started_at", "ended_at") if c in scenes.columns])
@@ -169,9 +175,7 @@ def _elsewhere(
     )
 
 
-def _scenes(
-    passages: Passages, plate: str, mine: Ints, scenes: pl.DataFrame, near: Scenes, limits: Limits
-) -> tuple[list[dict[str, Any]], str, list[str]]:
+def _scenes(passages: Passages, plate: str, mine: Ints, scenes: pl.DataFrame, near: Scenes, limits: Limits) -> tuple[list[dict[str, Any]], str, list[str]]:
     whole = scenes.unique("incident_id", keep="first").filter(pl.col("lon").is_not_null() & pl.col("lat").is_not_null() & pl.col("started_at").is_not_null())
     if whole.is_empty():
         raise CannotTell("No scene has a position and a time, so no read can speak against having been there; add them.")

@@ -154,32 +154,9 @@ def first_time(
         )
     new = (since < 0) | (since > length)
     told = when >= start + length
-    up = np.unique(day)
     code = int(passages.code(wanted) or 0)
     own = np.flatnonzero((who == code) & told)[::-1]
-    table = pl.DataFrame(
-        [
-            {
-                "day": _date(int(when[i])),
-                "new": bool(new[i]),
-                "days_before": None if since[i] < 0 else int(since[i]),
-                "up_days": int(((up < when[i]) & (up >= when[i] - length)).sum()),
-                "plates": int((when == when[i]).sum()),
-                "new_plates": int((new & (when == when[i])).sum()),
-                "evidence": _life.ids(passages, here[_days.day_of(passages, here) == when[i]]),
-            }
-            for i in own.tolist()
-        ],
-        schema={
-            "day": pl.Date,
-            "new": pl.Boolean,
-            "days_before": pl.Int64,
-            "up_days": pl.Int64,
-            "plates": pl.Int64,
-            "new_plates": pl.Int64,
-            "evidence": pl.List(pl.String),
-        },
-    )
+    table = _life.visits(passages, here, np.unique(day), when, since, new, own, length)
     others = told & (who != code)
     k, n = int((new & others).sum()), int(others.sum())
     basis = _basis(

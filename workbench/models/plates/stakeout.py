@@ -82,11 +82,7 @@ def stakeout(
     reach, until = span(window), None if asof is None else int(moment(asof).timestamp())
     _some(passages, until, asof)
     ready = _habits.placed(passages, timed, metres)
-    if len(ready) < wanted:
-        raise CannotTell(
-            f"Only {several(len(ready), 'scene')} can be compared with reads, {wanted} are needed. {' '.join(ready.notes)} "
-            "Give more scenes, a larger distance, or a lower least.".replace("  ", " ")
-        )
+    _comparable(ready, wanted)
     found = _habits.habits(passages, ready, minutes=minutes, window=reach, until=until)
     _known(ready, found, wanted)
     every = int(np.count_nonzero(_habits.counts(passages, until)))
@@ -138,6 +134,12 @@ def _some(passages: Passages, until: int | None, asof: Moment | None) -> None:
     if first is None or (until is not None and first >= until):
         when = "" if asof is None else f" before {local(moment(asof), passages.zone)}"
         raise CannotTell(f"There are no reads{when}, so no plate can be near a scene; load reads, or ask with a later asof.")
+
+
+def _comparable(ready: _habits.Scenes, wanted: int) -> None:
+    if len(ready) < wanted:
+        said = " ".join([*ready.notes, "Give more scenes, a larger distance, or a lower least."])
+        raise CannotTell(f"Only {several(len(ready), 'scene')} can be compared with reads, {wanted} are needed. {said}")
 
 
 def _known(ready: _habits.Scenes, found: _habits.Habits, wanted: int) -> None:
