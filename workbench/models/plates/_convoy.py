@@ -27,8 +27,9 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 _TOD = kernels.TOD
 _CHUNK = 20_000  # pairs whose expectation one thread takes at a time
 _SAMPLE = 200_000  # candidates of a city dealt out anew whose scores are kept
-_ENOUGH = 20_000  # candidates after which no more cities are dealt out
-_MOST = 40  # cities dealt out at most
+_ENOUGH = 10_000  # candidates after which no more cities are dealt out
+_MOST = 20  # cities dealt out at most
+_STUB = 0.1  # of the reads of the middle day, under which a day is a stub
 _TAIL = 250  # highest scores to which the tail is fitted
 
 
@@ -104,6 +105,7 @@ class Habits:
         self.days = len(dates)
         self.kind, self.weight, self.listed, self.kinds = _kinds(dates)
         self.first = firsts(self.plate, self.many)
+        self.nulls: dict[tuple[Rules, int], tuple[Null, float]] = {}
         self.key, self.of = self._by_plate(wall)
 
     def __len__(self) -> int:
@@ -136,6 +138,10 @@ class Habits:
     def candidates(self, rules: Rules, *, threads: int | None = None) -> Pairs:
         """All pairs with enough co-reads, spots and days. O(co-reads log co-reads), in parts of a few hundred MB."""
         return searched(self.plate, self.spot, self.at, self.day, rules, self.many, self.spots, self.days, threads)
+
+    def events(self, rules: Rules) -> int:
+        """How many co-reads there are. O(co-reads)."""
+        return int(kernels.counted(self.plate, self.spot, self.at, rules.within, 0, len(self), np.zeros(self.many, dtype=np.int64)))
 
     def expected(self, low: Codes, high: Codes, rules: Rules, *, days: Any = None, threads: int | None = None) -> Floats:
         """Co-reads that the habits of each pair would give were its days independent (``days``: other days of the reads). O(reads of both) a pair."""
@@ -191,16 +197,19 @@ class Habits:
 
 
 def _numbered(date: Ints) -> tuple[Ints, Any]:
-    """The dates that occur, and the number of each read's."""
+    """The dates with reads, and the number of each read's; a stub of a day (trips that end after it) is taken to the day before."""
     if not len(date):
         return np.zeros(0, np.int64), np.zeros(0, np.uint16)
     low = int(date.min())
     if int(date.max()) - low > 100_000:
-        dates, which = np.unique(date, return_inverse=True)
-        return dates, which.ravel().astype(np.uint16)
-    seen = np.bincount(date - low) > 0
-    number = np.cumsum(seen) - 1
-    return np.flatnonzero(seen) + low, number.astype(np.uint16)[date - low]
+        dates, which, many = np.unique(date, return_inverse=True, return_counts=True)
+        which = which.ravel()
+    else:
+        many, which = np.bincount(date - low), date - low
+        dates = np.arange(len(many)) + low
+    whole = many >= max(1.0, _STUB * float(np.median(many[many > 0])))
+    number = np.maximum(np.cumsum(whole) - 1, 0).astype(np.uint16)
+    return dates[whole], number[which]
 
 
 def _kinds(dates: Ints) -> tuple[Any, Floats, Any, Ints]:

@@ -80,7 +80,7 @@ def runs(keys: Any, plate_bits: Any, spot_bits: Any, day_bits: Any, base: Any, l
                     if seen[d] != stamp:
                         seen[d] = stamp
                         when += 1
-            if together >= least and where >= spots and when >= days:
+            if together >= least and when >= days and (where >= spots or (where == spots - 1 and when >= 2 * days + 1)):
                 low[m] = np.uint32(pair >> np.uint64(plate_bits)) + np.uint32(base)
                 high[m] = np.uint32(pair & mask)
                 counts[m, 0] = together
