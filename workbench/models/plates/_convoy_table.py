@@ -10,12 +10,12 @@ import polars as pl
 from workbench.layers import Layer, Points
 from workbench.models.plates import _convoy_kernels as kernels
 from workbench.models.plates._convoy import Floats, Habits, Null, Pairs, Rules
+from workbench.models.plates._convoy_moving import settled
 from workbench.models.plates._passages import Codes, Passages, bits
 from workbench.models.wording import several
 
 _HABIT = 0.5  # share of co-reads that the same hours and places would give on any other day, from which a pair is habitual
 _DAYS, _SHARE = 10, 2 / 3  # together on so many days at least, and on such a share of the days on which both were read
-_FLEET = 4  # moving readers that read a plate at one another's side
 Near = tuple[Codes, Codes]
 
 
@@ -67,14 +67,17 @@ def table(habits: Habits, pairs: Pairs, rules: Rules, expected: Floats, score: F
     one, other = np.where(swap, pairs.high[pick], pairs.low[pick]), np.where(swap, pairs.low[pick], pairs.high[pick])
     counts, e = pairs.counts[pick], expected[pick]
     names = habits.passages.plates
-    return pl.DataFrame({
+    rows = _rows(habits, one, other, rules.within, co)
+    made = pl.DataFrame({
         "plate": names.gather(one), "other": names.gather(other), "together": counts[:, 0].astype(np.int64), "expected": e,
         "ratio": pl.Series(counts[:, 0] / np.where(e > 0, e, np.nan), dtype=pl.Float64).fill_nan(None), "p": p[pick], "q": q[pick],
         "days": counts[:, 2].astype(np.int64), "spots": counts[:, 1].astype(np.int64),
         "habitual": pl.Series([bool(reasons[i]) for i in pick.tolist()], dtype=pl.Boolean),
         "reason": pl.Series([reasons[i] for i in pick.tolist()], dtype=pl.String), "co_reads": counts[:, 3].astype(np.int64),
-        "evidence": _evidence(habits, one, other, rules.within, co),
+        "evidence": _evidence(habits, rows),
     })
+    moves = "moving" in habits.passages.frame.columns and len(made)
+    return settled(habits, made, rows, rules, 2 * habits.passages.options["spot"]) if moves else made
 
 
 def _reason(habits: Habits, pairs: Pairs, i: int, usual: bool, often: bool) -> str:
@@ -89,10 +92,9 @@ def _reason(habits: Habits, pairs: Pairs, i: int, usual: bool, often: bool) -> s
     return ""
 
 
-def _evidence(habits: Habits, one: Codes, other: Codes, within: int, co: Near | None) -> pl.Series:
-    """The ids of the reads behind each pair, in order of time."""
-    frame, rows = habits.passages.frame, []
-    reads = np.diff(habits.first)
+def _rows(habits: Habits, one: Codes, other: Codes, within: int, co: Near | None) -> list[Any]:
+    """The rows of the frame behind each pair, in order of time."""
+    rows, reads = [], np.diff(habits.first)
     near: dict[int, Near] = {}
     for a, b in zip(one.tolist(), other.tolist(), strict=True):
         light = a if co is not None or reads[a] <= reads[b] else b
@@ -101,16 +103,19 @@ def _evidence(habits: Habits, one: Codes, other: Codes, within: int, co: Near | 
         own, others = near[light]
         use = habits.plate[others] == (b if light == a else a)
         both = np.unique(np.concatenate([own[use], others[use]]))
-        rows.append(both[np.argsort(habits.at[both], kind="stable")])
-    lengths = np.array([len(r) for r in rows], dtype=np.int64)
-    flat = np.concatenate(rows) if rows else np.zeros(0, np.int64)
-    if habits.places is not None:
-        flat = habits.places[flat]
-    which = habits.passages.row[flat]
-    ids = frame["read_id"].gather(which).cast(pl.String) if "read_id" in frame.columns else pl.Series(which).cast(pl.String)
+        both = both[np.argsort(habits.at[both], kind="stable")]
+        rows.append(habits.passages.row[both if habits.places is None else habits.places[both]])
+    return rows
+
+
+def _evidence(habits: Habits, rows: list[Any]) -> pl.Series:
+    """The ids of the reads behind each pair; their row numbers where reads have none."""
+    frame = habits.passages.frame
     if not rows:
         return pl.Series("evidence", [], dtype=pl.List(pl.String))
-    grouped = pl.DataFrame({"k": np.repeat(np.arange(len(rows)), lengths), "id": ids}).group_by("k", maintain_order=True).agg("id")
+    which = np.concatenate(rows)
+    ids = frame["read_id"].gather(which).cast(pl.String) if "read_id" in frame.columns else pl.Series(which).cast(pl.String)
+    grouped = pl.DataFrame({"k": np.repeat(np.arange(len(rows)), [len(r) for r in rows]), "id": ids}).group_by("k", maintain_order=True).agg("id")
     return grouped["id"].alias("evidence")
 
 
