@@ -68,7 +68,7 @@ class Null:
     def p(self, score: Floats) -> Floats:
         """The chance of so high a score for a candidate; the tail beyond the highest is exponential, its mean taken at the upper end of its error."""
         n = len(self.scores)
-        out: Floats = (1.0 + n - np.searchsorted(self.scores, score, side="left")) / (1.0 + max(n, self.cities))
+        out: Floats = ((1.0 + n - np.searchsorted(self.scores, score, side="left")) / (1.0 + max(n, self.cities))).astype(np.float64)
         k = min(_TAIL, n // 20)
         if k >= 10:
             least = float(self.scores[n - k - 1])
@@ -76,7 +76,8 @@ class Null:
             far = score > least
             if excess > 0:
                 out[far] = k / n * np.exp(-(score[far] - least) / excess)
-        return np.clip(out, 1e-300, 1.0)
+        out = np.maximum(out, 1e-300)
+        return np.minimum(out, 1.0)
 
 
 class Habits:
@@ -95,7 +96,8 @@ class Habits:
         wall = passages.local_at
         self.plate, self.spot, self.at = passages.plate, passages.spot, passages.at
         if self.places is not None:
-            self.plate, self.spot, self.at, wall = (v[self.places] for v in (self.plate, self.spot, self.at, wall))
+            self.plate, self.spot = passages.plate[self.places], passages.spot[self.places]
+            self.at, wall = passages.at[self.places], wall[self.places]
         self.spots = int(self.spot.max()) + 1 if len(self.spot) else 0
         self.quiet = int(np.argmin(np.bincount(wall // 3600 % 24, minlength=24))) if len(wall) else 0
         wall = wall - self.quiet * 3600

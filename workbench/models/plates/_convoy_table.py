@@ -85,8 +85,8 @@ def _reason(habits: Habits, pairs: Pairs, i: int, usual: bool, often: bool) -> s
     if usual:
         return "their habits bring them to the same places in the same quarter of an hour on other days too"
     if often:
-        days = [np.unique(habits.of[habits.first[x] : habits.first[x + 1]]) for x in (pairs.low[i], pairs.high[i])]
-        both = len(np.intersect1d(*days, assume_unique=True))
+        low, high = (np.unique(habits.of[habits.first[x] : habits.first[x + 1]]) for x in (pairs.low[i], pairs.high[i]))
+        both = len(np.intersect1d(low, high, assume_unique=True))
         if pairs.counts[i, 2] >= _SHARE * both:
             return f"together on {pairs.counts[i, 2]} of the {both} days on which both were read"
     return ""
@@ -119,7 +119,7 @@ def _evidence(habits: Habits, rows: list[Any]) -> pl.Series:
     return grouped["id"].alias("evidence")
 
 
-def of_plate(made: pl.DataFrame, wanted: str, own: int, habits: Habits, rules: Rules, pairs: Pairs, null: Null, level: float) -> str:
+def of_plate(made: pl.DataFrame, wanted: str, own: int, rules: Rules, pairs: Pairs, level: float) -> str:
     """The sentence on one plate's companions."""
     read = f"{wanted} was read {several(own, 'time')}"
     if not len(pairs):
@@ -139,7 +139,7 @@ def of_plate(made: pl.DataFrame, wanted: str, own: int, habits: Habits, rules: R
             f"{as_many:,} of the {len(pairs) - 1:,} other candidates have as many co-reads, which says nothing by itself.{apart}")
 
 
-def of_all(made: pl.DataFrame, pairs: Pairs, rules: Rules, null: Null, level: float) -> str:
+def of_all(made: pl.DataFrame, pairs: Pairs, null: Null, level: float) -> str:
     """The sentence on pairs."""
     found = made.filter(~pl.col("habitual") & (pl.col("q") <= level))
     usual = int((made["habitual"] & (made["q"] <= level)).sum())

@@ -152,7 +152,7 @@ def _coded(names: pl.Series) -> tuple[Codes, pl.Series]:
         numbers = names.fill_null(0).to_numpy()
         low = int(numbers.min()) if len(numbers) else 0
         high = int(numbers.max()) if len(numbers) else -1
-        if 0 <= low and high < 4 * len(numbers) + 100_000:
+        if low >= 0 and high < 4 * len(numbers) + 100_000:
             seen = np.zeros(high + 1, dtype=bool)
             seen[numbers] = True
             values = np.flatnonzero(seen)

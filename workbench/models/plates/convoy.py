@@ -24,14 +24,15 @@ from workbench.models.window import Moment, Span, moment, span
 from workbench.models.wording import local, said, several
 from workbench.results import Basis, Ranking, origin_of, permitted, recorded
 
-_SOURCE = "T. A. Knijnenburg et al., Bioinformatics 25 (2009) i161, doi:10.1093/bioinformatics/btp211; Y. Benjamini, Y. Hochberg, J. R. Stat. Soc. B 57 (1995) 289"
+_SOURCE = ("T. A. Knijnenburg et al., Bioinformatics 25 (2009) i161, doi:10.1093/bioinformatics/btp211; "
+           "Y. Benjamini, Y. Hochberg, J. R. Stat. Soc. B 57 (1995) 289")
 _LEVEL = 0.1  # q up to which the sentence calls a pair found
 _MOST_PLATES = 2000  # plates around scenes that are looked at
 
 
 @recorded
-def companions(reads: pl.DataFrame | Passages, plate: str, *, within: Span = "60s", asof: Moment | None = None, zone: str = "UTC", least: int = 3, spots: int = 3,
-               days: int = 2, habit: Span = "15m", seed: int = 1) -> Ranking:
+def companions(reads: pl.DataFrame | Passages, plate: str, *, within: Span = "60s", asof: Moment | None = None, zone: str = "UTC", least: int = 3,
+               spots: int = 3, days: int = 2, habit: Span = "15m", seed: int = 1) -> Ranking:
     """Who passed the same spots as one plate within the time, against chance.
 
     Args:
@@ -40,7 +41,8 @@ def companions(reads: pl.DataFrame | Passages, plate: str, *, within: Span = "60
         within: most time between two reads of one pass.
         asof: only reads strictly before.
         zone: zone of days and hours.
-        least, spots, days: co-reads (a spot counts once a day), spots and days that a companion must have at least.
+        least, spots, days: co-reads (a spot counts once a day), spots and days that a companion must have at least; one spot less does on more than
+            twice as many days.
         habit: time of day within which habits of different days meet.
         seed: of the days dealt out anew.
 
@@ -51,7 +53,8 @@ def companions(reads: pl.DataFrame | Passages, plate: str, *, within: Span = "60
         CannotTell: there are no reads, only one plate, under three days, or the plate was not read.
         BadInput: nothing is left of the plate in normal form, columns are missing, or an argument does not do.
 
-    Cost: at first O(n log n) and a search of all pairs on days dealt out anew; then O(reads of the plate and of its candidates), some milliseconds.
+    Cost: at first O(n log n) and a search of all pairs on days dealt out anew, kept with what was prepared; then O(reads of the plate and of its
+    candidates), some milliseconds.
     """
     wanted = plates.normal(plate) if isinstance(plate, str) else ""
     if not wanted:
@@ -62,19 +65,20 @@ def companions(reads: pl.DataFrame | Passages, plate: str, *, within: Span = "60
     own = 0 if p is None else len(habits.of_plate(p))
     if p is None or not own:
         when = "" if until is None else f" before {local(until, passages.zone)}"
-        raise CannotTell(f"{wanted} was not read{when} ({len(habits):,} reads, {several(habits.days, 'day')}), so nothing can be told of its companions. Search for "
-                         "look-alikes, or load more reads.")
+        raise CannotTell(f"{wanted} was not read{when} ({len(habits):,} reads, {several(habits.days, 'day')}), so nothing can be told of its companions. "
+                         "Search for look-alikes, or load more reads.")
     pairs, co = shown.around_plate(habits, p, rules)
     null, rate = _null(habits, rules, seed)
     table = _table(habits, pairs, rules, null, rate, most=len(pairs), first=p, co=co)
-    headline = shown.of_plate(table, wanted, own, habits, rules, pairs, null, _LEVEL)
+    headline = shown.of_plate(table, wanted, own, rules, pairs, _LEVEL)
     notes = (*_notes(passages, null), "Habitual companions stand behind the others: they share places and hours whether they travel together or not.")
     return _ranking(passages, headline, table, until, rules, {"plate": wanted, "seed": seed, **_base(null, pairs, rate)}, notes, used=own)
 
 
 @recorded
-def around(reads: pl.DataFrame | Passages, scenes: pl.DataFrame, *, near: float = 400.0, before: Span = "30m", after: Span = "30m", within: Span = "60s",
-           asof: Moment | None = None, zone: str = "UTC", least: int = 3, spots: int = 3, days: int = 2, habit: Span = "15m", seed: int = 1, most: int = 500) -> Ranking:
+def around(reads: pl.DataFrame | Passages, scenes: pl.DataFrame, *, near: float = 400.0, before: Span = "30m", after: Span = "30m",
+           within: Span = "60s", asof: Moment | None = None, zone: str = "UTC", least: int = 3, spots: int = 3, days: int = 2, habit: Span = "15m",
+           seed: int = 1, most: int = 500) -> Ranking:
     """Companions of the plates that were read around a set of scenes.
 
     Args:
@@ -101,20 +105,17 @@ def around(reads: pl.DataFrame | Passages, scenes: pl.DataFrame, *, near: float 
     if not seen:
         raise CannotTell(f"No plate was read within {near:g} m of {several(placed, 'scene')} at their times; use a larger near, before or after.")
     if len(seen) > _MOST_PLATES:
-        raise CannotTell(f"{len(seen):,} plates were read around {several(placed, 'scene')}, so this would ask for everybody; use fewer scenes, less time or a smaller near.")
+        raise CannotTell(f"{len(seen):,} plates were read around {several(placed, 'scene')}, so this would ask for everybody; use fewer scenes, less time "
+                         "or a smaller near.")
     null, rate = _null(habits, rules, seed)
-    found = [(q, shown.around_plate(habits, q, rules)[0]) for q in sorted(seen)]
-    pairs = Pairs(*(np.concatenate([getattr(f, n) for _, f in found]) for n in ("low", "high", "counts")), sum(f.events for _, f in found))
-    firsts = np.concatenate([np.full(len(f), q, dtype=np.uint32) for q, f in found])
-    keep = np.unique((pairs.low.astype(np.uint64) << np.uint64(32)) | pairs.high, return_index=True)[1]
-    pairs = Pairs(pairs.low[keep].copy(), pairs.high[keep].copy(), pairs.counts[keep], pairs.events)
-    table = _table(habits, pairs, rules, null, rate, most=most, first=firsts[keep])
+    found, first = _of_plates(habits, sorted(seen), rules)
+    table = _table(habits, found, rules, null, rate, most=most, first=first)
     names = {str(passages.plates[q]): sorted(ids) for q, ids in seen.items()}
     table = table.insert_column(2, pl.Series("scenes", [names[x] for x in table["plate"]], dtype=pl.List(pl.String)))
     head = f"{several(len(seen), 'plate')} were read around {several(placed, 'scene')}; " if len(seen) > 1 else f"1 plate was read around {several(placed, 'scene')}; "
-    headline = head + shown.of_all(table, pairs, rules, null, _LEVEL)
+    headline = head + shown.of_all(table, found, null, _LEVEL)
     detail = {"near": f"{near:g} m", "before": said(span(before)), "after": said(span(after)), "scenes": placed, "plates": len(seen), "seed": seed,
-              **_base(null, pairs, rate)}
+              **_base(null, found, rate)}
     return _ranking(passages, headline, table, until, rules, detail, _notes(passages, null), frames=(scenes,))
 
 
@@ -139,8 +140,17 @@ def pairs(reads: pl.DataFrame | Passages, *, within: Span = "60s", asof: Moment 
     found = habits.candidates(rules)
     null, rate = _null(habits, rules, seed)
     table = _table(habits, found, rules, null, rate, most=most)
-    headline = shown.of_all(table, found, rules, null, _LEVEL)
+    headline = shown.of_all(table, found, null, _LEVEL)
     return _ranking(passages, headline, table, until, rules, {"seed": seed, **_base(null, found, rate)}, _notes(passages, null))
+
+
+def _of_plates(habits: Habits, codes: list[int], rules: Rules) -> tuple[Pairs, Any]:
+    """The candidates of several plates, each pair once, and which of its plates was asked about."""
+    found = [shown.around_plate(habits, p, rules)[0] for p in codes]
+    low, high, counts = (np.concatenate([getattr(f, name) for f in found]) for name in ("low", "high", "counts"))
+    first = np.concatenate([np.full(len(f), p, dtype=np.uint32) for p, f in zip(codes, found, strict=True)])
+    keep = np.unique((low.astype(np.uint64) << np.uint64(32)) | high, return_index=True)[1]
+    return Pairs(low[keep], high[keep], counts[keep], sum(f.events for f in found)), first[keep]
 
 
 def _rules(within: Span, habit: Span, least: int, spots: int, days: int) -> Rules:
@@ -202,7 +212,8 @@ def _at_scenes(habits: Habits, scenes: pl.DataFrame, near: float, before: float,
     lon, lat = positions(frame)
     frame = frame.filter(pl.Series(np.isfinite(lon) & np.isfinite(lat)) & pl.col("started_at").is_not_null())
     if frame.is_empty():
-        raise CannotTell(f"None of {several(len(scenes), 'scene')} has a place and a time, so no plate can be named; give incidents with lon, lat and started_at.")
+        raise CannotTell(f"None of {several(len(scenes), 'scene')} has a place and a time, so no plate can be named; give incidents with lon, lat and "
+                         "started_at.")
     lon, lat = positions(frame)
     places = habits.passages.spots
     plane = Plane.local(float(np.median(lat)), float(np.median(lon)))
@@ -226,8 +237,8 @@ def _base(null: Null, pairs: Pairs, rate: float) -> dict[str, Any]:
 
 def _notes(passages: Passages, null: Null) -> tuple[str, ...]:
     out = ["Travelling together is no offence: families, colleagues and neighbours do. Every row is something to check, the pictures of its reads first.",
-           "Chance is each plate's own places and hours with independent days; a stream of traffic released by a signal, a road closed for a day or an event that both "
-           "went to is not in it."]
+           "Chance is each plate's own places and hours with independent days; a stream of traffic released by a signal, a road closed for a day or an event "
+           "that both went to is not in it."]
     if passages.placeless:
         out.append(f"{passages.placeless:,} reads without plate, reader, time or (of moving readers) place were left out.")
     if not len(null.scores):
@@ -237,10 +248,12 @@ def _notes(passages: Passages, null: Null) -> tuple[str, ...]:
 
 def _ranking(passages: Passages, headline: str, table: pl.DataFrame, until: datetime | None, rules: Rules, detail: dict[str, Any], notes: tuple[str, ...], *,
              used: int | None = None, frames: tuple[pl.DataFrame, ...] = ()) -> Ranking:
-    parameters = {"within": f"{rules.within} s", "habit": f"{rules.wide} s", "least": rules.reads, "spots": rules.spots, "days": rules.days, "zone": passages.zone, **detail}
+    parameters = {"within": f"{rules.within} s", "habit": f"{rules.wide} s", "least": rules.reads, "spots": rules.spots, "days": rules.days,
+                  "zone": passages.zone, **detail}
     basis = Basis.of(passages, *frames, method="co-reads against each plate's habits with independent days, p by days dealt out anew", source=_SOURCE,
                      used=len(passages) if used is None else used, asof=until, parameters=parameters, notes=notes)
     if "span" not in passages.kept:
         frame = passages.frame
         passages.kept["span"] = (frame["read_at"].min(), frame["read_at"].max())
-    return Ranking(headline=headline, table=table, layers=shown.layers(passages, table), basis=replace(basis, span=passages.kept["span"]), base=origin_of(passages).base)
+    basis = replace(basis, span=passages.kept["span"])
+    return Ranking(headline=headline, table=table, layers=shown.layers(passages, table), basis=basis, base=origin_of(passages).base)
