@@ -1,7 +1,8 @@
 """Convoys: candidates, expectation and one plate's companions on ten and fifty million made-up reads, beside Polars and DuckDB self-joins; how good they are.
 
-``SIZES`` are asked of the simulator. Ours is measured as a whole process (start, reading the Parquet file of codes, laying out, question), and its steps alone by a clock inside it;
-the self-joins do the candidates only (pairs, distinct spots and days), as whole processes with the same reading, and are ended after ``LIMIT`` seconds.
+``SIZES`` are asked of the simulator. Ours is measured as a whole process (start, reading the Parquet file of codes, laying out, question), and its steps alone
+by a clock inside it; the self-joins do the candidates only (pairs, distinct spots and days), as whole processes with the same reading, and are ended
+after ``LIMIT`` seconds.
 """
 
 from __future__ import annotations
@@ -109,7 +110,8 @@ def _timed(n: int, file: str, out: str) -> list[dict[str, Any]]:
         row = measure(f"companions of one plate, {n:,} reads", "workbench convoy.companions", _ONE, file, out, repeats=1)
         took = json.loads(Path(out).read_text())["took"]
         row["note"] = "whole process with laying out and the first question, which deals the days out anew"
-        rows.append({"task": row["task"], "method": "workbench convoy.companions, warm", "seconds": took, "note": f"p95 {1000 * float(np.quantile(took, 0.95)):.1f} ms"})
+        rows.append({"task": row["task"], "method": "workbench convoy.companions, warm", "seconds": took,
+                     "note": f"p95 {1000 * float(np.quantile(took, 0.95)):.1f} ms"})
         rows.append(row)
     return rows
 

@@ -1,7 +1,7 @@
 """Made-up reads of plates with planted convoys: commuters, random trips and pairs that travel together, on a grid of streets with a reader at each corner.
 
-Two kinds. ``easy``: pairs travel at any hour between any two places and are read well. ``hard``: they travel to work in the morning rush like everybody else, and are
-read as badly as all. Every number is a parameter, so that other towns, detection rates and seeds can be tried.
+Two kinds. ``easy``: pairs travel at any hour between any two places and are read well. ``hard``: they travel to work in the morning rush like everybody
+else, and are read as badly as all. Every number is a parameter, so that other towns, detection rates and seeds can be tried.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import polars as pl
 
 @dataclass(frozen=True)
 class Town:
-    """What is simulated: about ``reads`` reads by ``wide`` x ``high`` readers in ``days`` days, and ``pairs`` convoys with ``trips`` (least, most) trips each."""
+    """What is simulated: about ``reads`` reads by ``wide`` x ``high`` readers in ``days`` days; ``pairs`` convoys with ``trips`` (least, most) trips each."""
 
     reads: int = 1_000_000
     wide: int = 20

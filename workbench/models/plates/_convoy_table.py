@@ -15,7 +15,7 @@ from workbench.models.plates._passages import Codes, Passages, bits
 from workbench.models.wording import several
 
 _HABIT = 0.5  # share of co-reads that the same hours and places would give on any other day, from which a pair is habitual
-_DAYS, _SHARE = 10, 2 / 3  # together on so many days at least, and on such a share of the days on which both were read
+_DAYS, _SHARE = 10, 2 / 3  # together on so many days and half of all at least, and on such a share of the days on which both were read
 Near = tuple[Codes, Codes]
 
 
@@ -50,7 +50,7 @@ def table(habits: Habits, pairs: Pairs, rules: Rules, expected: Floats, score: F
     """The rows of a ranking: companions by p, then habitual ones by p, ``most`` of each; ``first`` is the plate asked about (of each pair)."""
     usual = expected * (rules.wide / rules.within) >= _HABIT * pairs.counts[:, 0]
     order = np.lexsort((pairs.high, pairs.low, -score, p))
-    often = pairs.counts[:, 2] >= _DAYS
+    often = pairs.counts[:, 2] >= max(_DAYS, habits.days / 2)
     reasons = {}
     shown: tuple[list[int], list[int]] = ([], [])
     for i in order.tolist():
@@ -123,7 +123,7 @@ def of_plate(made: pl.DataFrame, wanted: str, own: int, rules: Rules, pairs: Pai
     """The sentence on one plate's companions."""
     read = f"{wanted} was read {several(own, 'time')}"
     if not len(pairs):
-        return (f"{read}, and no other plate passed {rules.spots} of its spots within {rules.within} s at least {several(rules.reads, 'time')} "
+        return (f"{read}, and no other plate passed {several(rules.spots, 'spot')} within {rules.within} s of it at least {several(rules.reads, 'time')} "
                 f"on {several(rules.days, 'day')}.")
     found = made.filter(~pl.col("habitual") & (pl.col("q") <= level))
     usual = int((made["habitual"] & (made["q"] <= level)).sum())
@@ -134,8 +134,8 @@ def of_plate(made: pl.DataFrame, wanted: str, own: int, rules: Rules, pairs: Pai
                 f"{several(top['together'], 'spot')} with it where their habits would give {top['expected']:.1f} ({_q(top['q'])}).{apart}")
     top = found.row(0, named=True)
     as_many = int((made["together"] >= top["together"]).sum()) - 1
-    return (f"{read}; {top['other']} passed {several(top['together'], 'spot')} with it within {rules.within} s on {several(top['days'], 'day')}, where their habits "
-            f"would give {top['expected']:.2g} ({_q(top['q'])}); {several(len(found), 'companion')} found with at most {level:.0%} false. "
+    return (f"{read}; {top['other']} passed {several(top['together'], 'spot')} with it within {rules.within} s on {several(top['days'], 'day')}, where "
+            f"their habits would give {top['expected']:.2g} ({_q(top['q'])}); {several(len(found), 'companion')} found with at most {level:.0%} false. "
             f"{as_many:,} of the {len(pairs) - 1:,} other candidates have as many co-reads, which says nothing by itself.{apart}")
 
 
@@ -149,9 +149,9 @@ def of_all(made: pl.DataFrame, pairs: Pairs, null: Null, level: float) -> str:
         return f"No pair of plates travelled together more than chance: {base}, and none stands out at {level:.0%} false.{apart}"
     top = found.row(0, named=True)
     many = int((pairs.counts[:, 0] >= top["together"]).sum()) - 1
-    return (f"{several(len(found), 'pair')} travelled together more than their habits would give, at most {level:.0%} of them by chance; first {top['plate']} and "
-            f"{top['other']}: {several(top['together'], 'spot')} on {several(top['days'], 'day')} where habits give {top['expected']:.2g} ({_q(top['q'])}). {base}; "
-            f"{many:,} others have as many co-reads as the first.{apart}")
+    return (f"{several(len(found), 'pair')} travelled together more than their habits would give, at most {level:.0%} of them by chance; first "
+            f"{top['plate']} and {top['other']}: {several(top['together'], 'spot')} on {several(top['days'], 'day')} where habits give {top['expected']:.2g} "
+            f"({_q(top['q'])}). {base}; {many:,} others have as many co-reads as the first.{apart}")
 
 
 def _q(q: float) -> str:

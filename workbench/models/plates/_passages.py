@@ -194,7 +194,8 @@ def _spots(reads: pl.DataFrame, metres: float) -> tuple[Codes, Any, Any]:
         .sort("who", "cell")
         .with_row_index("spot")
     )
-    where = key.join(spots.select("who", "cell", "spot"), on=["who", "cell"], how="left", maintain_order="left")["spot"].fill_null(0).to_numpy().astype(np.uint32)
+    found = key.join(spots.select("who", "cell", "spot"), on=["who", "cell"], how="left", maintain_order="left")["spot"]
+    where = found.fill_null(0).to_numpy().astype(np.uint32)
     shown = spots.select("spot", "reader", "lon", "lat", "moving")
     return where, lambda: shown, ok & (~moving | placed)
 

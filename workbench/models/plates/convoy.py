@@ -46,8 +46,8 @@ def companions(reads: pl.DataFrame | Passages, plate: str, *, within: Span = "60
         habit: time of day within which habits of different days meet.
         seed: of the days dealt out anew.
 
-    Returns: a Ranking, companions first, then habitual ones (car pools, buses, fleets), then by p. ``table``: plate, other, together, expected, ratio, p, q, days,
-    spots, habitual, reason, co_reads, evidence (read ids of both).
+    Returns: a Ranking, companions first, then habitual ones (car pools, buses, fleets), each by p. ``table``: plate, other, together, expected, ratio,
+    p, q, days, spots, habitual, reason, co_reads, evidence (read ids of both).
 
     Raises:
         CannotTell: there are no reads, only one plate, under three days, or the plate was not read.
@@ -112,7 +112,7 @@ def around(reads: pl.DataFrame | Passages, scenes: pl.DataFrame, *, near: float 
     table = _table(habits, found, rules, null, rate, most=most, first=first)
     names = {str(passages.plates[q]): sorted(ids) for q, ids in seen.items()}
     table = table.insert_column(2, pl.Series("scenes", [names[x] for x in table["plate"]], dtype=pl.List(pl.String)))
-    head = f"{several(len(seen), 'plate')} were read around {several(placed, 'scene')}; " if len(seen) > 1 else f"1 plate was read around {several(placed, 'scene')}; "
+    head = f"{several(len(seen), 'plate was', 'plates were')} read around {several(placed, 'scene')}; "
     headline = head + shown.of_all(table, found, null, _LEVEL)
     detail = {"near": f"{near:g} m", "before": said(span(before)), "after": said(span(after)), "scenes": placed, "plates": len(seen), "seed": seed,
               **_base(null, found, rate)}
@@ -187,7 +187,8 @@ def _habits(reads: pl.DataFrame | Passages, zone: str, asof: Moment | None) -> t
     if int(np.count_nonzero(np.diff(habits.first))) < 2:
         raise CannotTell(f"Only one plate was read{when}, so there is nobody to travel with; ask with all plates of the time and place.")
     if habits.days < 3:
-        raise CannotTell(f"The reads{when} are of {several(habits.days, 'day')}; what habits alone would give is told by other days, and at least 3 are needed.")
+        raise CannotTell(f"The reads{when} are of {several(habits.days, 'day')}; what habits alone would give is told by other days, and at least 3 are "
+                         "needed.")
     return passages, habits, until
 
 
