@@ -95,14 +95,18 @@ def _reason(habits: Habits, pairs: Pairs, i: int, usual: bool, often: bool) -> s
 def _rows(habits: Habits, one: Codes, other: Codes, within: int, co: Near | None) -> list[Any]:
     """The rows of the frame behind each pair, in order of time."""
     rows, reads = [], np.diff(habits.first)
-    near: dict[int, Near] = {}
+    near: dict[int, tuple[Codes, Codes, Codes]] = {}
     for a, b in zip(one.tolist(), other.tolist(), strict=True):
-        light = a if co is not None or reads[a] <= reads[b] else b
+        light, second = (a, b) if co is not None or reads[a] <= reads[b] else (b, a)
         if light not in near:
-            near[light] = co if co is not None else co_reads(habits, light, within)
-        own, others = near[light]
-        use = habits.plate[others] == (b if light == a else a)
-        both = np.unique(np.concatenate([own[use], others[use]]))
+            own, others = co if co is not None else co_reads(habits, light, within)
+            met = habits.plate[others]
+            order = np.argsort(met, kind="stable")
+            near[light] = met[order], own[order], others[order]
+        met, own, others = near[light]
+        low, high = np.searchsorted(met, np.array([second, second + 1], dtype=met.dtype))
+        both = np.sort(np.concatenate([own[low:high], others[low:high]]))
+        both = both[np.concatenate([[True], both[1:] != both[:-1]])]
         both = both[np.argsort(habits.at[both], kind="stable")]
         rows.append(habits.passages.row[both if habits.places is None else habits.places[both]])
     return rows
@@ -133,7 +137,7 @@ def of_plate(made: pl.DataFrame, wanted: str, own: int, rules: Rules, pairs: Pai
         return (f"{read} and no plate travelled with it more than chance: of {several(len(pairs), 'candidate')} the likeliest, {top['other']}, passed "
                 f"{several(top['together'], 'spot')} with it where their habits would give {top['expected']:.1f} ({_q(top['q'])}).{apart}")
     top = found.row(0, named=True)
-    as_many = int((made["together"] >= top["together"]).sum()) - 1
+    as_many = int((pairs.counts[:, 0] >= top["together"]).sum()) - 1
     return (f"{read}; {top['other']} passed {several(top['together'], 'spot')} with it within {rules.within} s on {several(top['days'], 'day')}, where "
             f"their habits would give {top['expected']:.2g} ({_q(top['q'])}); {several(len(found), 'companion')} found with at most {level:.0%} false. "
             f"{as_many:,} of the {len(pairs) - 1:,} other candidates have as many co-reads, which says nothing by itself.{apart}")

@@ -32,7 +32,7 @@ _MOST_PLATES = 2000  # plates around scenes that are looked at
 
 @recorded
 def companions(reads: pl.DataFrame | Passages, plate: str, *, within: Span = "60s", asof: Moment | None = None, zone: str = "UTC", least: int = 3,
-               spots: int = 3, days: int = 2, habit: Span = "15m", seed: int = 1) -> Ranking:
+               spots: int = 3, days: int = 2, habit: Span = "15m", seed: int = 1, most: int = 50) -> Ranking:
     """Who passed the same spots as one plate within the time, against chance.
 
     Args:
@@ -45,6 +45,7 @@ def companions(reads: pl.DataFrame | Passages, plate: str, *, within: Span = "60
             twice as many days.
         habit: time of day within which habits of different days meet.
         seed: of the days dealt out anew.
+        most: rows of the table at most, companions and habitual ones apart.
 
     Returns: a Ranking, companions first, then habitual ones (car pools, buses, fleets), each by p. ``table``: plate, other, together, expected, ratio,
     p, q, days, spots, habitual, reason, co_reads, evidence (read ids of both).
@@ -60,6 +61,7 @@ def companions(reads: pl.DataFrame | Passages, plate: str, *, within: Span = "60
     if not wanted:
         raise BadInput(f"{plate!r} holds no letter or digit, so it is not a plate; write e.g. 'ABC 1234'.")
     rules = _rules(within, habit, least, spots, days)
+    _whole(most, "most", 1)
     passages, habits, until = _habits(reads, zone, asof)
     p = passages.code(wanted)
     own = 0 if p is None else len(habits.of_plate(p))
@@ -69,7 +71,7 @@ def companions(reads: pl.DataFrame | Passages, plate: str, *, within: Span = "60
                          "Search for look-alikes, or load more reads.")
     pairs, co = shown.around_plate(habits, p, rules)
     null, rate = _null(habits, rules, seed)
-    table = _table(habits, pairs, rules, null, rate, most=len(pairs), first=p, co=co)
+    table = _table(habits, pairs, rules, null, rate, most=most, first=p, co=co)
     headline = shown.of_plate(table, wanted, own, rules, pairs, _LEVEL)
     notes = (*_notes(passages, null), "Habitual companions stand behind the others: they share places and hours whether they travel together or not.")
     return _ranking(passages, headline, table, until, rules, {"plate": wanted, "seed": seed, **_base(null, pairs, rate)}, notes, used=own)
