@@ -1,0 +1,277 @@
+"""Co-travel in numbers: pairs that pass spots together, what their habits alone would give, and how often days dealt out anew do as well.
+
+Chance. A plate's habits are its reads by spot and second of the day. Were its days independent of another plate's, a co-read would come up wherever
+the habits of one day of the first meet those of another day of the second; such co-passings within ``wide`` seconds are counted over all pairs of different
+days of one kind (working days, weekends) and scaled to ``within``: the pair's own expectation. To it is added what any two plates so often read
+would give, since habits of few reads are known badly. Co-reads come in runs (one trip passes several readers), so the count is taken as geometric about its
+expectation e, P(N >= n) = (e / (1 + e))^n, and its score is -log of that.
+
+The score is not taken at its word: every plate's days are dealt out anew, independently, and the whole search is made again on that city, where nobody travels
+together. p is the share of its candidates with so high a score; beyond the scores it reached, an exponential tail is fitted (T. A. Knijnenburg et al.,
+*Fewer permutations, more accurate P-values*, Bioinformatics 25 (2009) i161, doi:10.1093/bioinformatics/btp211). A day begins in the quietest hour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from workbench.engines.kernels import each
+from workbench.models.plates import _convoy_kernels as kernels
+from workbench.models.plates._passages import Codes, Ints, Passages, bits, firsts, ordered
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+_TOD = kernels.TOD
+_CHUNK = 20_000  # pairs whose expectation one thread takes at a time
+_SAMPLE = 200_000  # candidates of a city dealt out anew whose scores are kept
+_ENOUGH = 10_000  # candidates after which no more cities are dealt out
+_MOST = 20  # cities dealt out at most
+_STUB = 0.1  # of the reads of the middle day, under which a day is a stub
+_TAIL = 250  # highest scores to which the tail is fitted
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What counts: seconds between two reads of one pass, seconds within which habits meet, and the least co-reads, spots and days of a candidate."""
+
+    within: int
+    wide: int
+    reads: int
+    spots: int
+    days: int
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Candidates: plate numbers (low < high), shape (n,), and counts (together, spots, days, co-reads), i4, shape (n, 4); ``events`` co-reads in all."""
+
+    low: Codes
+    high: Codes
+    counts: Any
+    events: int
+
+    def __len__(self) -> int:
+        return len(self.low)
+
+
+@dataclass(frozen=True, eq=False)
+class Null:
+    """Scores of candidates of cities in which every plate's days were dealt out anew: sorted, how many such cities, candidates in each on average."""
+
+    scores: Floats
+    cities: int
+    mean: float
+
+    def p(self, score: Floats) -> Floats:
+        """The chance of so high a score for a candidate; the tail beyond the highest is exponential, its mean taken at the upper end of its error."""
+        n = len(self.scores)
+        out: Floats = ((1.0 + n - np.searchsorted(self.scores, score, side="left")) / (1.0 + max(n, self.cities))).astype(np.float64)
+        k = min(_TAIL, n // 20)
+        if k >= 10:
+            least = float(self.scores[n - k - 1])
+            excess = float(np.mean(self.scores[n - k :] - least)) * (1 + 1.645 / np.sqrt(k))
+            far = score > least
+            if excess > 0:
+                out[far] = k / n * np.exp(-(score[far] - least) / excess)
+        out = np.maximum(out, 1e-300)
+        return np.minimum(out, 1.0)
+
+
+class Habits:
+    """Reads before a moment laid out to ask who travels with whom; see the head of this file.
+
+    Attributes (n reads, P plates, D days):
+        plate, spot, at, day: the reads in order of (spot, second, plate), u4, u4, i8, u2, shape (n,); ``places`` their positions in the Passages.
+        first, key, of: by plate: ``key[first[p]:first[p + 1]]`` are its (spot << 17) + second of the day, rising, i8; ``of`` their days, u2.
+        kind, weight: of each day, whether it is a weekend, and 1 / (days of its kind - 1), shape (D,).
+    """
+
+    def __init__(self, passages: Passages, before: int | None) -> None:
+        self.passages, self.many = passages, len(passages.plates)
+        use = None if before is None else np.flatnonzero(passages.at < before)
+        self.places = None if use is None or len(use) == len(passages) else use
+        wall = passages.local_at
+        self.plate, self.spot, self.at = passages.plate, passages.spot, passages.at
+        if self.places is not None:
+            self.plate, self.spot = passages.plate[self.places], passages.spot[self.places]
+            self.at, wall = passages.at[self.places], wall[self.places]
+        self.spots = int(self.spot.max()) + 1 if len(self.spot) else 0
+        self.quiet = int(np.argmin(np.bincount(wall // 3600 % 24, minlength=24))) if len(wall) else 0
+        wall = wall - self.quiet * 3600
+        date = wall // 86400
+        wall -= date * 86400
+        dates, self.day = _numbered(date)
+        self.days = len(dates)
+        self.kind, self.weight, self.listed, self.kinds = _kinds(dates)
+        self.first = firsts(self.plate, self.many)
+        self.nulls: dict[tuple[Rules, int], tuple[Null, float]] = {}
+        self.key, self.of = self._by_plate(wall)
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def _by_plate(self, second: Ints) -> tuple[Ints, Any]:
+        spot_bits, day_bits = bits(max(self.spots - 1, 0)), bits(max(self.days - 1, 0))
+        if bits(self.many) + spot_bits + _TOD + day_bits > 64:
+            order = np.lexsort((self.day, second, self.spot, self.plate))
+            return ((self.spot.astype(np.int64) << _TOD) | second)[order], self.day[order]
+        packed = self.plate.astype(np.uint64)
+        for value, wide in ((self.spot, spot_bits), (second, _TOD), (self.day, day_bits)):
+            packed <<= np.uint64(wide)
+            packed |= value.astype(np.uint64)
+        packed.sort()
+        of = (packed & np.uint64((1 << day_bits) - 1)).astype(np.uint16)
+        packed >>= np.uint64(day_bits)
+        packed &= np.uint64((1 << (spot_bits + _TOD)) - 1)
+        return packed.view(np.int64), of
+
+    @cached_property
+    def by_plate(self) -> Codes:
+        """Positions of the reads, plate by plate (from ``first``), in order of time."""
+        return self.passages.by_plate[1] if self.places is None else ordered(self.plate, self.at, None)
+
+    def of_plate(self, p: int) -> Codes:
+        """Positions of a plate's reads in order of time."""
+        return self.by_plate[self.first[p] : self.first[p + 1]]
+
+    def candidates(self, rules: Rules, *, threads: int | None = None) -> Pairs:
+        """All pairs with enough co-reads, spots and days. O(co-reads log co-reads), in parts of a few hundred MB."""
+        return searched(self.plate, self.spot, self.at, self.day, rules, self.many, self.spots, self.days, threads)
+
+    def events(self, rules: Rules) -> int:
+        """How many co-reads there are. O(co-reads)."""
+        return int(kernels.counted(self.plate, self.spot, self.at, rules.within, 0, len(self), np.zeros(self.many, dtype=np.int64)))
+
+    def expected(self, low: Codes, high: Codes, rules: Rules, *, days: Any = None, threads: int | None = None) -> Floats:
+        """Co-reads that the habits of each pair would give were its days independent (``days``: other days of the reads). O(reads of both) a pair."""
+        out = np.zeros(len(low))
+        of = self.of if days is None else days
+
+        def some(start: int) -> None:
+            kernels.expected(low, high, self.first, self.key, of, self.kind, self.weight, rules.wide, start, min(start + _CHUNK, len(low)), out)
+
+        each(some, range(0, len(low), _CHUNK), threads=threads)
+        out *= rules.within / rules.wide
+        return out
+
+    def score(self, pairs: Pairs, expected: Floats, rate: float) -> Floats:
+        """-log of the chance of so many co-reads, see the head of this file; ``rate`` as of ``base``."""
+        reads = np.diff(self.first).astype(float)
+        e = expected + rate * reads[pairs.low] * reads[pairs.high]
+        out: Floats = pairs.counts[:, 0] * np.log1p(1.0 / np.maximum(e, 1e-12))
+        return out
+
+    def base(self, events: int) -> float:
+        """Co-reads among any two reads of different plates."""
+        reads = np.diff(self.first).astype(float)
+        return float(2 * events / max(1.0, reads.sum() ** 2 - np.square(reads).sum()))
+
+    def dealt(self, rules: Rules, seed: int, *, threads: int | None = None) -> tuple[Pairs, Any]:
+        """The candidates of a city in which each plate's days are dealt out anew, and the days of the reads by plate."""
+        at_bits, plate_bits = bits(max(self.days - 1, 0)) + _TOD, bits(max(self.many - 1, 0))
+        new, packed = np.empty_like(self.of), np.empty(len(self), dtype=np.uint64)
+        kernels.shuffled(self.first, self.of, self.key, self.listed, self.kinds, seed, at_bits, plate_bits, self.many, new, np.empty_like(self.listed), packed)
+        packed.sort()
+        plate = (packed & np.uint64((1 << plate_bits) - 1)).astype(np.uint32)
+        packed >>= np.uint64(plate_bits)
+        at = (packed & np.uint64((1 << at_bits) - 1)).astype(np.int64)
+        packed >>= np.uint64(at_bits)
+        spot = packed.astype(np.uint32)
+        del packed
+        return searched(plate, spot, at, (at >> _TOD).astype(np.uint16), rules, self.many, self.spots, self.days, threads), new
+
+    def null(self, rules: Rules, seed: int, *, threads: int | None = None) -> Null:
+        """What scores candidates reach where nobody travels together; made once for each setting and kept with the reads."""
+        found, total, cities = [], 0, 0
+        while total < _ENOUGH and cities < _MOST:
+            cities += 1
+            pairs, days = self.dealt(rules, (seed << 16) + cities, threads=threads)
+            total += len(pairs)
+            rate, step = self.base(pairs.events), -(-len(pairs) // _SAMPLE)
+            if len(pairs):
+                some = Pairs(pairs.low[::step].copy(), pairs.high[::step].copy(), pairs.counts[::step], pairs.events)
+                found.append(self.score(some, self.expected(some.low, some.high, rules, days=days, threads=threads), rate))
+        scores = np.sort(np.concatenate(found)) if found else np.zeros(0)
+        return Null(scores, cities, total / cities)
+
+
+def _numbered(date: Ints) -> tuple[Ints, Any]:
+    """The dates with reads, and the number of each read's; a stub of a day (trips that end after it) is taken to the day before."""
+    if not len(date):
+        return np.zeros(0, np.int64), np.zeros(0, np.uint16)
+    low = int(date.min())
+    if int(date.max()) - low > 100_000:
+        dates, which, many = np.unique(date, return_inverse=True, return_counts=True)
+        which = which.ravel()
+    else:
+        many, which = np.bincount(date - low), date - low
+        dates = np.arange(len(many)) + low
+    whole = many >= max(1.0, _STUB * float(np.median(many[many > 0])))
+    number = np.maximum(np.cumsum(whole) - 1, 0).astype(np.uint16)
+    return dates[whole], number[which]
+
+
+def _kinds(dates: Ints) -> tuple[Any, Floats, Any, Ints]:
+    """Weekend or not of each day (all alike where either has under four), 1 / (days of its kind - 1), the days by kind, where each kind begins."""
+    kind = ((dates + 3) % 7 >= 5).astype(np.uint8)
+    if min(int(kind.sum()), len(kind) - int(kind.sum())) < 4:
+        kind[:] = 0
+    many = np.bincount(kind, minlength=2)
+    weight = 1.0 / np.maximum(many - 1, 1)
+    listed = np.argsort(kind, kind="stable").astype(np.uint16)
+    return kind, weight[kind], listed, np.concatenate([[0], np.cumsum(many)]).astype(np.int64)
+
+
+def searched(plate: Codes, spot: Codes, at: Ints, day: Any, rules: Rules, many: int, spots: int, days: int, threads: int | None) -> Pairs:
+    """Candidates among reads in order of (spot, second), see ``Habits.candidates``."""
+    n, lows = len(plate), []
+    edges = np.linspace(0, n, 5).astype(np.int64)
+
+    def count(k: int) -> int:
+        lows.append(np.zeros(many, dtype=np.int64))
+        return int(kernels.counted(plate, spot, at, rules.within, int(edges[k]), int(edges[k + 1]), lows[-1]))
+
+    events = sum(each(count, range(4), threads=threads))
+    low = np.sum(lows, axis=0)
+    plate_bits, spot_bits, day_bits = bits(max(many - 1, 0)), bits(max(spots - 1, 0)), bits(max(days - 1, 0))
+    room = 64 - plate_bits - spot_bits - day_bits
+    parts = _parts(low, min(40_000_000, max(4_000_000, events // 12)), 1 << min(room, 40))
+
+    def one(part: tuple[int, int, int]) -> Pairs:
+        first, last, size = part
+        keys = np.empty(size, dtype=np.uint64)
+        kernels.filled(plate, spot, at, day, rules.within, first, last, plate_bits, spot_bits, day_bits, keys)
+        keys.sort()
+        most = size // rules.reads + 1
+        a, b, counts = np.empty(most, np.uint32), np.empty(most, np.uint32), np.empty((most, 4), np.int32)
+        m = kernels.runs(keys, plate_bits, spot_bits, day_bits, first, rules.reads, rules.spots, rules.days, np.zeros(max(days, 1), np.int32), a, b, counts)
+        return Pairs(a[:m].copy(), b[:m].copy(), counts[:m].copy(), size)
+
+    found = each(one, parts, threads=threads)
+    if not found:
+        return Pairs(np.zeros(0, np.uint32), np.zeros(0, np.uint32), np.zeros((0, 4), np.int32), events)
+    return Pairs(np.concatenate([f.low for f in found]), np.concatenate([f.high for f in found]), np.concatenate([f.counts for f in found]), events)
+
+
+def _parts(low: Ints, most: int, wide: int) -> list[tuple[int, int, int]]:
+    """Ranges of plates with about so many co-reads each and no wider than the packed numbers hold: first, one past the last, co-reads."""
+    ends = np.cumsum(low)
+    parts, first, done = [], 0, 0
+    while first < len(low) and done < (int(ends[-1]) if len(ends) else 0):
+        last = min(max(int(np.searchsorted(ends, done + most, side="right")), first + 1), first + wide, len(low))
+        if int(ends[last - 1]) > done:
+            parts.append((first, last, int(ends[last - 1]) - done))
+        first, done = last, int(ends[last - 1])
+    return parts
+
+
+def discoveries(p: Floats) -> Floats:
+    """q of each p by Benjamini and Hochberg (1995): the share of false ones among all with p as small."""
+    order = np.argsort(p, kind="stable")
+    q = p[order] * len(p) / np.arange(1, len(p) + 1)
+    out = np.empty(len(p))
+    out[order] = np.minimum.accumulate(q[::-1])[::-1].clip(0, 1) if len(p) else q
+    return out

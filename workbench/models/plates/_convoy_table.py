@@ -1,0 +1,178 @@
+"""Tables and sentences of convoys: companions with their reasons and the reads behind them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from workbench.layers import Layer, Points
+from workbench.models.plates import _convoy_kernels as kernels
+from workbench.models.plates._convoy import Floats, Habits, Null, Pairs, Rules
+from workbench.models.plates._convoy_moving import settled
+from workbench.models.plates._passages import Codes, Passages, bits
+from workbench.models.wording import several
+
+_HABIT = 0.5  # share of co-reads that the same hours and places would give on any other day, from which a pair is habitual
+_DAYS, _SHARE = 10, 2 / 3  # together on so many days and half of all at least, and on such a share of the days on which both were read
+Near = tuple[Codes, Codes]
+
+
+def co_reads(habits: Habits, p: int, within: int) -> Near:
+    """Positions of the reads of a plate and of those of others within so many seconds at their spots, one row a co-read."""
+    mine = habits.of_plate(p)
+    none = np.zeros(0, np.uint32)
+    k = kernels.near(mine, habits.plate, habits.spot, habits.at, within, none, none)
+    own, others = np.empty(k, np.uint32), np.empty(k, np.uint32)
+    if k:
+        kernels.near(mine, habits.plate, habits.spot, habits.at, within, own, others)
+    return own, others
+
+
+def around_plate(habits: Habits, p: int, rules: Rules) -> tuple[Pairs, Near]:
+    """The candidates of one plate and its co-reads."""
+    own, others = co_reads(habits, p, rules.within)
+    plate_bits, spot_bits, day_bits = bits(max(habits.many - 1, 0)), bits(max(habits.spots - 1, 0)), bits(max(habits.days - 1, 0))
+    keys = habits.plate[others].astype(np.uint64) << np.uint64(spot_bits) | habits.spot[own]
+    keys = keys << np.uint64(day_bits) | np.minimum(habits.day[own], habits.day[others])
+    keys.sort()
+    most = len(keys) // rules.reads + 1
+    low, high, counts = np.empty(most, np.uint32), np.empty(most, np.uint32), np.empty((most, 4), np.int32)
+    seen = np.zeros(max(habits.days, 1), np.int32)
+    m = kernels.runs(keys, plate_bits, spot_bits, day_bits, 0, rules.reads, rules.spots, rules.days, seen, low, high, counts)
+    other = high[:m]
+    return Pairs(np.minimum(other, np.uint32(p)), np.maximum(other, np.uint32(p)), counts[:m].copy(), len(keys)), (own, others)
+
+
+def table(habits: Habits, pairs: Pairs, rules: Rules, expected: Floats, score: Floats, p: Floats, q: Floats, *, most: int, first: Any = None,
+          co: Near | None = None) -> pl.DataFrame:
+    """The rows of a ranking: companions by p, then habitual ones by p, ``most`` of each; ``first`` is the plate asked about (of each pair)."""
+    usual = expected * (rules.wide / rules.within) >= _HABIT * pairs.counts[:, 0]
+    order = np.lexsort((pairs.high, pairs.low, -score, p))
+    often = pairs.counts[:, 2] >= max(_DAYS, habits.days / 2)
+    reasons = {}
+    shown: tuple[list[int], list[int]] = ([], [])
+    for i in order.tolist():
+        group = 1 if usual[i] else 0
+        if len(shown[group]) >= most:
+            if min(len(s) for s in shown) >= most:
+                break
+            continue
+        reason = _reason(habits, pairs, i, bool(usual[i]), bool(often[i]))
+        reasons[i] = reason
+        shown[1 if reason else 0].append(i)
+    pick = np.array([*shown[0][:most], *shown[1][:most]], dtype=np.int64)
+    swap = np.zeros(len(pick), dtype=bool) if first is None else pairs.high[pick] == (first if np.isscalar(first) else first[pick])
+    one, other = np.where(swap, pairs.high[pick], pairs.low[pick]), np.where(swap, pairs.low[pick], pairs.high[pick])
+    counts, e = pairs.counts[pick], expected[pick]
+    names = habits.passages.plates
+    rows = _rows(habits, one, other, rules.within, co)
+    made = pl.DataFrame({
+        "plate": names.gather(one), "other": names.gather(other), "together": counts[:, 0].astype(np.int64), "expected": e,
+        "ratio": pl.Series(counts[:, 0] / np.where(e > 0, e, np.nan), dtype=pl.Float64).fill_nan(None), "p": p[pick], "q": q[pick],
+        "days": counts[:, 2].astype(np.int64), "spots": counts[:, 1].astype(np.int64),
+        "habitual": pl.Series([bool(reasons[i]) for i in pick.tolist()], dtype=pl.Boolean),
+        "reason": pl.Series([reasons[i] for i in pick.tolist()], dtype=pl.String), "co_reads": counts[:, 3].astype(np.int64),
+        "evidence": _evidence(habits, rows),
+    })
+    moves = "moving" in habits.passages.frame.columns and len(made)
+    return settled(habits, made, rows, rules, 2 * habits.passages.options["spot"]) if moves else made
+
+
+def _reason(habits: Habits, pairs: Pairs, i: int, usual: bool, often: bool) -> str:
+    """Why a pair is habitual; "" when it is not."""
+    if usual:
+        return "their habits bring them to the same places in the same quarter of an hour on other days too"
+    if often:
+        low, high = (np.unique(habits.of[habits.first[x] : habits.first[x + 1]]) for x in (pairs.low[i], pairs.high[i]))
+        both = len(np.intersect1d(low, high, assume_unique=True))
+        if pairs.counts[i, 2] >= _SHARE * both:
+            return f"together on {pairs.counts[i, 2]} of the {both} days on which both were read"
+    return ""
+
+
+def _rows(habits: Habits, one: Codes, other: Codes, within: int, co: Near | None) -> list[Any]:
+    """The rows of the frame behind each pair, in order of time."""
+    rows, reads = [], np.diff(habits.first)
+    near: dict[int, tuple[Codes, Codes, Codes]] = {}
+    for a, b in zip(one.tolist(), other.tolist(), strict=True):
+        light, second = (a, b) if co is not None or reads[a] <= reads[b] else (b, a)
+        if light not in near:
+            own, others = co if co is not None else co_reads(habits, light, within)
+            met = habits.plate[others]
+            order = np.argsort(met, kind="stable")
+            near[light] = met[order], own[order], others[order]
+        met, own, others = near[light]
+        low, high = np.searchsorted(met, np.array([second, second + 1], dtype=met.dtype))
+        both = np.sort(np.concatenate([own[low:high], others[low:high]]))
+        both = both[np.concatenate([[True], both[1:] != both[:-1]])]
+        both = both[np.argsort(habits.at[both], kind="stable")]
+        rows.append(habits.passages.row[both if habits.places is None else habits.places[both]])
+    return rows
+
+
+def _evidence(habits: Habits, rows: list[Any]) -> pl.Series:
+    """The ids of the reads behind each pair; their row numbers where reads have none."""
+    frame = habits.passages.frame
+    if not rows:
+        return pl.Series("evidence", [], dtype=pl.List(pl.String))
+    which = np.concatenate(rows)
+    ids = frame["read_id"].gather(which).cast(pl.String) if "read_id" in frame.columns else pl.Series(which).cast(pl.String)
+    grouped = pl.DataFrame({"k": np.repeat(np.arange(len(rows)), [len(r) for r in rows]), "id": ids}).group_by("k", maintain_order=True).agg("id")
+    return grouped["id"].alias("evidence")
+
+
+def of_plate(made: pl.DataFrame, wanted: str, own: int, rules: Rules, pairs: Pairs, level: float) -> str:
+    """The sentence on one plate's companions."""
+    read = f"{wanted} was read {several(own, 'time')}"
+    if not len(pairs):
+        return (f"{read}, and no other plate passed {several(rules.spots, 'spot')} within {rules.within} s of it at least {several(rules.reads, 'time')} "
+                f"on {several(rules.days, 'day')}.")
+    found = made.filter(~pl.col("habitual") & (pl.col("q") <= level))
+    usual = int((made["habitual"] & (made["q"] <= level)).sum())
+    apart = f" {several(usual, 'habitual companion')} (car pool, bus, fleet) stand apart." if usual else ""
+    if found.is_empty():
+        top = made.row(0, named=True)
+        return (f"{read} and no plate travelled with it more than chance: of {several(len(pairs), 'candidate')} the likeliest, {top['other']}, passed "
+                f"{several(top['together'], 'spot')} with it where their habits would give {top['expected']:.1f} ({_q(top['q'])}).{apart}")
+    top = found.row(0, named=True)
+    as_many = int((pairs.counts[:, 0] >= top["together"]).sum()) - 1
+    return (f"{read}; {top['other']} passed {several(top['together'], 'spot')} with it within {rules.within} s on {several(top['days'], 'day')}, where "
+            f"their habits would give {top['expected']:.2g} ({_q(top['q'])}); {several(len(found), 'companion')} found with at most {level:.0%} false. "
+            f"{as_many:,} of the {len(pairs) - 1:,} other candidates have as many co-reads, which says nothing by itself.{apart}")
+
+
+def of_all(made: pl.DataFrame, pairs: Pairs, null: Null, level: float) -> str:
+    """The sentence on pairs."""
+    found = made.filter(~pl.col("habitual") & (pl.col("q") <= level))
+    usual = int((made["habitual"] & (made["q"] <= level)).sum())
+    apart = f" {several(usual, 'habitual pair')} (car pools, buses, fleets) stand apart." if usual else ""
+    base = f"{several(len(pairs), 'pair')} passed spots together often enough to look at; days dealt out anew give {null.mean:,.0f}"
+    if found.is_empty():
+        return f"No pair of plates travelled together more than chance: {base}, and none stands out at {level:.0%} false.{apart}"
+    top = found.row(0, named=True)
+    many = int((pairs.counts[:, 0] >= top["together"]).sum()) - 1
+    return (f"{several(len(found), 'pair')} travelled together more than their habits would give, at most {level:.0%} of them by chance; first "
+            f"{top['plate']} and {top['other']}: {several(top['together'], 'spot')} on {several(top['days'], 'day')} where habits give {top['expected']:.2g} "
+            f"({_q(top['q'])}). {base}; {many:,} others have as many co-reads as the first.{apart}")
+
+
+def _q(q: float) -> str:
+    return f"q = {q:.3f}" if q >= 0.001 else "q under 0.001"
+
+
+def layers(passages: Passages, made: pl.DataFrame) -> tuple[Layer, ...]:
+    """The spots of the first pair's reads, with the times."""
+    if made.is_empty() or "read_id" not in passages.frame.columns:
+        return ()
+    ids = made["evidence"][0]
+    if len(passages.frame) > 2_000_000:  # a search for the ids would cost more than the question
+        return ()
+    rows = passages.frame.filter(pl.col("read_id").cast(pl.String).is_in(ids.implode())).sort("read_at", "read_id")
+    rows = rows.filter(pl.col("lon").is_finite() & pl.col("lat").is_finite())
+    if rows.is_empty():
+        return ()
+    tips = tuple(f"{a} {b} {c:%Y-%m-%d %H:%M:%S} UTC" for a, b, c in rows.select("plate", "reader", "read_at").iter_rows())
+    first, second = made["plate"][0], made["other"][0]
+    return (Points(f"{first} with {second}", rows["lon"].to_numpy(), rows["lat"].to_numpy(), tuple(rows["read_id"].cast(pl.String)), tips, kind="read"),)
