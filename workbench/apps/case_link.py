@@ -15,6 +15,7 @@ from workbench.apps.picktable import PickTable
 from workbench.apps.together import Together
 from workbench.errors import AccessRefused, CannotTell, NotFound
 from workbench.models.links import case as links_case
+from workbench.models.links import evidence
 from workbench.results import Links
 from workbench.session import Workbench
 from workbench.views import theme
@@ -42,9 +43,15 @@ class _CaseLink:
         self.message = page.Message()
         self.centre: list[str] = []
         self.facts: links_case.Facts | None = None
+        self.evidence: evidence.Evidence | None = None
         hint = "case or report number, plate, name, phone or address"
         self.find = pmui.TextInput(label="Search", placeholder=hint, size="small", sizing_mode="stretch_width", margin=0)
         self.go = pmui.Button(label="Search", color="primary", variant="contained", margin=0, height=40)
+        self.other = pmui.TextInput(label="And what ties it to", placeholder="another plate, name, phone, address or report number", size="small",
+                                    sizing_mode="stretch_width", margin=0)
+        self.why = pmui.Button(label="Why?", color="primary", variant="outlined", margin=0, height=40)
+        self.why.on_click(lambda _: self.explain())
+        self.other.param.watch(lambda _: self.explain(), "enter_pressed")
         self.steps = pmui.Select(label="Followed for", options=STEPS, value=2, size="small", width=130, margin=0)
         self.go.on_click(lambda _: self.search())
         self.find.param.watch(lambda _: self.search(), "enter_pressed")
@@ -62,7 +69,8 @@ class _CaseLink:
     def page(self) -> pmui.Page:
         """Lay the page out. Where a case is bound already its subjects are shown at once."""
         row = "minmax(0, 1fr) auto auto"
-        top = page.card("", page.grid(self.find, self.go, self.steps, wide=row, narrow=row, align="center"), self.bar)
+        second = page.grid(self.other, self.why, wide="minmax(0, 1fr) auto", narrow="minmax(0, 1fr) auto", align="center", styles={"margin-top": "10px"})
+        top = page.card("", page.grid(self.find, self.go, self.steps, wide=row, narrow=row, align="center"), second, self.bar)
         self.main = page.column(top, self.place, self.message.pane, self.results_card, self.answer_card, self.views.view)
         if self.workbench.case or self.workbench.person.emergency:
             pn.state.onload(self.show_case)
@@ -94,7 +102,7 @@ class _CaseLink:
     def opened(self, workbench: Workbench) -> None:
         """Go on under a case: the form goes, the case's subjects are shown."""
         self.workbench = self.views.workbench = workbench
-        self.facts = None
+        self.facts = self.evidence = None
         self.made.header[0].object = page.heading(workbench, "case_link")
         self.bar.object = self._bound()
         self.place.clear()
@@ -159,6 +167,24 @@ class _CaseLink:
         """Show what is tied to some entities."""
         self.centre = centre
         self.draw()
+
+    def explain(self) -> None:
+        """What ties what is shown to something else: paths with a source for every step, what chance would give, and what speaks against."""
+        with careful(self.message, self.main):
+            typed = str(self.other.value_input or self.other.value or "").strip()
+            if not self.centre or not typed:
+                raise CannotTell("Search something first, then name here what it may be tied to.")
+            found = self.workbench.find(typed)
+            found = found.filter((pl.col("kind") != "case") & ~pl.col("id").is_in(self.centre))
+            if found.is_empty():
+                raise CannotTell(f"Nothing else is called {typed!r}, so there is nothing to tie it to.")
+            end = found["id"][0]
+            with self.workbench.deed("why", f"{self.centre[0]} and {end}"[:200]):
+                if self.evidence is None:
+                    self.evidence = evidence.build(self._facts(), asof=self.workbench.asof)
+                links = evidence.why(self.evidence, self.centre[0], end)
+            self._tell(links)
+            self.views.show(links)
 
     # ------------------------------------------------------------------ the answer
 

@@ -59,7 +59,8 @@ class Together:
     def show(self, links: Links) -> None:
         """Show one answer whole, nothing chosen."""
         self.links = links
-        rate = links.table.select(_a=pl.min_horizontal("source", "target"), _b=pl.max_horizontal("source", "target"), base_rate="base_rate")
+        rate = links.table.select(_a=pl.min_horizontal("source", "target"), _b=pl.max_horizontal("source", "target"), base_rate="base_rate").unique(
+            ["_a", "_b"], keep="first", maintain_order=True)
         evidence = links.evidence.with_row_index("row").with_columns(_a=pl.min_horizontal("source", "target"), _b=pl.max_horizontal("source", "target"))
         clock = pl.col("at").dt.convert_time_zone(self.workbench.agency.zone).dt.strftime("%Y-%m-%d %H:%M")
         since = pl.format("since {}", pl.col("at").dt.strftime("%Y-%m-%d"))
