@@ -31,10 +31,10 @@ _NO_DRIVE = ("footway", "cycleway", "steps", "path", "track", "bridleway", "pede
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Points on the drive graph; up to two directed edges lead over each.
+    """Points on the drive graph; up to two directed edges lead over each, or more where its place is known only roughly (k).
 
     Args (n points):
-        edge: number of the edge, -1 where there is none, shape (n, 2). before, after: seconds along it to the point and from it, shape (n, 2).
+        edge: number of the edge, -1 where there is none, shape (n, k). before, after: seconds along it to the point and from it.
         off: metres from the point to its street, infinite where none is near enough, shape (n,). x, y: the point on the street, metres, shape (n,).
         segment, at: the piece of street and the fraction along it, shape (n,).
     """
@@ -54,7 +54,7 @@ class Places:
     @property
     def on(self) -> Any:
         """Which points lie on a street, shape (n,)."""
-        return self.edge[:, 0] >= 0
+        return (self.edge >= 0).any(axis=1)
 
     def take(self, rows: Any) -> Places:
         """Some of the points, in the order of ``rows``."""
@@ -154,6 +154,19 @@ class Roads(Prepared):
         after = np.where(edge >= 0, self.seconds[np.maximum(edge, 0)] - before, math.inf)
         px, py = self.network.spots(s, put.at)
         return Places(edge, before, after, put.distance, np.where(on, px, x), np.where(on, py, y), put.segment, put.at)
+
+    def about(self, lon: Any, lat: Any, metres: float) -> Places:
+        """Points of which only the place within ``metres`` is known: each with every edge that the point itself or one of eight points about it lies on.
+
+        So a reader beside a divided road counts as standing on either carriageway, and a time is the shortest that any of them allows.
+        """
+        whole = self.place(lon, lat)
+        x, y = self.plane.to_metres(np.atleast_1d(lon), np.atleast_1d(lat))
+        put = [whole]
+        for k in range(8 if metres > 0 else 0):
+            put.append(self.place(*self.plane.to_degrees(x + metres * math.cos(k * math.pi / 4), y + metres * math.sin(k * math.pi / 4))))
+        edge, before, after = (np.ascontiguousarray(np.concatenate([getattr(p, name) for p in put], axis=1)) for name in ("edge", "before", "after"))
+        return dataclasses.replace(whole, edge=edge, before=before, after=after)
 
     def times(self, origins: Places, destinations: Places, *, within: float = math.inf, threads: int | None = None) -> Floats:
         """Shortest seconds from each origin to each destination, infinite where it takes more than ``within``; shape (origins, destinations).

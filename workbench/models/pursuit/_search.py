@@ -111,7 +111,7 @@ def times(from_node: Any, from_cost: Any, from_edge: Any, from_along: Any, to_no
           out: Any) -> Any:
     """Shortest time from the places ``start`` to ``stop``, of each to its targets ``target[wanted[i]:wanted[i + 1]]``; infinite beyond the bound.
 
-    A place is up to two (node, cost from or to it) and (edge, how far along); -1: none. ``sense`` is -1 where the graph is turned round. ``far`` is
+    A place is a few (node, cost from or to it) and (edge, how far along); -1: none. ``sense`` is -1 where the graph is turned round. ``far`` is
     infinite and ``asked`` 0 before and afterwards.
     """
     for i in range(start, stop):
@@ -119,12 +119,12 @@ def times(from_node: Any, from_cost: Any, from_edge: Any, from_along: Any, to_no
         many = 0
         open_ = 0
         for k in range(wanted[i], wanted[i + 1]):
-            for b in range(2):
+            for b in range(to_node.shape[1]):
                 node = to_node[target[k], b]
                 if node >= 0 and asked[node] == 0:
                     asked[node] = 1
                     open_ += 1
-        for a in range(2):
+        for a in range(from_node.shape[1]):
             node = from_node[i, a]
             if node >= 0 and from_cost[i, a] <= bound and from_cost[i, a] < far[node]:
                 if far[node] == math.inf:
@@ -153,10 +153,10 @@ def times(from_node: Any, from_cost: Any, from_edge: Any, from_along: Any, to_no
         for k in range(wanted[i], wanted[i + 1]):
             j = target[k]
             best = math.inf
-            for b in range(2):
+            for b in range(to_node.shape[1]):
                 if to_node[j, b] >= 0:
                     best = min(best, far[to_node[j, b]] + to_cost[j, b])
-                    for a in range(2):
+                    for a in range(from_node.shape[1]):
                         if from_edge[i, a] == to_edge[j, b] and from_edge[i, a] >= 0:
                             ahead = sense * (to_along[j, b] - from_along[i, a])
                             if ahead >= 0.0:
@@ -165,7 +165,7 @@ def times(from_node: Any, from_cost: Any, from_edge: Any, from_along: Any, to_no
         for q in range(many):
             far[touched[q]] = math.inf
         for k in range(wanted[i], wanted[i + 1]):
-            for b in range(2):
+            for b in range(to_node.shape[1]):
                 if to_node[target[k], b] >= 0:
                     asked[to_node[target[k], b]] = 0
     return stop
