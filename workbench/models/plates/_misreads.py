@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from workbench import plates
-from workbench.geo.plane import Floats, Ints
+from workbench.geo.plane import Ints
 from workbench.models.plates._legs import Drives
 from workbench.models.plates._passages import Passages
 
@@ -37,8 +37,10 @@ class Misreads:
         self.alternatives = frame["alternatives"] if "alternatives" in frame.columns else None
         known = frame["confidence"].drop_nulls() if "confidence" in frame.columns else pl.Series([], dtype=pl.Float64)
         self.confidence = frame["confidence"].cast(pl.Float64) if len(known) >= 100 else None
-        limit = known.quantile(_UNSURE, interpolation="lower") if self.confidence is not None else None
-        self.limit = -math.inf if limit is None else float(limit)
+        self.limit = -math.inf
+        if self.confidence is not None:
+            low, middle = (float(known.quantile(q, interpolation="lower") or 0.0) for q in (_UNSURE, 0.5))
+            self.limit = low if low < middle else -math.inf  # readers that always say the same are never unsure
 
     @cached_property
     def shapes(self) -> Ints:
@@ -102,13 +104,9 @@ class Misreads:
         return total
 
 
-def by_chance(reads: Ints, episodes: Ints) -> tuple[Floats, float]:
-    """For each plate the chance of so many episodes, were they spread over reads as those of the plates with at most one are; and that rate a read.
-
-    Poisson; a rate that none showed is taken as one in all reads.
-    """
-    rate = max(float(episodes[episodes <= 1].sum()), 1.0) / max(float(reads.sum()), 1.0)
-    return np.array([tail(rate * n, int(k)) for n, k in zip(reads.tolist(), episodes.tolist(), strict=True)]), rate
+def usual_rate(reads: Ints, episodes: Ints) -> float:
+    """Episodes a read among the plates that have at most one; at least one in all reads."""
+    return max(float(episodes[episodes <= 1].sum()), 1.0) / max(float(reads.sum()), 1.0)
 
 
 def tail(mean: float, k: int) -> float:

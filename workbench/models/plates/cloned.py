@@ -21,7 +21,7 @@ from workbench.layers import Layer, Lines, Points
 from workbench.models.plates import prepare
 from workbench.models.plates._faults import Fault, faults, without
 from workbench.models.plates._legs import Bounds, Drives, Legs, legs
-from workbench.models.plates._misreads import Misreads, Reason, by_chance, differing, expected_plates
+from workbench.models.plates._misreads import Misreads, Reason, differing, expected_plates, tail, usual_rate
 from workbench.models.plates._passages import Passages
 from workbench.models.pursuit._graph import Roads
 from workbench.models.wording import several
@@ -30,7 +30,7 @@ from workbench.results import Basis, Ranking, origin_of, recorded
 _SOURCE = "impossible travel between readers; least times: Dijkstra 1959 (doi:10.1007/BF01386390); chance: Poisson"
 _APART = 3600  # seconds between reads from which impossible legs are another episode
 _KINDS = ("cloned plate", "reader's clock", "reader", "cannot tell", "misread")
-_SCHEMA = {"kind": pl.String, "plate": pl.String, "reader": pl.String, "episodes": pl.Int64, "unexplained": pl.Int64, "days": pl.Int64, "legs": pl.Int64,
+_SCHEMA: dict[str, Any] = {"kind": pl.String, "plate": pl.String, "reader": pl.String, "episodes": pl.Int64, "unexplained": pl.Int64, "days": pl.Int64, "legs": pl.Int64,
            "gap_minutes": pl.Float64, "needed_minutes": pl.Float64, "straight_km": pl.Float64, "makes_differ": pl.String, "colours_differ": pl.String,
            "looks_like": pl.String, "offset_seconds": pl.Float64, "p": pl.Float64, "expected": pl.Float64, "evidence": pl.List(pl.String), "why": pl.String}
 
@@ -82,11 +82,12 @@ def impossible(reads: pl.DataFrame | Passages, roads: Roads | pl.DataFrame | Non
     found = legs(passages, np.ones(len(passages), dtype=bool), drives)
     wrong = faults(passages, found, drives)
     rest = legs(passages, without(passages, wrong), drives) if wrong else found
-    cases = _cases(passages, rest, Misreads(passages, drives))
+    misreads = Misreads(passages, drives)
+    cases = _cases(passages, rest, misreads)
     table, rate = _table(passages, rest, cases, wrong, found)
     every = int(len(np.unique(passages.plate[found.a[found.bad]])))
     usual = float(np.median(found.needed[found.bad])) if found.bad.any() else 300.0
-    expected = Misreads(passages, drives).expected(misread_rate, usual)
+    expected = misreads.expected(misread_rate, usual)
     asked = table if wanted is None else table.filter(pl.col("plate") == wanted)
     base = {"plates read": len(passages.plates), "legs": len(found.a), "plates with an impossible leg": every, "expected by misreads": round(expected, 1),
             "unexplained episodes a million reads": round(rate * 1e6, 2)}
@@ -142,7 +143,7 @@ def _table(passages: Passages, found: Legs, cases: list[_Case], wrong: list[Faul
     unexplained = np.zeros(len(reads), dtype=np.int64)
     for case in cases:
         unexplained[case.plate] = sum(r is None for r in case.reasons)
-    _, rate = by_chance(reads[:0], unexplained[:0]) if not len(reads) else (None, max(float(unexplained[unexplained <= 1].sum()), 1.0) / float(reads.sum()))
+    rate = usual_rate(reads, unexplained)
     own = np.array([c.plate for c in cases], dtype=np.int64)
     chances = {}
     for n in sorted(set(unexplained[own].tolist())):
@@ -158,8 +159,6 @@ def _table(passages: Passages, found: Legs, cases: list[_Case], wrong: list[Faul
 
 
 def _row(passages: Passages, found: Legs, case: _Case, rate: float, reads: int, expected: float, ordinary: dict[str, tuple[int, int]]) -> dict[str, Any]:
-    from workbench.models.plates._misreads import tail
-
     own, frame = case.legs, passages.frame
     alone = sum(r is None for r in case.reasons)
     worst = int(own[np.argmax(found.needed[own] - found.gap[own])])
@@ -190,9 +189,10 @@ def _ids(passages: Passages, positions: Ints) -> list[str]:
 def _why(kind: str, case: _Case, told: dict[str, tuple[int, int]], ordinary: dict[str, tuple[int, int]], like: list[str], days: int) -> str:
     words = []
     for column, (known, differ) in told.items():
-        of, usual = ordinary[column]
+        legs_told, usual = ordinary[column]
         if known and differ:
-            words.append(f"the {column} differs on {differ} of {several(known, 'impossible leg')}" + (f" ({usual / of:.1%} of ordinary ones)" if of else ""))
+            beside = f" ({usual / legs_told:.1%} of ordinary ones)" if legs_told else ""
+            words.append(f"the {column} differs on {differ} of {several(known, 'impossible leg')}{beside}")
     seen = ("; " + ", ".join(words)) if words else ""
     if kind == "cloned plate":
         return (f"Two vehicles: {several(len(case.episodes), 'time')} on {several(days, 'day')} in two places at once, with no sign of a misread on "
