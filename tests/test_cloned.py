@@ -38,7 +38,7 @@ def traffic(seed: int, vehicles: int = 300, days: int = 10) -> list[tuple[str, i
     """Vehicles that cross the city along the grid at 30 to 60 km/h on most days, there and back."""
     rng = np.random.default_rng(seed)
     rows = []
-    for v in range(vehicles):
+    for _ in range(vehicles):
         plate = "".join(rng.choice(list("ACEFHJKLMNPRTWXY"), 3)) + f"{rng.integers(10_000):04d}"
         make = str(rng.choice(["HALDEN", "SABLEY", "ORIOLE", "WESTRY"]))
         for day in range(days):
@@ -77,7 +77,8 @@ def clean(rows: list[tuple[str, int, float, float, str]]) -> list[tuple[str, int
 
 
 ORDINARY = clean(traffic(1))
-CLONE = [row for day in (1, 3, 4, 8) for row in (("AAA1111", 0, day * 86_400 + 40_000.0, 0.97, "WESTRY"), ("AAA1111", 35, day * 86_400 + 40_060.0, 0.98, "ORIOLE"))]
+CLONE = [row for day in (1, 3, 4, 8)
+         for row in (("AAA1111", 0, day * 86_400 + 40_000.0, 0.97, "WESTRY"), ("AAA1111", 35, day * 86_400 + 40_060.0, 0.98, "ORIOLE"))]
 
 
 def test_ordinary_traffic_holds_no_impossible_drive() -> None:

@@ -166,7 +166,8 @@ def test_times_and_drives_are_told_in_sentences_and_can_be_written_down() -> Non
     assert told.table["minutes"].to_list() == pytest.approx([100 / 60, 150 / 60], rel=1e-4) and told.table["destination_off_m"][0] == pytest.approx(10, abs=0.1)
     assert "from west to middle, takes 1.7 minutes" in told.headline and told.basis.run["arguments"]["roads"]["$"] == "prepared"
     way = drives.drive(made, (lon[0], lat[0]), (lon[2], lat[2]))
-    assert way.headline.startswith("2.5 minutes at free flow over 2.0 km") and way.basis.notes == made.notes and not any("OpenStreetMap" in n for n in made.notes)
+    assert way.headline.startswith("2.5 minutes at free flow over 2.0 km")
+    assert way.basis.notes == made.notes and not any("OpenStreetMap" in n for n in made.notes)
     again = recording.read(recording.written(made), lambda _: frame)
     assert isinstance(again, Roads) and again.seconds.tolist() == made.seconds.tolist()
 
@@ -234,7 +235,8 @@ def test_columbus_gives_the_times_of_networkx_and_names_whose_streets_they_are(r
         far = nx.single_source_dijkstra_path_length(whole, node, weight="weight")
         for j in range(len(b)):
             s = int(b.segment[j])
-            ways = [far[int(net.begin[s])] + b.at[j] * cost[s]] * int(net.way[2 * s]) + [far[int(net.end[s])] + (1 - b.at[j]) * cost[s]] * int(net.way[2 * s + 1])
+            ways = [far[int(net.begin[s])] + b.at[j] * cost[s]] * int(net.way[2 * s])
+            ways += [far[int(net.end[s])] + (1 - b.at[j]) * cost[s]] * int(net.way[2 * s + 1])
             assert found[i, j] == pytest.approx(min(ways), abs=1e-6)
             assert made.way(a.take([i]), b.take([j]))[0] == pytest.approx(found[i, j], abs=1e-6)
     assert drives.drive(made, (float(made.lon[0]), float(made.lat[0])), (float(made.lon[9]), float(made.lat[9]))).basis.notes[-1] == extract.ATTRIBUTION

@@ -104,7 +104,7 @@ class Sought:
         first, order = p.by_plate
         back = np.full(len(p.spots), np.nan)
         back[w.spot[w.spot >= 0]] = w.back[w.spot >= 0]
-        out = []
+        out: list[int] = []
         for c in codes.tolist():
             own = order[first[c] : first[c + 1]]
             k = int(np.searchsorted(p.at[own], left, side="right")) - 1
@@ -149,7 +149,7 @@ def as_high(sought: Sought, left: int, days: int, horizon: float) -> tuple[list[
     """The scores of all vehicles at the same hours of up to ``days`` other days that the reads cover, the nearest days first."""
     at = sought.passages.at
     low, high = int(at.min()), int(at.max())
-    out = []
+    out: list[Floats] = []
     for k in sorted((k for k in range(-days, days + 1) if k), key=abs):
         other = left + 86_400 * k
         if other >= low and other + horizon <= high and len(out) < days:

@@ -52,16 +52,16 @@ def plate_fit(partial: str, names: list[str], usual: Floats) -> Floats:
 
 
 def usual_characters(names: pl.Series) -> Floats:
-    """Frequency of each of 128 characters among plates, shape (128,); none is 0."""
+    """Frequency of each of 128 characters among plates, shape (128,); none is under 0.01, so that a rare character proves nothing by being rare."""
     text = (names.gather_every(max(1, len(names) // _SAMPLE)).str.join("")[0] or "") if len(names) else ""
     count = np.bincount(np.minimum(np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32), 127).astype(np.int64), minlength=128) + 0.5
-    out: Floats = count / count.sum()
+    out: Floats = np.maximum(count / count.sum(), 0.01)
     return out
 
 
 def _table(character: str, usual: Floats) -> Floats:
     alike = [o for group in plates.LOOK_ALIKES if character in group for o in group if o != character]
-    chance = np.full(128, (1 - _RIGHT - (_ALIKE if alike else 0.0)) / 35)
+    chance = (1 - _RIGHT - (_ALIKE if alike else 0.0)) * usual  # any other character, as often as it is read at all
     for other in alike:
         chance[ord(other)] = _ALIKE / len(alike)
     chance[min(ord(character), 127)] = _RIGHT

@@ -30,7 +30,8 @@ from workbench.results import Basis, Ranking, origin_of, recorded
 _SOURCE = "impossible travel between readers; least times: Dijkstra 1959 (doi:10.1007/BF01386390); chance: Poisson"
 _APART = 3600  # seconds between reads from which impossible legs are another episode
 _KINDS = ("cloned plate", "reader's clock", "reader", "cannot tell", "misread")
-_SCHEMA: dict[str, Any] = {"kind": pl.String, "plate": pl.String, "reader": pl.String, "episodes": pl.Int64, "unexplained": pl.Int64, "days": pl.Int64, "legs": pl.Int64,
+_SCHEMA: dict[str, Any] = {
+           "kind": pl.String, "plate": pl.String, "reader": pl.String, "episodes": pl.Int64, "unexplained": pl.Int64, "days": pl.Int64, "legs": pl.Int64,
            "gap_minutes": pl.Float64, "needed_minutes": pl.Float64, "straight_km": pl.Float64, "makes_differ": pl.String, "colours_differ": pl.String,
            "looks_like": pl.String, "offset_seconds": pl.Float64, "p": pl.Float64, "expected": pl.Float64, "evidence": pl.List(pl.String), "why": pl.String}
 
@@ -61,8 +62,8 @@ def impossible(reads: pl.DataFrame | Passages, roads: Roads | pl.DataFrame | Non
 
     Returns: a Ranking, clones first, then readers at fault, plates of which it cannot be told, misreads. ``table``: kind ("cloned plate", "reader's clock",
     "reader", "cannot tell", "misread"), plate or reader, episodes (of impossible legs, an hour apart), unexplained (without sign of a misread), days, legs,
-    gap_minutes and needed_minutes and straight_km of the worst leg, makes_differ and colours_differ ("6 of 6 legs"), looks_like, offset_seconds (how far ahead a
-    reader's clock is), p (so many unexplained episodes, were they spread evenly), expected (plates that would show as many by chance), evidence (read ids),
+    gap_minutes and needed_minutes and straight_km of the worst leg, makes_differ and colours_differ ("6 of 6 legs"), looks_like, offset_seconds (how far
+    ahead a reader's clock is), p (so many unexplained episodes, were they spread evenly), expected (plates that would show as many by chance), evidence (read ids),
     why.
 
     Raises:
@@ -210,11 +211,11 @@ def _fault_row(passages: Passages, fault: Fault, found: Legs) -> dict[str, Any]:
     share = f"{fault.bad:,} of {fault.quick:,} quick legs through it are impossible, for {several(fault.plates, 'plate')}"
     name = str(passages.spots["reader"][fault.spot])
     if fault.offset is None:
-        why = f"{share}, and no one offset of its clock explains them: check where it stands, its name, and its clock. Its reads are left out of the verdicts here."
+        why = f"{share}, and no one offset of its clock explains them: check its place, name and clock. Its reads are left out of the verdicts."
     else:
         way = "ahead" if fault.offset > 0 else "behind"
-        why = (f"{share}; a clock {abs(fault.offset):.0f} s {way} (give or take {max(fault.spread, 1):.0f} s) explains {fault.explained:.0%} of them. Its reads are "
-               "left out of the verdicts here.")
+        why = (f"{share}; a clock {abs(fault.offset):.0f} s {way} (give or take {max(fault.spread, 1):.0f} s) explains {fault.explained:.0%} of them. "
+               "Its reads are left out of the verdicts.")
     return {"kind": "reader" if fault.offset is None else "reader's clock", "plate": None, "reader": name, "episodes": None, "unexplained": None,
             "days": len(np.unique(passages.local_at[found.a[fault.legs]] // 86_400)), "legs": fault.bad, "gap_minutes": found.gap[worst] / 60,
             "needed_minutes": found.needed[worst] / 60, "straight_km": found.metres[worst] / 1000, "makes_differ": None, "colours_differ": None,
@@ -251,7 +252,7 @@ def _notes(passages: Passages, roads: Roads | None, drives: Drives) -> tuple[str
     else:
         out += roads.notes
         if drives.off:
-            out.append(f"{several(drives.off, 'place', 'places')} of reads lie further than {roads.limit:g} m from every street; straight lines are used there.")
+            out.append(f"{several(drives.off, 'place', 'places')} of reads lie over {roads.limit:g} m from every street; straight lines are used there.")
     if passages.placeless:
         out.append(f"{several(passages.placeless, 'read')} without plate, reader, time or (moving readers) place left out.")
     return tuple(out)

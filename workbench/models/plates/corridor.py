@@ -77,7 +77,7 @@ def scan(reads: pl.DataFrame | Passages | None, readers: pl.DataFrame | None, ro
     windows = _windows(roads, known, passages, origin, ahead, late, (fastest, slowest, clock, position))
     inside = np.flatnonzero(windows.earliest <= ahead)
     if not len(inside):
-        raise CannotTell(f"None of {several(len(known), 'reader')} can be reached from the place within {said(timedelta(seconds=ahead))}; give a longer horizon.")
+        raise CannotTell(f"None of {several(len(known), 'reader')} can be reached within {said(timedelta(seconds=ahead))}; give a longer horizon.")
     table = _reader_table(known, windows, inside, left, roads, origin)
     parameters = {"origin": list(origin), "left_at": left, "horizon": horizon, "delay": delay, "plate": plate, "make": make, "colour": colour,
                   "fastest": f"{fastest:g} x free flow", "slowest": f"{slowest:g} x free flow", "clock": f"{clock:g} s", "position": f"{position:g} m",
@@ -92,8 +92,8 @@ def scan(reads: pl.DataFrame | Passages | None, readers: pl.DataFrame | None, ro
     second = int(left.timestamp())
     chains, elsewhere = sought.chains(second)
     if not chains:
-        raise CannotTell(f"None of the {several(len(inside), 'reader')} in reach read a plate in its window after {local(left, zone)} that can have been at the place"
-                         "; the vehicle stopped, kept to other streets, or the reads are not in yet. Ask without reads for where to look.")
+        raise CannotTell(f"None of the {several(len(inside), 'reader')} in reach read a plate in its window after {local(left, zone)} that can have been at the "
+                         "place; the vehicle stopped, kept to other streets, or the reads are not in yet. Ask without reads for where to look.")
     others, covered = as_high(sought, second, days, ahead)
     found = _candidates(passages, chains[:most], others, zone)
     notes = (*_cautions(passages, covered, elsewhere, bool(plate or make or colour)), *roads.notes)
@@ -104,8 +104,8 @@ def scan(reads: pl.DataFrame | Passages | None, readers: pl.DataFrame | None, ro
 
 
 def _checked(fastest: float, slowest: float, clock: float, position: float, days: int, most: int) -> None:
-    for name, value, low, high, like in (("fastest", fastest, 1.0, 10.0, "1.6"), ("slowest", slowest, 0.01, 1.0, "0.4"), ("clock", clock, 0.0, 3600.0, "15 (seconds)"),
-                                         ("position", position, 0.0, 5000.0, "60 (metres)"), ("days", days, 0, 366, "14"), ("most", most, 1, 100_000, "50")):
+    for name, value, low, high, like in (("fastest", fastest, 1.0, 10.0, "1.6"), ("slowest", slowest, 0.01, 1.0, "0.4"),
+                                         ("clock", clock, 0.0, 3600.0, "15 (seconds)"), ("position", position, 0.0, 5000.0, "60 (metres)"), ("days", days, 0, 366, "14"), ("most", most, 1, 100_000, "50")):
         whole = name in ("days", "most")
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not low <= value <= high:
             raise BadInput(f"{name}={value!r} does not do; give {'a whole number from ' if whole else ''}{low:g} to {high:g}, e.g. {like}.")
@@ -159,7 +159,8 @@ def _reader_table(known: pl.DataFrame, windows: Windows, inside: Any, left: date
     names = known["reader"].to_list()
     rows = []
     for k in inside[np.lexsort((inside, windows.free[inside]))].tolist():
-        on = [j for j in inside.tolist() if j != k and windows.free[j] < windows.free[k] and windows.free[j] + windows.between[j, k] <= windows.free[k] * 1.02 + 1]
+        free = windows.free
+        on = [j for j in inside.tolist() if j != k and free[j] < free[k] and free[j] + windows.between[j, k] <= free[k] * 1.02 + 1]
         on.sort(key=lambda j: windows.free[j])
         rows.append({"reader": names[k], "earliest_at": left + timedelta(seconds=float(windows.earliest[k])),
                      "latest_at": left + timedelta(seconds=float(windows.latest[k])), "minutes": float(windows.free[k]) / 60,
@@ -204,7 +205,7 @@ def _told(table: pl.DataFrame, vehicles: int, covered: int, left: datetime, zone
 
 
 def _cautions(passages: Passages, covered: int, elsewhere: int, described: bool) -> tuple[str, ...]:
-    out = ["Reads of plates that look alike count as one vehicle where a drive allows it; make, colour, plate and movement are taken as independent of each other."]
+    out = ["Reads of plates that look alike count as one vehicle where a drive allows it; plate, make, colour and movement are taken as independent."]
     if not described:
         out.append("Nothing is known of the vehicle, so it is ranked by its movement alone: expect many that fit as well.")
     if elsewhere:

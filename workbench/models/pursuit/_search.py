@@ -172,8 +172,8 @@ def times(from_node: Any, from_cost: Any, from_edge: Any, from_along: Any, to_no
 
 
 @kernel("i8[:], f8[:], i8[:], f8[:], i8[:], i8[:], f8[:], f8[:], f8[:], f8, f8, f8, f8[:], i8[:], f8[:], i8[:], i8[:], f8[:] -> i8")
-def towards(from_node: Any, from_cost: Any, to_node: Any, to_cost: Any, first: Any, head: Any, cost: Any, x: Any, y: Any, goal_x: Any, goal_y: Any, swiftest: Any,
-            far: Any, via: Any, keys: Any, items: Any, done: Any, best: Any) -> Any:
+def towards(from_node: Any, from_cost: Any, to_node: Any, to_cost: Any, first: Any, head: Any, cost: Any, x: Any, y: Any, goal_x: Any, goal_y: Any,
+            swiftest: Any, far: Any, via: Any, keys: Any, items: Any, done: Any, best: Any) -> Any:
     """Shortest way between two places by A*, the straight line at the ``swiftest`` speed being the bound: the node it enters the last edge at (-1: none).
 
     ``far`` is infinite, ``done`` 0 and ``via`` -1 before; ``via`` holds the edge by which each node was reached, ``best[0]`` the time.
