@@ -31,9 +31,9 @@ _SOURCE = "impossible travel between readers; least times: Dijkstra 1959 (doi:10
 _APART = 3600  # seconds between reads from which impossible legs are another episode
 _KINDS = ("cloned plate", "reader's clock", "reader", "cannot tell", "misread")
 _SCHEMA: dict[str, Any] = {
-           "kind": pl.String, "plate": pl.String, "reader": pl.String, "episodes": pl.Int64, "unexplained": pl.Int64, "days": pl.Int64, "legs": pl.Int64,
-           "gap_minutes": pl.Float64, "needed_minutes": pl.Float64, "straight_km": pl.Float64, "makes_differ": pl.String, "colours_differ": pl.String,
-           "looks_like": pl.String, "offset_seconds": pl.Float64, "p": pl.Float64, "expected": pl.Float64, "evidence": pl.List(pl.String), "why": pl.String}
+    "kind": pl.String, "plate": pl.String, "reader": pl.String, "episodes": pl.Int64, "unexplained": pl.Int64, "days": pl.Int64, "legs": pl.Int64,
+    "gap_minutes": pl.Float64, "needed_minutes": pl.Float64, "straight_km": pl.Float64, "makes_differ": pl.String, "colours_differ": pl.String,
+    "looks_like": pl.String, "offset_seconds": pl.Float64, "p": pl.Float64, "expected": pl.Float64, "evidence": pl.List(pl.String), "why": pl.String}
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def impossible(reads: pl.DataFrame | Passages, roads: Roads | pl.DataFrame | Non
     Returns: a Ranking, clones first, then readers at fault, plates of which it cannot be told, misreads. ``table``: kind ("cloned plate", "reader's clock",
     "reader", "cannot tell", "misread"), plate or reader, episodes (of impossible legs, an hour apart), unexplained (without sign of a misread), days, legs,
     gap_minutes and needed_minutes and straight_km of the worst leg, makes_differ and colours_differ ("6 of 6 legs"), looks_like, offset_seconds (how far
-    ahead a reader's clock is), p (so many unexplained episodes, were they spread evenly), expected (plates that would show as many by chance), evidence (read ids),
-    why.
+    ahead a reader's clock is), p (so many unexplained episodes, were they spread evenly), expected (plates that would show as many by chance), evidence
+    (read ids), why.
 
     Raises:
         CannotTell: no reads, or none at readers whose place is known. BadInput: columns are missing or an option is out of range.

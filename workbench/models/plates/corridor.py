@@ -92,8 +92,8 @@ def scan(reads: pl.DataFrame | Passages | None, readers: pl.DataFrame | None, ro
     second = int(left.timestamp())
     chains, elsewhere = sought.chains(second)
     if not chains:
-        raise CannotTell(f"None of the {several(len(inside), 'reader')} in reach read a plate in its window after {local(left, zone)} that can have been at the "
-                         "place; the vehicle stopped, kept to other streets, or the reads are not in yet. Ask without reads for where to look.")
+        raise CannotTell(f"None of the {several(len(inside), 'reader')} in reach read a plate in its window after {local(left, zone)} that can have been at "
+                         "the place; the vehicle stopped, kept to other streets, or the reads are not in yet. Ask without reads for where to look.")
     others, covered = as_high(sought, second, days, ahead)
     found = _candidates(passages, chains[:most], others, zone)
     notes = (*_cautions(passages, covered, elsewhere, bool(plate or make or colour)), *roads.notes)
@@ -105,7 +105,8 @@ def scan(reads: pl.DataFrame | Passages | None, readers: pl.DataFrame | None, ro
 
 def _checked(fastest: float, slowest: float, clock: float, position: float, days: int, most: int) -> None:
     for name, value, low, high, like in (("fastest", fastest, 1.0, 10.0, "1.6"), ("slowest", slowest, 0.01, 1.0, "0.4"),
-                                         ("clock", clock, 0.0, 3600.0, "15 (seconds)"), ("position", position, 0.0, 5000.0, "60 (metres)"), ("days", days, 0, 366, "14"), ("most", most, 1, 100_000, "50")):
+                                         ("clock", clock, 0.0, 3600.0, "15 (seconds)"), ("position", position, 0.0, 5000.0, "60 (metres)"),
+                                         ("days", days, 0, 366, "14"), ("most", most, 1, 100_000, "50")):
         whole = name in ("days", "most")
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not low <= value <= high:
             raise BadInput(f"{name}={value!r} does not do; give {'a whole number from ' if whole else ''}{low:g} to {high:g}, e.g. {like}.")

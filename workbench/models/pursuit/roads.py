@@ -85,9 +85,9 @@ def times(origins: pl.DataFrame, destinations: pl.DataFrame, roads: Roads | pl.D
                           "origin_off_m": a.off[i], "destination_off_m": b.off[j]}).sort("minutes", "origin", "destination", maintain_order=True)
     off = len(a) - int(a.on.sum()) + len(b) - int(b.on.sum())
     best = table.row(0, named=True)
+    apart = f" {several(off, 'place lies', 'places lie')} near no street." if off else ""
     headline = (f"{several(len(table), 'drive')} of {len(a) * len(b):,}; the quickest, from {best['origin']} to {best['destination']}, takes "
-                f"{best['minutes']:.1f} minutes at free flow, the middle one {float(np.median(y)) / 60:.1f}." + (f" {several(off, 'place lies', 'places lie')} near no street."
-                                                                                    if off else ""))
+                f"{best['minutes']:.1f} minutes at free flow, the middle one {float(np.median(y)) / 60:.1f}.{apart}")
     basis = Basis.of(origins, destinations, roads, method="shortest free-flow times on the drive graph (Dijkstra)", source=_SOURCE,
                      parameters={"within": within, "limit": f"{roads.limit:g} m"}, notes=roads.notes)
     return Ranking(headline=headline, table=table, layers=_points((origins, a, "Origins"), (destinations, b, "Destinations")), basis=basis,
