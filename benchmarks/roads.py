@@ -31,7 +31,7 @@ graph = roads.graph(streets)
 """
 _MATRIX = _GRAPH + """
 units, calls = (np.load(sys.argv[2])[k] for k in ("units", "calls"))
-found = graph.times(graph.place(graph.lon[units], graph.lat[units]), graph.place(graph.lon[calls], graph.lat[calls]), threads=1)
+found = graph.times(graph.nodes(units), graph.nodes(calls), threads=1)
 np.save(sys.argv[3], found)
 """
 _MAKE = _GRAPH + """
@@ -87,9 +87,9 @@ def _streets(path: Path) -> None:
                 middle = ((p[0] + q[0]) / 2, (p[1] + q[1]) / 2)
                 lines += [[p, middle], [middle, q]] if rng.random() < 0.5 else [[p, q]]
     kind = rng.choice(["residential", "tertiary", "secondary", "primary"], len(lines), p=[0.7, 0.15, 0.1, 0.05])
-    way = np.where(rng.random(len(lines)) < 0.02, "forward", None)
+    way = ["forward" if one else None for one in rng.random(len(lines)) < 0.02]
     pl.DataFrame({"street_id": [str(k) for k in range(len(lines))], "geometry": [json.dumps({"type": "LineString", "coordinates": line}) for line in lines],
-                  "class": kind.tolist(), "one_way": way.tolist()}).write_parquet(path)
+                  "class": kind.tolist(), "one_way": way}).write_parquet(path)
 
 
 def _reads(path: Path, edges: Path, n: int) -> None:
@@ -114,8 +114,9 @@ def _reads(path: Path, edges: Path, n: int) -> None:
     rows += [(np.full(6, plate.max() + 1), np.full(6, one), days), (np.full(6, plate.max() + 1), np.full(6, other), days + 60)]
     p, r, t = (np.concatenate(c) for c in zip(*rows, strict=True))
     frame = pl.DataFrame({"plate": p, "reader": r, "second": t, "lon": lon[r], "lat": lat[r]})
-    frame.select(plate=pl.format("P{}", "plate"), reader=pl.format("R{}", "reader"), lon="lon", lat="lat",
-                 read_at=pl.lit("2026-06-01").str.to_datetime(time_unit="us", time_zone="UTC") + pl.duration(seconds="second")).sort("read_at").write_parquet(path)
+    start = pl.lit("2026-06-01").str.to_datetime(time_unit="us", time_zone="UTC")
+    frame = frame.with_columns(read_at=start + pl.duration(seconds="second")).sort("read_at")
+    frame.select(plate=pl.format("P{}", "plate"), reader=pl.format("R{}", "reader"), lon="lon", lat="lat", read_at="read_at").write_parquet(path)
 
 
 def run() -> list[dict[str, Any]]:
@@ -136,8 +137,8 @@ def run() -> list[dict[str, Any]]:
         for n in _READS:
             reads = Path(folder, f"reads{n}.parquet")
             _reads(reads, edges, n)
-            rows.append(measure(f"impossible drives, {n:,} reads", "workbench cloned.impossible (all plates, prepared within)", _CLONED, str(source), str(reads),
-                                repeats=1))
+            asked = "workbench cloned.impossible (all plates, prepared within)"
+            rows.append(measure(f"impossible drives, {n:,} reads", asked, _CLONED, str(source), str(reads), repeats=1))
         rows.append(measure("corridor, 80 readers", "workbench corridor.scan (20 scans, reads prepared within)", _CORRIDOR, str(source),
                             str(Path(folder, f"reads{_READS[0]}.parquet")), repeats=1))
     return rows

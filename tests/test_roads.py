@@ -140,6 +140,15 @@ def test_a_ring_of_one_way_streets_is_a_graph_of_one_node() -> None:
     assert made.times(b, a)[0, 0] == pytest.approx(5, rel=1e-3)
 
 
+def test_a_node_as_a_place_has_the_times_of_the_node() -> None:
+    made = drives.graph(random_streets(11))
+    graph = nx.MultiDiGraph()
+    graph.add_weighted_edges_from(zip(made.tail.tolist(), made.head.tolist(), made.seconds.tolist(), strict=True))
+    v = list(range(0, len(made.x), 2))
+    expected = [[nx.dijkstra_path_length(graph, a, b) for b in v] for a in v]
+    assert made.times(made.nodes(v), made.nodes(v)) == pytest.approx(np.array(expected), abs=1e-9)
+
+
 def test_the_order_of_the_streets_and_moving_the_city_change_no_time() -> None:
     frame = random_streets(5)
     one, other = drives.graph(frame), drives.graph(frame.sample(fraction=1.0, shuffle=True, seed=3))

@@ -14,6 +14,7 @@ from workbench.models.pursuit._graph import Roads
 
 #: A straight-line speed below which no leg is looked at on the streets, metres a second: some 14 km/h.
 _SLOW = 4.0
+_FEW = 4_000  # spots of which a table of all pairs is made
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,23 @@ class Drives:
         out = self.metres(s, t) / self.bounds.straight
         if self.roads is None or self.places is None or not len(out):
             return out
-        pairs, which = np.unique(np.stack([s, t]).astype(np.int64), axis=1, return_inverse=True)
+        spots = len(self.x)
+        key = np.asarray(s, dtype=np.int64) * spots + np.asarray(t, dtype=np.int64)
+        if spots <= _FEW and len(key) > spots:  # a table of all pairs is quicker than sorting the legs
+            asked = np.zeros(spots * spots, dtype=bool)
+            asked[key] = True
+            numbers = np.flatnonzero(asked)
+            place = np.zeros(spots * spots, dtype=np.int32)
+            place[numbers] = np.arange(len(numbers))
+            which = place[key]
+        else:
+            numbers, which = np.unique(key, return_inverse=True)
+        pairs = np.stack(np.divmod(numbers, spots))
         both = self.places.on[pairs[0]] & self.places.on[pairs[1]]
         sources, i = np.unique(pairs[0][both], return_inverse=True)
         targets, j = np.unique(pairs[1][both], return_inverse=True)
         seconds = self.roads.pairs(self.places.take(sources), self.places.take(targets), i, j) / self.bounds.fastest
-        by_road = np.full(pairs.shape[1], np.nan)
+        by_road = np.full(len(numbers), np.nan)
         allowed = 2 * self.bounds.position / (self.roads.swiftest * self.bounds.fastest)
         by_road[both] = np.maximum(seconds - allowed, 0.0)
         found = by_road[which.ravel()]

@@ -23,13 +23,14 @@ from workbench.models.plates import prepare
 from workbench.models.plates._chain import Chain, Sought, Windows, as_high, evidence, named
 from workbench.models.plates._described import plate_fit
 from workbench.models.plates._passages import Passages
-from workbench.models.pursuit._graph import Roads
+from workbench.models.pursuit._graph import Places, Roads
 from workbench.models.pursuit.roads import place_of
 from workbench.models.window import Moment, Span, moment, span
 from workbench.models.wording import local, said, several
-from workbench.results import Basis, Ranking, origin_of, recorded
+from workbench.results import Basis, Ranking, fingerprint, origin_of, recorded
 
 _SOURCE = "least times: Dijkstra 1959 (doi:10.1007/BF01386390); chains: Viterbi 1967 (doi:10.1109/TIT.1967.1054010)"
+_KEPT = 400  # readers among which all times are kept
 _WINDS = ("north", "north-east", "east", "south-east", "south", "south-west", "west", "north-west")
 _CANDIDATES: dict[str, Any] = {
     "plate": pl.String, "score": pl.Float64, "plate_fit": pl.Float64, "looks_fit": pl.Float64, "movement_fit": pl.Float64, "reads": pl.Int64,
@@ -138,10 +139,7 @@ def _windows(roads: Roads, known: pl.DataFrame, passages: Passages | None, origi
     slack = clock + 2 * position / (roads.swiftest * fastest)
     earliest = np.maximum(out / fastest - slack, 0.0)
     near = np.flatnonzero(earliest <= ahead)
-    between = np.full((len(known), len(known)), math.inf)
-    if len(near):
-        some = put.take(near)
-        between[np.ix_(near, near)] = roads.times(some, some, within=(ahead + clock) * fastest + 60)
+    between = _between(roads, known, put, near, position, (ahead + clock) * fastest + 60)
     back = roads.times(put, start, within=7200.0)[:, 0]
     spot = np.full(len(known), -1, dtype=np.int64)
     if passages is not None:
@@ -151,6 +149,22 @@ def _windows(roads: Roads, known: pl.DataFrame, passages: Passages | None, origi
     spot[earliest > ahead] = -1
     latest = np.minimum(np.where(np.isfinite(out), out, 0.0) / slowest + late + slack, ahead)
     return Windows(spot, earliest, latest, out, between, np.where(np.isfinite(back), back, 0.0))
+
+
+def _between(roads: Roads, known: pl.DataFrame, put: Places, near: Any, position: float, within: float) -> Floats:
+    """Free-flow seconds from reader to reader (R, R); of few readers kept with the roads, so that the next question about the same ones does not search."""
+    if len(known) > _KEPT:
+        between = np.full((len(known), len(known)), math.inf)
+        some = put.take(near)
+        between[np.ix_(near, near)] = roads.times(some, some, within=within)
+        return between
+    key = (fingerprint(known), position, within)
+    found = roads.kept.get(key)
+    if found is None:
+        while len(roads.kept) >= 8:
+            roads.kept.pop(next(iter(roads.kept)), None)
+        found = roads.kept[key] = roads.times(put, put, within=within)
+    return found
 
 
 def _reader_table(known: pl.DataFrame, windows: Windows, inside: Any, left: datetime, roads: Roads, origin: tuple[float, float]) -> pl.DataFrame:

@@ -68,6 +68,7 @@ class Roads(Prepared):
         network: the streets it is made of, with their geometry. limit: metres within which a point is put on a street.
         lon, lat, x, y: of the nodes, shape (V,). first, head, tail: the edges that leave node v are ``first[v]:first[v + 1]`` and arrive at ``head``.
         seconds, metres: of each edge at free flow, shape (E,). notes: what limits it, and whose data it is.
+        kept: tables of times that models keep with it.
     """
 
     maker = "workbench.models.pursuit.roads:graph"
@@ -76,6 +77,7 @@ class Roads(Prepared):
         schema.require(streets, "geometry", what="The streets frame")
         if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 1 <= limit <= 5000:
             raise BadInput(f"limit={limit!r} m does not do; give 1 to 5,000 metres within which a point is put on a street, e.g. 150.")
+        self.kept: dict[Any, Floats] = {}
         self.frame, self.limit, self.options = streets, float(limit), {"limit": limit}
         usable = streets
         if "class" in streets.columns:
@@ -154,6 +156,19 @@ class Roads(Prepared):
         after = np.where(edge >= 0, self.seconds[np.maximum(edge, 0)] - before, math.inf)
         px, py = self.network.spots(s, put.at)
         return Places(edge, before, after, put.distance, np.where(on, px, x), np.where(on, py, y), put.segment, put.at)
+
+    def nodes(self, numbers: Any) -> Places:
+        """The nodes of the graph themselves as places: on every edge that leaves or enters."""
+        v = np.asarray(numbers, dtype=np.int64)
+        lists = [np.concatenate([np.arange(self.first[k], self.first[k + 1]), np.flatnonzero(self.head == k)]) for k in v.tolist()]
+        edge = np.full((len(v), max((len(e) for e in lists), default=1)), -1, dtype=np.int64)
+        for row, edges in enumerate(lists):
+            edge[row, : len(edges)] = edges
+        one = np.maximum(edge, 0)
+        before = np.where((edge >= 0) & (self.tail[one] != v[:, None]), self.seconds[one], 0.0)
+        after = np.where(edge >= 0, self.seconds[one] - before, math.inf)
+        none = np.full(len(v), -1, dtype=np.int64)
+        return Places(edge, before, after, np.zeros(len(v)), self.x[v], self.y[v], none, np.zeros(len(v)))
 
     def about(self, lon: Any, lat: Any, metres: float) -> Places:
         """Points of which only the place within ``metres`` is known: each with every edge that the point itself or one of eight points about it lies on.
