@@ -79,11 +79,12 @@ def _streets(path: Path) -> None:
     """Crossing streets: half of them cut once more between corners, some one way."""
     import polars as pl
 
-    rng, lines = np.random.default_rng(3), []
+    rng = np.random.default_rng(3)
+    lines: list[Any] = []
     for a in range(_CORNERS):
         for b in range(_CORNERS - 1):
-            for p, q in (((a, b), (a, b + 1)), ((b, a), (b + 1, a))):
-                p, q = ((-83.0 + 0.0016 * x, 40.0 + 0.0012 * y) for x, y in (p, q))
+            for ends in (((a, b), (a, b + 1)), ((b, a), (b + 1, a))):
+                p, q = ((-83.0 + 0.0016 * x, 40.0 + 0.0012 * y) for x, y in ends)
                 middle = ((p[0] + q[0]) / 2, (p[1] + q[1]) / 2)
                 lines += [[p, middle], [middle, q]] if rng.random() < 0.5 else [[p, q]]
     kind = rng.choice(["residential", "tertiary", "secondary", "primary"], len(lines), p=[0.7, 0.15, 0.1, 0.05])

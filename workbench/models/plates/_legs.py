@@ -71,7 +71,7 @@ class Drives:
             asked = np.zeros(spots * spots, dtype=bool)
             asked[key] = True
             numbers = np.flatnonzero(asked)
-            place = np.zeros(spots * spots, dtype=np.int32)
+            place = np.zeros(spots * spots, dtype=np.int64)
             place[numbers] = np.arange(len(numbers))
             which = place[key]
         else:

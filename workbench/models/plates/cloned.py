@@ -69,7 +69,7 @@ def impossible(reads: pl.DataFrame | Passages, roads: Roads | pl.DataFrame | Non
     Raises:
         CannotTell: no reads, or none at readers whose place is known. BadInput: columns are missing or an option is out of range.
 
-    Cost: one pass over the reads and one search of the streets a reader; 10 M prepared reads take a few seconds.
+    Cost: one pass over the reads and one search of the streets a reader.
     """
     passages = reads if isinstance(reads, Passages) else prepare(reads, zone=zone)
     bounds = _bounds(fastest, straight, clock, position, misread_rate)
