@@ -17,16 +17,11 @@ import numpy as np
 
 from workbench.errors import BadInput
 from workbench.geo import Floats, Plane
+from workbench.geo.extract import drivable, one_way
 
-#: Classes of way that a car may use (links of the first five too).
-DRIVE = frozenset({
-    "motorway", "trunk", "primary", "secondary", "tertiary", "motorway_link", "trunk_link", "primary_link", "secondary_link", "tertiary_link",
-    "unclassified", "residential", "living_street", "service", "road", "busway_shared",
-})
 _NOT_THERE = frozenset({
     "proposed", "construction", "abandoned", "razed", "planned", "platform", "rest_area", "services", "elevator", "corridor", "no", "raceway",
 })
-_SHUT = frozenset({"no", "private", "agricultural", "forestry", "emergency"})
 _ALIASES = ("alt_name", "old_name", "official_name", "short_name", "loc_name", "name_1", "name:en", "ref", "old_ref", "reg_name", "tiger:name_base_1")
 #: A house belongs to a street of its name no further away than this, metres.
 _REACH = 120.0
@@ -111,9 +106,7 @@ def _kept(tags: dict[str, str], everything: bool) -> bool:
     kind = tags.get("highway")
     if kind is None or kind in _NOT_THERE or tags.get("area") == "yes":
         return False
-    if everything:
-        return True
-    return kind in DRIVE and tags.get("access") not in _SHUT and tags.get("motor_vehicle") not in _SHUT and tags.get("motorcar") not in _SHUT
+    return everything or drivable(tags)
 
 
 def _house(tags: dict[str, str], lon: float, lat: float) -> list[tuple[str, int, float, float]]:
@@ -206,7 +199,7 @@ def _write(out: TextIO, piece: _Piece) -> None:
     record: dict[str, Any] = {"id": f"{way.id}.{piece.number}", "name": tags.get("name") or tags.get("ref"), "class": tags["highway"]}
     aliases = [part.strip() for key in _ALIASES for part in tags.get(key, "").split(";") if part.strip()]
     record["aliases"] = list(dict.fromkeys(a for a in aliases if a != record["name"])) or None
-    record["one_way"] = _one_way(tags)
+    record["one_way"] = one_way(tags)
     record["maxspeed"] = tags.get("maxspeed")
     record["lanes"] = tags.get("lanes")
     record["from_node"], record["to_node"] = str(way.nodes[piece.first]), str(way.nodes[piece.last])
@@ -216,14 +209,3 @@ def _write(out: TextIO, piece: _Piece) -> None:
             record[f"{side}_from"], record[f"{side}_to"] = found
     record["geometry"] = {"type": "LineString", "coordinates": [[round(x, 7), round(y, 7)] for x, y in way.places[piece.first : piece.last + 1]]}
     out.write(json.dumps({k: v for k, v in record.items() if v is not None}, ensure_ascii=False) + "\n")
-
-
-def _one_way(tags: dict[str, str]) -> str | None:
-    said = tags.get("oneway", "")
-    if said in ("yes", "true", "1"):
-        return "forward"
-    if said in ("-1", "reverse"):
-        return "backward"
-    if said in ("no", "false", "0"):
-        return None
-    return "forward" if tags["highway"] in ("motorway", "motorway_link") or tags.get("junction") in ("roundabout", "circular") else None
