@@ -254,8 +254,9 @@ def telephoned(facts: Facts) -> pl.DataFrame:
 
 
 def digits(column: str) -> pl.Expr:
-    """A telephone number for comparing: digits alone."""
-    return pl.col(column).str.replace_all(r"\D", "")
+    """A telephone number for comparing: digits alone; null where there are none (a withheld number is nobody's)."""
+    bare = pl.col(column).str.replace_all(r"\D", "")
+    return pl.when(bare != "").then(bare)
 
 
 def travelled(facts: Facts, convoys: pl.DataFrame) -> tuple[pl.DataFrame, int]:
