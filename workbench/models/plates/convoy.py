@@ -1,4 +1,4 @@
-"""Who travels with whom: plates that pass the same spots within a minute, more often than their habits would give by chance.
+"""Who travels with whom, passing the same spots within a minute more often than their habits would give by chance?
 
 Raw counts of co-reads find neighbours, bus lines and rush hours. Here each pair is held against its own expectation: what the two plates' habits (spot and
 time of day) would give were their days independent. p comes from a city in which every plate's days are dealt out anew, q is the false discovery rate.
