@@ -66,7 +66,8 @@ def periods(edges: pl.DataFrame | Network, *, every: str = "1mo", by: str | None
         before, there, ever = used, now, np.union1d(ever, now)
     kinds: dict[str, Any] = dict.fromkeys(("left", "kept", "ended"), pl.Int64) | dict.fromkeys(("shared", "kept_by_chance"), pl.Float64)
     table = pl.DataFrame(rows, schema_overrides=kinds)
-    return Ranking(headline=_told(table), table=table, layers=(), basis=_basis(net, every, by, zone, "ties and things by period", parts), base=origin_of(net).base)
+    basis = _basis(net, every, by, zone, "ties and things by period", parts)
+    return Ranking(headline=_told(table), table=table, layers=(), basis=basis, base=origin_of(net).base)
 
 
 @recorded
