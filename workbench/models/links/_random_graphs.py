@@ -109,7 +109,7 @@ def pair(x: Any, y: Any) -> Any:
 
 @kernel("i4[:], i4[:], i4[:], i8[:], u1[:], i8[:], i8, i8")
 def _swap(a, b, within, cuts, same, table, seed, tries):  # type: ignore[no-untyped-def]
-    state: Any = mixed(np.uint64(seed))
+    state = mixed(np.uint64(seed))
     m = len(a)
     for e in range(m):
         key = pair(a[e], b[e])
@@ -117,7 +117,7 @@ def _swap(a, b, within, cuts, same, table, seed, tries):  # type: ignore[no-unty
     for _ in range(tries):
         state += GOLD
         bits = mixed(state)
-        e = np.int64((bits >> np.uint64(33)) % np.uint64(m))
+        e = np.int64((bits >> np.uint64(33)) % np.uint64(m))  # type: ignore[assignment]
         start = cuts[within[e]]
         state += GOLD
         bits = mixed(state)

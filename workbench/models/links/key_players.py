@@ -257,7 +257,7 @@ def _named(table: pl.DataFrame, nodes: pl.DataFrame | None) -> pl.DataFrame:
 
 def _headline(table: pl.DataFrame, by: str, missing: float, spurious: float, many: int, error: Any) -> str:
     top, word = table.row(0, named=True), by.replace("_", " ")
-    value = f"{word} {_shown.figure(top[by])}" + (f" +- {1.96 * top['betweenness_error']:.2g}" if by == "betweenness" and error.any() else "")
+    value = f"{word} {_shown.figure(top[by])}" + (f" +- {2.58 * top['betweenness_error']:.2g}" if by == "betweenness" and error.any() else "")
     equal = int((table["rank"] == 1).sum())
     first = f"{top['label']} comes first by {word} of {several(len(table), 'thing')} ({value})" if equal == 1 else \
         f"{equal} of {several(len(table), 'thing')} share the first place by {word} ({value}), {top['label']} among them"

@@ -64,8 +64,10 @@ def periods(edges: pl.DataFrame | Network, *, every: str = "1mo", by: str | None
                      "largest": int(sizes.max()), "density": 2 * len(used) / (len(now) * (len(now) - 1)), "most_tied": str(net.ids[top]),
                      "degree": int(degree[top]), "share_of_ties": float(degree[top] / len(used))})
         before, there, ever = used, now, np.union1d(ever, now)
-    table = pl.DataFrame(rows, schema_overrides=dict.fromkeys(("left", "kept", "ended"), pl.Int64) | dict.fromkeys(("shared", "kept_by_chance"), pl.Float64))
-    return Ranking(headline=_told(table), table=table, layers=(), basis=_basis(net, every, by, zone, "ties and things by period", parts), base=origin_of(net).base)
+    kinds: dict[str, Any] = dict.fromkeys(("left", "kept", "ended"), pl.Int64) | dict.fromkeys(("shared", "kept_by_chance"), pl.Float64)
+    table = pl.DataFrame(rows, schema_overrides=kinds)
+    basis = _basis(net, every, by, zone, "ties and things by period", parts)
+    return Ranking(headline=_told(table), table=table, layers=(), basis=basis, base=origin_of(net).base)
 
 
 @recorded
