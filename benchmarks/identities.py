@@ -89,7 +89,8 @@ def persons(n: int, seed: int = 1) -> Any:
 
     rng = np.random.default_rng(seed)
     syllables = np.array(
-        ["ba", "be", "bo", "da", "den", "do", "el", "er", "fa", "far", "gan", "go", "ha", "hen", "il", "in", "ja", "jo", "ka", "ken", "la", "len", "ma", "mar", "mi", "na", "nor", "o", "pa", "per", "ra", "ri", "ro", "sa", "sen", "ta", "ter", "to", "va", "ver", "vi", "wa", "wen", "zo"]
+        ["ba", "be", "bo", "da", "den", "do", "el", "er", "fa", "far", "gan", "go", "ha", "hen", "il", "in", "ja", "jo", "ka", "ken", "la", "len",
+            "ma", "mar", "mi", "na", "nor", "o", "pa", "per", "ra", "ri", "ro", "sa", "sen", "ta", "ter", "to", "va", "ver", "vi", "wa", "wen", "zo"]
     )
 
     def names(count: int, parts: int) -> np.ndarray[Any, Any]:
