@@ -249,11 +249,13 @@ def clean(given: Bundle) -> Bundle:
         return made
 
     ids: dict[str, str] = {}
+    taken = {node["id"] for node in given.nodes}
     for node in given.nodes:
         made = wanted = text(node["id"])
-        taken, k = set(ids.values()) if wanted != node["id"] else (), 2
-        while made in taken or (made != node["id"] and any(made == n["id"] for n in given.nodes)):
+        k = 2
+        while made != node["id"] and made in taken:
             made, k = f"{wanted} ({k})", k + 1
+        taken.add(made)
         ids[node["id"]] = made
     out = Bundle(about={text(k): text(v) for k, v in given.about.items()}, notes=list(given.notes))
     out.nodes = [{text(k): text(v) for k, v in n.items()} | {"id": ids[n["id"]]} for n in given.nodes]

@@ -99,7 +99,9 @@ def ftm(given: Bundle) -> bytes:
     for link in given.links:
         for a, b in ((link["source"], link["target"]), (link["target"], link["source"])):
             if kinds.get(a) == "person" and kinds.get(b) == "phone" and labels.get(b):
-                phones.setdefault(a, []).append(str(labels[b]))
+                digits = re.sub(r"[^0-9]", "", str(labels[b]))
+                if str(labels[b]).startswith("+") or 11 <= len(digits) <= 15:  # FollowTheMoney takes international numbers only
+                    phones.setdefault(a, []).append(f"+{digits}")
     about = [f"{k}: {v}" for k, v in given.about.items()]
     lines = [_entity("workbench-about", "Note", {"name": ["About this file"], "description": about})]
     for node in given.nodes:
@@ -142,7 +144,7 @@ def _entity(id: str, form: str, said: Mapping[str, list[Any]]) -> str:
 def read_ftm(data: bytes, reader: Reader) -> None:
     """Entities: those that tie two others are links, every other one is a thing; an Interval of an unknown kind with two ends is a link too."""
     rows = [parsed(line, "FollowTheMoney") for line in data.decode("utf-8-sig", errors="strict").split("\n") if line.strip()]
-    if not all(isinstance(r, dict) and "id" in r and "schema" in r and isinstance(r.get("properties"), dict) for r in rows):
+    if not rows or not all(isinstance(r, dict) and "id" in r and "schema" in r and isinstance(r.get("properties"), dict) for r in rows):
         raise BadInput("This is no FollowTheMoney file: each line is an entity with id, schema and properties.")
     names: dict[str, str] = {}
     ties = []
