@@ -28,7 +28,7 @@ _SLOPES = np.arange(0.0, 1.55, 0.1)
 @dataclass(frozen=True, eq=False)
 class Past:
     """Involvements of those who may be listed: ``who`` (row of ``ids``), day, place in metres (nan) and MO words of each; homes alike; ``solved`` are
-    incidents whose doer is known: id, day, x, y, words, who."""
+    the latest incidents whose doer is known: id, day, x, y, words, who."""
 
     ids: list[str]
     who: Ints
@@ -67,7 +67,8 @@ def past(facts: Facts, kind: str, at: datetime, plane: Plane) -> Past:
     hx, hy = _metres(homes, plane)
     since = homes["since"].cast(pl.Date).to_physical().cast(pl.Float64).fill_null(-np.inf).to_numpy()
     solved = []
-    for part in proven.sort("started_at", "incident_id").partition_by("incident_id", maintain_order=True):
+    latest = proven.sort("started_at", "incident_id")["incident_id"].unique(maintain_order=True).tail(_CASES)
+    for part in proven.filter(pl.col("incident_id").is_in(latest.implode())).sort("started_at", "incident_id").partition_by("incident_id", maintain_order=True):
         px, py = _metres(part.head(1), plane)
         solved.append((part["incident_id"][0], _days(part["started_at"])[0], float(px[0]), float(py[0]), tokens(part["mo"][0]),
                        sorted({row_of[e] for e in part["entity_id"].to_list()})))
@@ -202,7 +203,7 @@ def calibrate(p: Past, traits: Traits, asked: Description, *, radius: float, see
 
     Each half is scored with what the other half teaches. ``more`` adds a score of its own (the vehicles of a person).
     """
-    cases = p.solved[-_CASES:]
+    cases = p.solved
     if len(cases) < _FEWEST:
         return None
     scenes = [scene(p, c[1], c[2], c[3], c[4] if "mo" in asked else frozenset(), radius=radius) for c in cases]
