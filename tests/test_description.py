@@ -59,7 +59,7 @@ def seen(row: dict[str, Any], at: datetime, rng: np.random.Generator) -> dict[st
     age = (at.date() - row["born_on"]).days / 365.25 + rng.normal(0, 5)
     weight = row["weight_kg"] + rng.normal(0, 9)
     words = {"BRO": "BROWN", "BLK": "BLACK", "BLN": "BLOND", "GRY": "GREY", "BLU": "BLUE", "GRN": "GREEN", "HAZ": "HAZEL"}
-    said = {"age": (max(3.0, age - 5), max(13.0, age + 5)), "height_cm": row["height_cm"] + rng.normal(0, 6), "weight_kg": (weight - 5, weight + 5),
+    said = {"age": (max(3.0, min(99.0, age - 5)), max(13.0, min(109.0, age + 5))), "height_cm": row["height_cm"] + rng.normal(0, 6), "weight_kg": (weight - 5, weight + 5),
             "hair": words.get(row["hair"], row["hair"]) if rng.random() < 0.7 else str(rng.choice(HAIR)),
             "eyes": words.get(row["eyes"], row["eyes"]) if rng.random() < 0.6 else str(rng.choice(EYES)), "sex": row["sex"],
             "marks": row["marks"] if row["marks"] and rng.random() < 0.5 else None}
