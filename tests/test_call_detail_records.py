@@ -62,7 +62,8 @@ def test_a_targets_export_with_direction_gives_caller_and_called(tmp_path: Path)
 
 def test_both_parties_may_have_a_column_each_and_times_an_offset(tmp_path: Path) -> None:
     file = tmp_path / "cdr.csv"
-    file.write_text("Record ID,Calling Party,Called Party,Start Time,Duration Minutes,Cell Site\n1,+15635550100,tel:+15635550111,2026-06-01T13:05:00-05:00,1.5,A7\n")
+    file.write_text("Record ID,Calling Party,Called Party,Start Time,Duration Minutes,Cell Site\n"
+                    "1,+15635550100,tel:+15635550111,2026-06-01T13:05:00-05:00,1.5,A7\n")
     lake = Lake(tmp_path / "lake")
     assert lake.load(find("call_detail_records"), file, zone="UTC").added == 1
     row = lake.frame("phone_calls").row(0, named=True)

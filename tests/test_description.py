@@ -44,7 +44,8 @@ def small(n: int = 40, *, solved_incidents: int = 80, seed: int = 3) -> Facts:
               "marks": ["TATTOO ANCHOR NECK", *[None] * (n - 1)]}
     return Facts(
         people=pl.DataFrame(people),
-        incidents=pl.DataFrame({"incident_id": [f"I{k}" for k in range(solved_incidents)], "started_at": [start + timedelta(days=k) for k in range(solved_incidents)],
+        incidents=pl.DataFrame({"incident_id": [f"I{k}" for k in range(solved_incidents)],
+                                "started_at": [start + timedelta(days=k) for k in range(solved_incidents)],
                                 "lon": lon, "lat": lat, "mo": "WINDOW PRIED"}),
         involvements=pl.DataFrame({"involvement_id": [f"L{k}" for k in range(solved_incidents)], "incident_id": [f"I{k}" for k in range(solved_incidents)],
                                    "entity_kind": "person", "entity_id": [f"P{i}" for i in who], "role": "arrestee"}),
@@ -57,9 +58,10 @@ def small(n: int = 40, *, solved_incidents: int = 80, seed: int = 3) -> Facts:
 def seen(row: dict[str, Any], at: datetime, rng: np.random.Generator) -> dict[str, Any]:
     """What a witness says of a record: ages and heights by guess, colours often wrong, a mark half the time, one in six things not noticed."""
     age = (at.date() - row["born_on"]).days / 365.25 + rng.normal(0, 5)
-    weight = row["weight_kg"] + rng.normal(0, 9)
+    weight = max(26.0, row["weight_kg"] + rng.normal(0, 9))
     words = {"BRO": "BROWN", "BLK": "BLACK", "BLN": "BLOND", "GRY": "GREY", "BLU": "BLUE", "GRN": "GREEN", "HAZ": "HAZEL"}
-    said = {"age": (max(3.0, min(99.0, age - 5)), max(13.0, min(109.0, age + 5))), "height_cm": row["height_cm"] + rng.normal(0, 6), "weight_kg": (weight - 5, weight + 5),
+    said = {"age": (max(3.0, min(99.0, age - 5)), max(13.0, min(109.0, age + 5))), "height_cm": row["height_cm"] + rng.normal(0, 6),
+            "weight_kg": (weight - 5, weight + 5),
             "hair": words.get(row["hair"], row["hair"]) if rng.random() < 0.7 else str(rng.choice(HAIR)),
             "eyes": words.get(row["eyes"], row["eyes"]) if rng.random() < 0.6 else str(rng.choice(EYES)), "sex": row["sex"],
             "marks": row["marks"] if row["marks"] and rng.random() < 0.5 else None}

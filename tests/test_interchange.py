@@ -23,7 +23,8 @@ XML = ("graphml", "gexf")
 CLEAN = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="".join(map(chr, range(32))) + "\ufffe\uffff"), max_size=12)
 HOSTILE = st.one_of(
     st.text(st.characters(exclude_categories=("Cs",)), max_size=12),
-    st.sampled_from(["=cmd|' /C calc'!A0", "'=1", "''+x", "-5", "@SUM(A1)", "]]>", "<!ENTITY x 'y'>", "a\r\nb\tc", "&#0;", "", '"', "\u2028\u202e", "{}", "null"]),
+    st.sampled_from(["=cmd|' /C calc'!A0", "'=1", "''+x", "-5", "@SUM(A1)", "]]>", "<!ENTITY x 'y'>", "a\r\nb\tc",
+                     "&#0;", "", '"', "\u2028\u202e", "{}", "null"]),
 )
 XMLABLE = HOSTILE.map(lambda t: "".join(c for c in t if c in "\t\n\r" or (c >= " " and c not in "\ufffe\uffff")))
 TIMES = st.none() | st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)).map(lambda t: t.replace(tzinfo=UTC))
@@ -179,7 +180,8 @@ def test_links_around_a_case_go_out_with_evidence_and_base_rate(city: Any) -> No
 
 
 @pytest.mark.parametrize("form", ix.READABLE)
-@pytest.mark.parametrize("data", [b"", b"\xff\xfe\x00garbage", b"<a/>", b"[1,2", b"{}", b'<!DOCTYPE x [<!ENTITY e "boom">]><graphml>&e;</graphml>', b"[" * 100_000])
+@pytest.mark.parametrize("data", [b"", b"\xff\xfe\x00garbage", b"<a/>", b"[1,2", b"{}",
+                                  b'<!DOCTYPE x [<!ENTITY e "boom">]><graphml>&e;</graphml>', b"[" * 100_000])
 def test_a_file_that_is_none_is_refused_with_a_sentence(form: str, data: bytes) -> None:
     with pytest.raises(BadInput, match=r"^[A-Z]|csv"):
         ix.read(data, form)

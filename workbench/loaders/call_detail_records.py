@@ -30,7 +30,8 @@ def seconds(expr: str) -> Reading:
     units = "^(pt)?([0-9.]+h(ours?|rs?)?)?([0-9.]+m(in(utes?|s)?)?)?([0-9.]+s(ec(onds?|s)?)?)?$"
     return Reading.of(
         f"(case when regexp_full_match({t}, '[0-9]+([.][0-9]+)?') then try_cast({t} as double) "
-        f"when regexp_full_match({t}, '[0-9]+:[0-9]{{1,2}}') then 60 * try_cast(split_part({t}, ':', 1) as double) + try_cast(split_part({t}, ':', 2) as double) "
+        f"when regexp_full_match({t}, '[0-9]+:[0-9]{{1,2}}') then 60 * try_cast(split_part({t}, ':', 1) as double) "
+        f"+ try_cast(split_part({t}, ':', 2) as double) "
         f"when regexp_full_match({t}, '[0-9]+:[0-9]{{1,2}}:[0-9]{{1,2}}([.][0-9]+)?') then 3600 * try_cast(split_part({t}, ':', 1) as double) "
         f"+ 60 * try_cast(split_part({t}, ':', 2) as double) + try_cast(split_part({t}, ':', 3) as double) "
         f"when regexp_matches({t}, '{units}') and regexp_matches({t}, '[0-9]') then 3600 * {part['h']} + 60 * {part['m']} + {part['s']} end)", text(expr))
@@ -57,12 +58,14 @@ SOURCE = Source(
     delimiter="",
     encoding="",
     columns=(),
-    optional=("id", "caller", "called", "target", "other", "direction", "time", "date", "seconds", "minutes", "kind", "cell", "azimuth", "address", "lat", "lon"),
+    optional=("id", "caller", "called", "target", "other", "direction", "time", "date", "seconds", "minutes", "kind", "cell", "azimuth", "address", "lat",
+              "lon"),
     also={
         "id": ("record id", "record", "record number", "cdr id", "call id", "call_id", "call reference", "item"),
         "caller": ("calling number", "calling party", "calling party number", "calling nbr", "a number", "a party", "originating number", "from number",
                    "orig number", "msisdn a"),
-        "called": ("called number", "called party", "called party number", "called nbr", "b number", "b party", "terminating number", "dialed number", "dialled",
+        "called": ("called number", "called party", "called party number", "called nbr", "b number", "b party", "terminating number", "dialed number",
+                   "dialled",
                    "dialed digits", "destination number", "to number", "term number", "msisdn b"),
         "target": ("target number", "subject number", "subscriber number", "msisdn", "mobile number"),
         "other": ("other party", "other number", "contact number", "party number", "remote number"),

@@ -37,7 +37,8 @@ def write(path: Path, town: Town) -> tuple[Count, dict[str, Any]]:
         east, north = xy - spots[site]
         azimuth = (round(float(np.degrees(np.arctan2(east, north))) / 120) * 120) % 360
         lon, lat = lonlat(spots[site])
-        rows.append({"minute": minute, "Calling Number": a, "Called Number": b, "Duration": f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}",
+        rows.append({"minute": minute, "Calling Number": a, "Called Number": b,
+                     "Duration": f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}",
                      "Service": service, "Cell Site": sites[site], "Azimuth": azimuth, "Site Latitude": lat, "Site Longitude": lon})
 
     first = number(FROM) * DAY

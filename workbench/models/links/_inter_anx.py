@@ -18,7 +18,8 @@ _OWN = ("rows", "base_rate")
 
 
 def anx(raw: Bundle) -> bytes:
-    """A chart with an icon a thing and a line a link (line ends in texts become blanks); a link of a thing to itself, which a chart cannot hold, is left out and counted.
+    """A chart with an icon a thing and a line a link (line ends in texts become blanks); a link of a thing to itself, which a chart cannot hold, is left
+    out and counted.
 
     Raises:
         BadInput: the writer of the format refuses the chart; its reason is given.

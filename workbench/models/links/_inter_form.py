@@ -50,7 +50,8 @@ def bundle(edges: pl.DataFrame, nodes: pl.DataFrame | None, about: Mapping[str, 
     full = schema.utc(full, ["at"]) if full.schema["at"] != pl.Null() else full.with_columns(pl.col("at").cast(EDGES["at"]))
     full = full.with_columns(pl.col(c).cast(t) for c, t in EDGES.items() if c != "at")
     if full["source"].null_count() + full["target"].null_count():
-        raise BadInput(f"{full.filter(pl.col('source').is_null() | pl.col('target').is_null()).height} edges have no source or no target; every link has two ends.")
+        endless_rows = full.filter(pl.col("source").is_null() | pl.col("target").is_null()).height
+        raise BadInput(f"{endless_rows} edges have no source or no target; every link has two ends.")
     grouped: dict[tuple[str, str, str | None], dict[str, Any]] = {}
     endless = 0
     for row in full.iter_rows(named=True):

@@ -53,10 +53,8 @@ def read_cytoscape(data: bytes, reader: Reader) -> None:
     """Cytoscape.js or Cytoscape desktop: elements as one list or by group."""
     whole = parsed(data, "Cytoscape JSON")
     elements = whole.get("elements") if isinstance(whole, dict) else whole
-    if isinstance(elements, dict):
-        items = [*(elements.get("nodes") or []), *(elements.get("edges") or [])]
-    else:
-        items = elements if isinstance(elements, list) else []
+    grouped = [*(elements.get("nodes") or []), *(elements.get("edges") or [])] if isinstance(elements, dict) else None
+    items = grouped if grouped is not None else elements if isinstance(elements, list) else []
     if not isinstance(elements, (dict, list)) or not all(isinstance(i, dict) and isinstance(i.get("data"), dict) for i in items):
         raise BadInput("This is no Cytoscape JSON: it has no elements, each with its data.")
     if isinstance(whole, dict) and isinstance(whole.get("data"), dict):

@@ -227,7 +227,8 @@ def kml(raw: Bundle) -> bytes:
         span = "".join(f"<{w}>{escaped(said[k])}</{w}>" for w, k in (("begin", "first_at"), ("end", "last_at")) if said[k])
         ends = " ".join(f"{spots[link[e]][0]!r},{spots[link[e]][1]!r}" for e in ("source", "target"))
         out.append(f"<Placemark><name>{escaped(link['kind'] or 'link')}</name>" + (f"<TimeSpan>{span}</TimeSpan>" if span else "")
-                   + _data({"source": link["source"], "target": link["target"], **said}) + f"<LineString><coordinates>{ends}</coordinates></LineString></Placemark>\n")
+                   + _data({"source": link["source"], "target": link["target"], **said})
+                   + f"<LineString><coordinates>{ends}</coordinates></LineString></Placemark>\n")
     return "".join([*out, "</Folder>\n</Document>\n</kml>\n"]).encode()
 
 

@@ -34,7 +34,8 @@ from workbench.results import Basis, Ranking, origin_of, permitted, recorded
 
 __all__ = ["Described", "Facts", "search"]
 
-_SOURCE = "Aitken and Taroni 2004 (likelihood ratios); Meissner, Sporer and Schooler 2007 (witnesses); factors by distance and wording learnt from solved incidents"
+_SOURCE = ("Aitken and Taroni 2004 (likelihood ratios); Meissner, Sporer and Schooler 2007 (witnesses); "
+           "factors by distance and wording learnt from solved incidents")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -106,7 +107,8 @@ def search(facts: Facts, description: Mapping[str, Any], *, at: tuple[float, flo
     basis = Basis.of(facts.people, facts.vehicles, facts.involvements, facts.incidents, facts.associations, facts.addresses, method="likelihood ratios of a "
                      "description over records, chances tested on solved incidents", source=_SOURCE, used=len(here.rows), asof=when,
                      notes=_notes(tested, guarded, radius, reach, own, kind),
-                     parameters={"described": used, "protected attributes used": guarded or "none", "fillers": fillers, "radius": reach, "slope": round(slope, 2),
+                     parameters={"described": used, "protected attributes used": guarded or "none", "fillers": fillers, "radius": reach,
+                                 "slope": round(slope, 2),
                                  "errors assumed": {k: ERRORS[k] for k in used if k in ERRORS}, "seed": seed})
     empty = solved.Tested(solved.Learnt(np.zeros(0), np.zeros(0), 0.5, 0), 1.0, *[np.zeros(0)] * 4)
     return Described(headline=_headline(table, here, tested, none, kind), table=table, layers=_layers(lon, lat, p, here, order, kind, Plane.local(lat, lon)),
@@ -137,8 +139,8 @@ def _widened(p: solved.Past, day: float, words: frozenset[str], radius: float, f
         if len(here.rows) >= fillers + 1:
             return here, reach
         if reach == math.inf:
-            raise CannotTell(f"Only {len(here.rows)} records of anybody involved in an incident before stand in the tables, and {fillers + 1} are needed so that "
-                             "no name is shown alone; earlier involvements (suspect, arrestee) would do.")
+            raise CannotTell(f"Only {len(here.rows)} records of anybody involved in an incident before stand in the tables, and {fillers + 1} are needed "
+                             "so that no name is shown alone; earlier involvements (suspect, arrestee) would do.")
         reach = reach * 2 if reach < 4e6 else math.inf
 
 
@@ -195,10 +197,11 @@ class _Cars:
         return self.score(witnessed(self.asked, self.traits, int(self.car[own[int(rng.integers(len(own)))]]), self.at, rng), rows)
 
 
-def _table(facts: Facts, kind: str, p: solved.Past, here: solved.Scene, order: Any, traits: Traits, own: dict[str, Any], parts: dict[str, Floats], score: Floats,
-           chance: Floats, tested: solved.Tested | None, at: datetime, cars: _Cars | None) -> pl.DataFrame:
-    names = dict((facts.people if kind == "person" else facts.vehicles).select(
-        f"{kind}_id", pl.concat_str(["given_name", "surname"] if kind == "person" else ["plate", "colour", "make"], separator=" ", ignore_nulls=True)).iter_rows())
+def _table(facts: Facts, kind: str, p: solved.Past, here: solved.Scene, order: Any, traits: Traits, own: dict[str, Any], parts: dict[str, Floats],
+           score: Floats, chance: Floats, tested: solved.Tested | None, at: datetime, cars: _Cars | None) -> pl.DataFrame:
+    told_by = ["given_name", "surname"] if kind == "person" else ["plate", "colour", "make"]
+    frame = facts.people if kind == "person" else facts.vehicles
+    names = dict(frame.select(f"{kind}_id", pl.concat_str(told_by, separator=" ", ignore_nulls=True)).iter_rows())
     by_score = np.sort(score)
     rows = []
     for rank, i in enumerate(order.tolist(), 1):
@@ -210,9 +213,11 @@ def _table(facts: Facts, kind: str, p: solved.Past, here: solved.Scene, order: A
         rows.append({"rank": rank, "entity": f"{kind}:{key}", "label": names.get(key) or key, "chance": float(chance[i]) if tested else None,
                      "factor": float(np.exp(score[i])), "as_high": int(len(score) - np.searchsorted(by_score, score[i] - 1e-9)),
                      "metres": metres if math.isfinite(metres) else None, "incidents": int(here.times[i]),
-                     "last_at": datetime.fromtimestamp(here.last[i] * 86_400, tz=at.tzinfo), "held": len([k for k in own if k != "mo"]) - len(lack) + (cars is not None),
+                     "last_at": datetime.fromtimestamp(here.last[i] * 86_400, tz=at.tzinfo),
+                     "held": len([k for k in own if k != "mo"]) - len(lack) + (cars is not None),
                      "reasons": reasons + (f"; not recorded: {', '.join(lack)}" if lack else "")})
-    return pl.DataFrame(rows, schema={"rank": pl.Int64, "entity": pl.String, "label": pl.String, "chance": pl.Float64, "factor": pl.Float64, "as_high": pl.Int64,
+    return pl.DataFrame(rows, schema={"rank": pl.Int64, "entity": pl.String, "label": pl.String, "chance": pl.Float64, "factor": pl.Float64,
+                                      "as_high": pl.Int64,
                                       "metres": pl.Float64, "incidents": pl.Int64, "last_at": pl.Datetime("us", "UTC"), "held": pl.Int64, "reasons": pl.String})
 
 
@@ -236,8 +241,8 @@ def _notes(tested: solved.Tested | None, guarded: list[str], radius: float, reac
     else:
         if len(tested.ranks):
             within = 100 * float((tested.ranks <= 10).mean())
-            notes.append(f"On {len(tested.ranks)} solved incidents left out, described with the same errors, who was arrested stood in the first ten {within:.0f} % of "
-                         f"the time, of {np.median(tested.of):.0f} {_many(kind)} on record.")
+            notes.append(f"On {len(tested.ranks)} solved incidents left out, described with the same errors, who was arrested stood in the first ten "
+                         f"{within:.0f} % of the time, of {np.median(tested.of):.0f} {_many(kind)} on record.")
         notes.append("Solved incidents are not all incidents: whoever is never arrested is not among those it was tested on.")
     if "clothing" in own and kind == "person":
         notes.append("Clothing is looked for in the narratives of earlier incidents and counts little: people change it.")
@@ -248,13 +253,13 @@ def _headline(table: pl.DataFrame, here: solved.Scene, tested: solved.Tested | N
     first, n = table.row(0, named=True), len(here.rows)
     text = f"{several(table.height, 'record')} to look at, of {n:,} {_many(kind)} on record before"
     if tested is None or none is None:
-        return (f"{text}; the description fits {first['as_high']:,} of them as well as the first. How likely it is any of them cannot be told: fewer than 30 solved "
-                "incidents are there to test it on.")
+        return (f"{text}; the description fits {first['as_high']:,} of them as well as the first. How likely it is any of them cannot be told: fewer than 30 "
+                "solved incidents are there to test it on.")
     text += f": the chance that it is none of these is {100 * none:.0f} %, that it is the first {100 * first['chance']:.0f} %"
     row = next((r for r in tested.table().iter_rows(named=True) if r["from"] <= first["chance"] and (first["chance"] < r["to"] or r["to"] == 1.0)), None)
     if row is not None and row["leads"]:
-        text += (f" (of {row['leads']:,} such leads on solved incidents left out, {100 * row['right']:.0f} % were right, 95 % interval {100 * row['low']:.0f} to "
-                 f"{100 * row['high']:.0f} %)")
+        text += (f" (of {row['leads']:,} such leads on solved incidents left out, {100 * row['right']:.0f} % were right, 95 % interval "
+                 f"{100 * row['low']:.0f} to {100 * row['high']:.0f} %)")
     return f"{text}. {several(first['as_high'], 'record')} of {n:,} fit the description as well as the first."
 
 
