@@ -74,8 +74,8 @@ def test_both_parties_may_have_a_column_each_and_times_an_offset(tmp_path: Path)
 def test_the_two_planted_numbers_speak_before_and_after_the_scenes_by_the_nearest_cell(tmp_path: Path, samples: Path) -> None:
     planted = json.loads((samples / "planted.json").read_text())
     lake = Lake(tmp_path / "lake")
-    report = lake.load(find("sample_phone_calls"), samples / "sample_phone_calls.csv")
-    told = planted["files"]["sample_phone_calls.csv"]
+    report = lake.load(find("sample_phone_calls"), samples / "sample_phone_calls.csv.gz")
+    told = planted["files"]["sample_phone_calls.csv.gz"]
     assert {k: getattr(report, k) for k in ("read", "added", "updated", "duplicate", "rejected")} == {k: v for k, v in told.items() if k != "without_place"}
     lake.load(find("sample_incidents"), samples / "sample_incidents.csv.gz")
     pair, calls = planted["phone_calls"]["numbers"], lake.frame("phone_calls")

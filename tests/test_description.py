@@ -56,7 +56,7 @@ def small(n: int = 40, *, solved_incidents: int = 80, seed: int = 3) -> Facts:
 
 
 def seen(row: dict[str, Any], at: datetime, rng: np.random.Generator) -> dict[str, Any]:
-    """What a witness says of a record: ages and heights by guess, colours often wrong, a mark half the time, one in six things not noticed."""
+    """What a witness says of a record: ages and heights by guess, colours often wrong, a mark half the time, one in ten things not noticed."""
     age = (at.date() - row["born_on"]).days / 365.25 + rng.normal(0, 5)
     weight = max(26.0, row["weight_kg"] + rng.normal(0, 9))
     words = {"BRO": "BROWN", "BLK": "BLACK", "BLN": "BLOND", "GRY": "GREY", "BLU": "BLUE", "GRN": "GREEN", "HAZ": "HAZEL"}
@@ -65,7 +65,7 @@ def seen(row: dict[str, Any], at: datetime, rng: np.random.Generator) -> dict[st
             "hair": words.get(row["hair"], row["hair"]) if rng.random() < 0.7 else str(rng.choice(HAIR)),
             "eyes": words.get(row["eyes"], row["eyes"]) if rng.random() < 0.6 else str(rng.choice(EYES)), "sex": row["sex"],
             "marks": row["marks"] if row["marks"] and rng.random() < 0.5 else None}
-    return {k: v for k, v in said.items() if v is not None and rng.random() > 1 / 6}
+    return {k: v for k, v in said.items() if v is not None and rng.random() > 0.1}
 
 
 def ranks(facts: Facts, n: int, *, told_by: pl.DataFrame | None = None, describe: bool = True, seed: int = 5) -> np.ndarray[Any, Any]:

@@ -10,7 +10,7 @@ from .town import Town
 
 FILES = ("sample_gunshots.csv", "sample_arrivals.csv", "sample_casings.csv", "sample_cameras.csv", "sample_units.csv.gz", "sample_call_events.csv",
          "sample_counts.csv", "sample_arrests.csv", "sample_interviews.csv", "sample_warrants.csv", "sample_recoveries.csv", "sample_posts.ndjson",
-         "sample_phone_calls.csv")
+         "sample_phone_calls.csv.gz")
 
 
 def write(out: Path, town: Town) -> tuple[dict[str, dict[str, int]], dict[str, Any]]:

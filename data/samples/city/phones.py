@@ -15,7 +15,7 @@ from .wall import clock
 
 #: First day of the records, and how many days; the records are of two numbers and of whom these spoke with.
 FROM, SPAN = "2026-05-01", 60
-_SITES, _CALLS, _CONTACTS = 30, 900, 45
+_SITES, _CALLS, _CONTACTS = 30, 250, 25
 _SERVICES = ("VOICE", "VOICE", "VOICE", "SMS", "SMS", "DATA")
 
 

@@ -34,7 +34,7 @@ _MOST = math.log(50.0)
 _CODES = {"BLK": "BLACK", "BRO": "BROWN", "BLN": "BLOND", "BLONDE": "BLOND", "GRY": "GREY", "GRAY": "GREY", "RED": "RED", "SDY": "SANDY", "WHI": "WHITE",
           "BLU": "BLUE", "GRN": "GREEN", "HAZ": "HAZEL", "MALE": "M", "FEMALE": "F", "MAN": "M", "WOMAN": "F", "SLIM": "THIN", "STOCKY": "HEAVY",
           "LARGE": "HEAVY"}
-_UNKNOWN = ("", "XXX", "UNK", "UNKNOWN", "U", "N/A")
+_UNKNOWN = ("", "X" * 3, "UNK", "UNKNOWN", "U", "N/A")
 _SMALL = frozenset(("THE", "AND", "WITH", "HIS", "HER", "FOR", "FROM", "WAS", "WERE", "ARM", "LEFT", "RIGHT", "UPPER", "LOWER"))
 Description = dict[str, Any]
 
