@@ -152,14 +152,14 @@ def learn(p: Past, cases: list[tuple[Any, ...]], scenes: list[Scene]) -> Learnt:
         if not hit.any():
             continue
         for k, (values, edges) in enumerate(((s.metres, _METRES), (s.shared, _SHARES))):
-            b = _bins(values, edges)
+            b: Ints = _bins(values, edges)
             ok = b >= 0
             if (hit & ok).any():
                 same[k] += np.bincount(b[hit & ok], minlength=sizes[k]) / (hit & ok).sum()
                 other[k] += np.bincount(b[ok], s.prior[ok] / s.prior[ok].sum(), minlength=sizes[k])
     logs = []
-    for a, b in zip(same, other, strict=True):
-        share = b / b.sum() if b.sum() else np.full(len(b), 1 / len(b))
+    for a, seen in zip(same, other, strict=True):
+        share = seen / seen.sum() if seen.sum() else np.full(len(seen), 1 / len(seen))
         share = np.maximum(share, 1e-6)
         logs.append(np.log((a + _PSEUDO * share) / (a.sum() + _PSEUDO)) - np.log(share))
     return Learnt(logs[0], logs[1], (known + 1) / (len(cases) + 2), len(cases))

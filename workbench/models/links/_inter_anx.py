@@ -75,7 +75,7 @@ def read_anx(data: bytes, reader: Reader) -> None:
         if link is not None:
             links.append((item, link))
         elif entity is not None:
-            id = entity.get("Identity") or entity.get("EntityId", "")
+            id = str(entity.get("Identity") or entity.get("EntityId") or "")
             kind = next((e.get("Type") for e in entity.iter() if tag(e).endswith("Style") and e.get("Type")), None)
             ids |= {name: id for name in (entity.get("EntityId"), item.get("Id")) if name}
             reader.thing(id, {"label": item.get("Label") or id, "kind": _BACK.get(kind or "", kind), **said})

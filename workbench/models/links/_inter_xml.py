@@ -106,7 +106,8 @@ def read_graphml(data: bytes, reader: Reader) -> None:
     top = root(data, "GraphML")
     if tag(top) != "graphml":
         raise BadInput(f"This is no GraphML file: it begins with <{tag(top)}>.")
-    keys, defaults = {}, {}
+    keys: dict[str, tuple[str, str]] = {}
+    defaults: dict[str, dict[str, Any]] = {}
     for key in children(top, "key"):
         keys[key.get("id", "")] = (key.get("attr.name") or key.get("id", ""), key.get("attr.type", "string"))
         default = next((c.text or "" for c in children(key, "default")), None)
@@ -185,7 +186,7 @@ def read_gexf(data: bytes, reader: Reader) -> None:
         out: dict[str, Any] = {}
         for values in children(element, "attvalues"):
             for value in children(values, "attvalue"):
-                name, kind = names[what].get(value.get("for", value.get("id", "")), (value.get("for", ""), "string"))
+                name, kind = names[what].get(value.get("for") or value.get("id") or "", (value.get("for") or "", "string"))
                 out.setdefault(name, _as(kind, value.get("value", "")))
         return out
 

@@ -141,11 +141,12 @@ def _taken(links: Any) -> tuple[pl.DataFrame, pl.DataFrame | None, dict[str, str
         origin = origin_of(links)
         return links, None, {"workspace": origin.workspace, "versions": ", ".join(f"{k} {v}" for k, v in sorted(origin.versions.items())),
                              "code": f"workbench {code_version()}", "notes": " ".join(origin.notes)}
-    edges, nodes = getattr(links, "edges", None), getattr(links, "nodes", None)
-    if not isinstance(edges, pl.DataFrame) or not (nodes is None or isinstance(nodes, pl.DataFrame)):
+    found: Any = getattr(links, "edges", None)
+    nodes: Any = getattr(links, "nodes", None)
+    if not isinstance(found, pl.DataFrame) or not (nodes is None or isinstance(nodes, pl.DataFrame)):
         raise BadInput(f"A {type(links).__name__} has no links that can be written; give a Links result, or the frames of edges and nodes.")
     said = getattr(links, "about", None)
-    return edges, nodes, {**_taken(edges)[2], **(said if isinstance(said, dict) else {})}
+    return found, nodes, {**_taken(found)[2], **(said if isinstance(said, dict) else {})}
 
 
 def _with_rates(evidence: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
