@@ -109,7 +109,7 @@ def read_graphml(data: bytes, reader: Reader) -> None:
     keys: dict[str, tuple[str, str]] = {}
     defaults: dict[str, dict[str, Any]] = {}
     for key in children(top, "key"):
-        keys[key.get("id", "")] = (key.get("attr.name") or key.get("id", ""), key.get("attr.type", "string"))
+        keys[key.get("id", "")] = (str(key.get("attr.name") or key.get("id") or ""), key.get("attr.type", "string"))
         default = next((c.text or "" for c in children(key, "default")), None)
         if default is not None:
             defaults.setdefault(key.get("for", "all"), {})[keys[key.get("id", "")][0]] = _as(keys[key.get("id", "")][1], default)
@@ -180,7 +180,7 @@ def read_gexf(data: bytes, reader: Reader) -> None:
     names: dict[str, dict[str, tuple[str, str]]] = {"node": {}, "edge": {}}
     for block in [e for e in top.iter() if tag(e) == "attributes"]:
         for column in children(block, "attribute"):
-            names.setdefault(block.get("class", "node"), {})[column.get("id", "")] = (column.get("title") or column.get("id", ""), column.get("type", "string"))
+            names.setdefault(block.get("class", "node"), {})[column.get("id", "")] = (str(column.get("title") or column.get("id") or ""), column.get("type", "string"))
 
     def said(element: Element, what: str) -> dict[str, Any]:
         out: dict[str, Any] = {}
