@@ -180,7 +180,8 @@ def read_gexf(data: bytes, reader: Reader) -> None:
     names: dict[str, dict[str, tuple[str, str]]] = {"node": {}, "edge": {}}
     for block in [e for e in top.iter() if tag(e) == "attributes"]:
         for column in children(block, "attribute"):
-            names.setdefault(block.get("class", "node"), {})[column.get("id", "")] = (str(column.get("title") or column.get("id") or ""), column.get("type", "string"))
+            of = names.setdefault(block.get("class", "node"), {})
+            of[column.get("id", "")] = (str(column.get("title") or column.get("id") or ""), column.get("type", "string"))
 
     def said(element: Element, what: str) -> dict[str, Any]:
         out: dict[str, Any] = {}
