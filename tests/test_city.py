@@ -43,6 +43,7 @@ FILES = (
     "sample_warrants.csv",
     "sample_recoveries.csv",
     "sample_posts.ndjson",
+    "sample_phone_calls.csv.gz",
     "sample_boundaries.geojson",
     "sample_streets.geojson.gz",
     "sample_floor_plan.geojson",

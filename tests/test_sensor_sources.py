@@ -59,6 +59,7 @@ MINE = (
     "people_csv",
     "vehicles_csv",
     "involvements_csv",
+    "call_detail_records",
 )
 
 
@@ -836,7 +837,8 @@ def test_sources_of_one_release_find_their_columns_in_any_order_and_case(tmp_pat
 
 # ---------------------------------------------------------------- what was planted in the made-up city
 
-NAMES = ("gunshots", "arrivals", "casings", "cameras", "units", "call_events", "counts", "arrests", "interviews", "warrants", "recoveries", "posts")
+NAMES = ("gunshots", "arrivals", "casings", "cameras", "units", "call_events", "counts", "arrests", "interviews", "warrants", "recoveries", "posts",
+         "phone_calls")
 PLANE = Plane.local(41.6, -90.9)
 
 

@@ -52,6 +52,7 @@ TABLES = (
     "interviews",
     "warrants",
     "posts",
+    "phone_calls",
     "closures",
     "events",
 )

@@ -17,6 +17,11 @@ def _centimetres(expr: str) -> Reading:
     return Reading.of(f"round({inches} * 2.54, 1)", inches.given)
 
 
+def _kilograms(expr: str) -> Reading:
+    pounds = number(expr, 50, 700)
+    return Reading.of(f"round({pounds} * 0.45359237, 1)", pounds.given)
+
+
 SOURCE = Source(
     name="sample_people",
     title="Fairwater (made-up city): people, vehicles, telephones, addresses and their ties",
@@ -29,6 +34,10 @@ SOURCE = Source(
         "dob",
         "sex",
         "height_in",
+        "weight_lb",
+        "hair",
+        "eyes",
+        "marks",
         "tag",
         "state",
         "make",
@@ -58,6 +67,10 @@ SOURCE = Source(
                 "born_on": date(column("dob")),
                 "sex": text(column("sex")),
                 "height_cm": _centimetres(column("height_in")),
+                "weight_kg": _kilograms(column("weight_lb")),
+                "hair": text(column("hair")),
+                "eyes": text(column("eyes")),
+                "marks": text(column("marks")),
             },
             where=_kind("person"),
         ),
@@ -111,6 +124,6 @@ SOURCE = Source(
     notes=(
         'One JSON object a line; its member "record" says what it is. Any other kind is rejected.',
         "The same person may have several records under different spellings; nothing is merged here.",
-        "Heights are given in inches and kept in centimetres; telephone numbers become +1 and ten digits.",
+        "Heights are given in inches and kept in centimetres, weights in pounds and kept in kilograms; telephone numbers become +1 and ten digits.",
     ),
 )

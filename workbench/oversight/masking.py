@@ -2,7 +2,8 @@
 
 The mask is part of the relation, so a filter, a search, a count or an export sees only masked values. Masked are, by kind:
 
-* victims: names, date of birth and marks of whoever is a victim in an incident, their phones and addresses, field interviews with them;
+* victims: names, date of birth and marks of whoever is a victim in an incident, their phones and addresses, calls of those phones, field interviews
+  with them;
 * juveniles: the same of whoever is under 18 now or was in an incident, arrest or interview of theirs; place and person of their arrests;
 * sexual offences: address, position, narrative and MO of the incident, of its calls, arrests, gunshots and casings, the positions of units on those
   calls, the addresses tied to it, and the persons who are victims in it.
@@ -108,6 +109,14 @@ def _thing(entity: str, kind: str) -> Callable[[_Sets], str]:
     return lambda sets: f"{entity}_id in ({sets.tied(entity, kind)})"
 
 
+def _dialled(kind: str) -> Callable[[_Sets], str]:
+    def test(sets: _Sets) -> str:
+        numbers = f"select number from {sets.table('phones')} where number is not null and phone_id in ({sets.tied('phone', kind)})"
+        return f"(caller in ({numbers}) or called in ({numbers}))"
+
+    return test
+
+
 _NAMES = ("surname", "given_name", "marks")
 _CALLS = ("calls", "incidents")
 _MASKS: dict[tuple[str, str], _Mask] = {
@@ -131,6 +140,9 @@ for _kind, _needs in _PERSONS.items():
     _MASKS["interviews", _kind] = _Mask(_person(_kind), ("narrative", "reason", "plate", "address"), place=True, needs=_needs)
     for _thing_table, _entity, _column in (("phones", "phone", "number"), ("addresses", "address", "address")):
         _MASKS[_thing_table, _kind] = _Mask(_thing(_entity, _kind), (_column,), place=_entity == "address", needs=("associations", *_needs))
+
+
+    _MASKS["phone_calls", _kind] = _Mask(_dialled(_kind), ("caller", "called", "address"), place=True, needs=("phones", "associations", *_needs))
 
 
 def touches(table: str, kind: str) -> bool:

@@ -34,7 +34,7 @@ KINDS = {
 _TARGETS = frozenset(("plate", "plates", "person", "people", "name", "names", "address", "addresses", "phone", "phones", "person_id", "value", "text",
     "subject", "vin"))
 _PERSONAL = frozenset({"reads", "hotlist", "people", "vehicles", "phones", "addresses", "involvements", "associations", "arrests", "interviews", "warrants",
-    "posts"})
+    "posts", "phone_calls"})
 #: First words of the actions that look at facts.
 ASKING = frozenset({"query", "sql", "search", "lookup", "history", "view", "export", "brief"})
 #: Days of asking, and accesses, before a person's own hours say anything.

@@ -1,4 +1,4 @@
-"""Tables of people and what ties them: persons, vehicles, telephones, addresses, their part in incidents, arrests, warrants, posts."""
+"""Tables of people and what ties them: persons, vehicles, telephones, addresses, their part in incidents, arrests, warrants, posts, calls made."""
 
 from __future__ import annotations
 
@@ -114,4 +114,15 @@ PERSONS = (
         "legal_basis": Column("VARCHAR", "what allowed collecting it", True),
         **PLACE,
     }, time="posted_at", personal=True),
+    Table("phone_calls", "one call, text or data session of a telephone, out of a carrier's call-detail records", ("call_id",), {
+        "call_id": Column("VARCHAR", "id of the record", True),
+        "caller": Column("VARCHAR", "number that called or sent, as in phones"),
+        "called": Column("VARCHAR", "number that was called or sent to, as in phones"),
+        "started_at": Column("TIMESTAMPTZ", "when", True),
+        "seconds": Column("DOUBLE", "how long it lasted"),
+        "kind": Column("VARCHAR", "voice, text or data; another word as recorded"),
+        "cell": Column("VARCHAR", "cell or tower that carried it, as recorded"),
+        "azimuth": Column("DOUBLE", "direction in which that cell looks, degrees clockwise from north"),
+        **PLACE,
+    }, time="started_at", personal=True),
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import evidence, gunfire, units, watch
+from . import evidence, gunfire, phones, units, watch
 from .town import Town
 
 FILES = ("sample_gunshots.csv", "sample_arrivals.csv", "sample_casings.csv", "sample_cameras.csv", "sample_units.csv.gz", "sample_call_events.csv",
-         "sample_counts.csv", "sample_arrests.csv", "sample_interviews.csv", "sample_warrants.csv", "sample_recoveries.csv", "sample_posts.ndjson")
+         "sample_counts.csv", "sample_arrests.csv", "sample_interviews.csv", "sample_warrants.csv", "sample_recoveries.csv", "sample_posts.ndjson",
+         "sample_phone_calls.csv.gz")
 
 
 def write(out: Path, town: Town) -> tuple[dict[str, dict[str, int]], dict[str, Any]]:
@@ -29,6 +30,7 @@ def write(out: Path, town: Town) -> tuple[dict[str, dict[str, int]], dict[str, A
         (FILES[9], "warrants", lambda path: evidence.write_warrants(path, town)),
         (FILES[10], "recoveries", lambda path: evidence.write_recoveries(path, town)),
         (FILES[11], "posts", lambda path: evidence.write_posts(path, town)),
+        (FILES[12], "phone_calls", lambda path: phones.write(path, town)),
     ):
         counts[file], truth[name] = made(out / file)
     return {file: count.as_dict() for file, count in counts.items()}, truth

@@ -14,7 +14,7 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 #: Where metre 0, 0 lies. The city is made up; the fields there are real.
 LAT0, LON0 = 41.60, -90.90
 SEED = 20260701
-_STAGES = ("ground", "streets", "places", "blocks", "incidents", "series", "calls", "traffic", "reads", "records", "dirt", "names")
+_STAGES = ("ground", "streets", "places", "blocks", "incidents", "series", "calls", "traffic", "reads", "records", "dirt", "names", "descriptions")
 
 _A, _E2 = 6378137.0, 0.0066943799901413165
 _S2 = math.sin(math.radians(LAT0)) ** 2

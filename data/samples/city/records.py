@@ -81,6 +81,7 @@ def make(incidents: pl.DataFrame, blocks: Blocks, fleet: Vehicles, placed: list[
     _part(books, people, incidents)
     _crew(books, blocks, fleet, incidents, placed, people)
     _stolen(books, fleet, incidents)
+    _descriptions(books)
     return books
 
 
@@ -281,3 +282,29 @@ def _stolen(books: Books, fleet: Vehicles, incidents: pl.DataFrame) -> None:
         entity = books.add("vehicle", tag=plate, state="IA", make=make, model=models[0], color=COLOURS[int(books.rng.integers(len(COLOURS)))], year=2015)
         books.involve(incident, "vehicle", entity, "stolen")
         books.truth["stolen"].append({"incident_id": incident, "plate": plate, "make": make, "read_in_june": False})
+
+
+_HAIR, _EYES = {"BRO": 0.45, "BLK": 0.27, "BLN": 0.12, "GRY": 0.09, "RED": 0.04, "BALD": 0.03}, {"BRO": 0.5, "BLU": 0.25, "HAZ": 0.14, "GRN": 0.11}
+_MARKS = tuple(f"{what} {where}" for what in ("TATTOO ANCHOR", "TATTOO ROSE", "TATTOO SKULL", "TATTOO LETTERS", "SCAR", "BURN", "MOLE")
+               for where in ("LEFT FOREARM", "RIGHT HAND", "NECK", "CHEEK"))
+
+
+def _descriptions(books: Books) -> None:
+    """What the booking desk wrote of whoever was arrested or suspected: weight, hair, eyes, marks; records of one person tell nearly the same."""
+    rng = stream("descriptions")
+    booked = {r["entity"] for r in books.rows["involvement"] if r["kind"] == "person" and r["role"] in ("arrestee", "suspect")}
+    one = {record: group[0] for group in books.truth["duplicates"] for record in group}
+    told: dict[str, tuple[float, str, str, str | None]] = {}
+    for row in books.rows["person"]:
+        who = one.get(row["id"], row["id"])
+        if who not in told:
+            build = rng.normal(26.0 if row["sex"] == "M" else 25.0, 4.0)
+            told[who] = (float(np.clip(build, 17, 42)) * (row["height_in"] * 0.0254) ** 2 / 0.45359237, str(rng.choice(list(_HAIR), p=list(_HAIR.values()))),
+                         str(rng.choice(list(_EYES), p=list(_EYES.values()))), str(rng.choice(_MARKS)) if rng.random() < 0.3 else None)
+        drawn = rng.random(4)
+        if row["id"] not in booked:
+            continue
+        weight, hair, eyes, marks = told[who]
+        row |= {"weight_lb": round(weight + 10 * (drawn[0] - 0.5)), "hair": hair if drawn[1] < 0.93 else "BRO", "eyes": eyes}
+        if marks is not None and drawn[2] < 0.9:
+            row["marks"] = marks

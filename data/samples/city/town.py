@@ -21,7 +21,8 @@ from .write import lines, packed
 
 CALL_TIME = "%Y-%m-%d %H:%M:%S"
 #: Every stage here has a random stream of its own, so that adding one leaves all others as they were; a new name goes to the end.
-_STAGES = ("gunshots", "arrivals", "cameras", "units", "call events", "counts", "casings", "arrests", "interviews", "warrants", "recoveries", "posts")
+_STAGES = ("gunshots", "arrivals", "cameras", "units", "call events", "counts", "casings", "arrests", "interviews", "warrants", "recoveries", "posts",
+           "phone calls")
 
 
 @dataclass(frozen=True)
