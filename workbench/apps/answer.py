@@ -16,7 +16,8 @@ from workbench.views.webmap import WebMap
 
 #: Columns that are ids or are drawn on the map: not for reading.
 _HIDDEN = {"lon", "lat", "read_at", "read_id", "evidence", "source", "target", "number"}
-_WORDS = {"local_at": "When", "kmh": "km/h", "p": "p", "q": "q", "n": "Number", "expected": "By chance", "metres": "m from the last", "gap_hours": "Hours since"}
+_WORDS = {"local_at": "When", "kmh": "km/h", "p": "p", "q": "q", "n": "Number", "expected": "By chance", "metres": "m from the last",
+          "gap_hours": "Hours since"}
 
 
 class Answer:
