@@ -36,7 +36,7 @@ from workbench.models.links._network import Network
 from workbench.models.links import _leiden, _measures
 Network.of(frame.head(10)).paths(*frame.row(0))
 net = timed("build", lambda k: Network.of(frame))
-""" + "{}" + _END
+""" + "ASKED" + _END
 _ASKED = {
     "paths": 'timed("all paths of up to 4 steps", lambda k: net.paths(int(ends[k, 0]), int(ends[k, 1]), hops=4), 20)',
     "neighbourhoods": 'timed("2 hops", lambda k: net.ego(int(ends[k, 0]), 2), 20)',
@@ -52,7 +52,7 @@ def build(k):
     graph.add_edges_from(frame.iter_rows())
     return graph
 graph = timed("build", build)
-""" + "{}" + _END
+""" + "ASKED" + _END
 _PEER = {
     "paths": 'timed("all paths of up to 3 steps", lambda k: list(nx.all_simple_paths(graph, int(ends[k, 0]), int(ends[k, 1]), cutoff=3)), 2)',
     "neighbourhoods": 'timed("2 hops", lambda k: nx.single_source_shortest_path_length(graph, int(ends[k, 0]), 2), 20)',
@@ -115,9 +115,9 @@ def run() -> list[dict[str, Any]]:
                 return {**made, "note": note.read_text(encoding="utf-8")}
 
             for what in _ASKED:
-                rows.append(row(what, "workbench", _OURS.replace("{}", _ASKED[what]), 3))
+                rows.append(row(what, "workbench", _OURS.replace("ASKED", _ASKED[what]), 3))
                 if m <= _NETWORKX:
-                    rows.append(row(what, "networkx", _THEIRS.replace("{}", _PEER[what]), 1))
+                    rows.append(row(what, "networkx", _THEIRS.replace("ASKED", _PEER[what]), 1))
                 if what == "PageRank":
                     rows.append(row(what, "scipy (power method)", _SCIPY, 3))
     return rows
