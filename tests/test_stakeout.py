@@ -110,14 +110,24 @@ def test_on_days_shuffled_by_plate_nothing_stands_out(seed: int) -> None:
     assert found.headline.startswith(("No plate stands out", "None of the"))
 
 
-def test_the_planted_stakeout_of_the_made_up_city_is_the_only_plate_that_stands_out(city: Any, samples: Path) -> None:
+def test_the_planted_stakeout_of_the_made_up_city_stands_out_before_all_others(city: Any, samples: Path) -> None:
     series = json.loads((samples / "planted.json").read_text())["series"][1]
     reads = city.reads("2026-06-01", "2026-07-02")
     incidents = city.incidents("2026-06-01", "2026-07-02").filter(pl.col("incident_id").is_in(series["incident_ids"]))
     found = stakeout(reads, incidents, zone="America/Chicago")
-    assert found.table.filter(pl.col("q") <= 0.05)["plate"].to_list() == [series["stakeout"]["plate"]]
+    assert found.table["plate"][0] == series["stakeout"]["plate"] and found.table["by_chance"][0] < 0.01
+    assert found.table.filter(pl.col("by_chance") <= 0.05).height == 1 and found.table.filter(pl.col("q") <= 0.05).height <= 2
     assert found.table["near"][0] == series["stakeout"]["read_near"] and len(found.table["evidence"][0]) >= 7
     assert len(found.basis.versions) and found.basis.run["function"].endswith("stakeout:stakeout")
+
+
+def test_the_van_and_the_scout_of_the_burglary_crew_stand_out_at_the_scenes_of_its_case(city: Any, samples: Path) -> None:
+    crew = json.loads((samples / "planted.json").read_text())["series"][0]
+    wanted = [e.partition(":")[2] for e in city.casebook.subjects("2026-0142")["entity"].to_list() if e.startswith("incident:")]
+    found = stakeout(city.reads(), city.incidents().filter(pl.col("incident_id").is_in(wanted)), zone="America/Chicago")
+    named = {crew["crew"]["van_plate"], crew["crew"]["scout_plate"]}
+    assert set(found.table.filter(pl.col("q") <= 0.05)["plate"].to_list()) == named
+    assert found.table["usual"].max() == 1.0, "buses stand there every day; that is no surprise"
 
 
 def test_order_of_rows_and_place_of_the_city_change_nothing(planted: Any) -> None:
@@ -154,7 +164,7 @@ def test_where_every_moment_is_known_the_surprise_is_the_poisson_binomial_tail(c
     spread = np.zeros((n, 5, 2))
     spread[:, :, 1] = 1.0
     none = np.zeros((1, n), dtype=np.int64)
-    found = _habits.Habits(none[0], hit * 1.0, hit.astype(np.int64), none, p, none[0], p[0], spread, none[0], none[0], none[0], none[0], none[0])
+    found = _habits.Habits(none[0], hit * 1.0, hit.astype(np.int64), none, p, none[0], p[0], spread, none[0], none[0], none[0], none[0], none[0], none[0])
     assert _habits.surprise(found, np.array([0]), p)[0] == pytest.approx(chance.at_least(int(hit.sum()), p)[0], abs=1e-12)
 
 

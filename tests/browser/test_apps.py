@@ -12,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from workbench.apps import find, listed, names
 from workbench.apps import server as serving_room
+from workbench.oversight.audit import Audit
 from workbench.session import open_workbench
 
 pytestmark = pytest.mark.browser
@@ -98,6 +100,34 @@ def test_case_link_shows_chart_map_timeline_and_evidence_with_base_rates(open_pa
     expect(table).to_contain_text("How much it says")
     expect(table.locator("tbody")).to_contain_text("tied to")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_plates_shows_who_stands_out_at_the_scenes_and_answers_about_any_plate(open_page: Callable[..., Any], server: Any, width: int, height: int) -> None:
+    page = open_page(f"{server.url}plates", width=width, height=height)
+    page.get_by_role("button", name="Use the demo case").click()
+    expect(page.get_by_text("2 plates stand out")).to_be_visible()
+    rows = page.get_by_role("table", name="Rows behind the sentence")
+    expect(rows.locator("tbody tr").first).to_contain_text("HCC1427")
+    assert page.locator(".wb-map").evaluate("e => e.chart.layers.filter(l => !l.base).reduce((n, l) => n + l.n, 0)") > 5
+    page.get_by_label("Plate").first.fill("hcc?427")
+    page.get_by_role("button", name="Search").click()
+    fitting = page.get_by_role("table", name="Plates that fit")
+    fitting.locator("tbody tr", has_text="HCC1427").click()
+    expect(page.get_by_text(re.compile(r"HCC1427 was read \d+ times"))).to_be_visible()
+    page.get_by_role("button", name="Who travelled with it?").click()
+    expect(page.get_by_text(re.compile(r"YXK8164 passed \d+ spots with it"))).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    last = Audit(server.workspace / "audit.db").entries(12)
+    assert last.filter((pl.col("action") == "plates") & (pl.col("object") == "HCC1427")).height >= 2, "each question is written down"
+
+
+def test_why_two_things_are_tied_is_told_with_what_speaks_against(page: Any, server: Any) -> None:
+    demo(page, server)
+    page.get_by_label("And what ties it to").fill("YXK8164")
+    page.get_by_role("button", name="Why?").click()
+    expect(page.get_by_text(re.compile("YXK8164.*(path|tied|rows?)")).first).to_be_visible()
+    expect(page.get_by_role("table", name="Evidence").locator("tbody tr").first).to_be_visible()
 
 
 # --- a click reaches Python and changes the page ------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from workbench.views.webmap import WebMap
 
 #: Columns that are ids or are drawn on the map: not for reading.
 _HIDDEN = {"lon", "lat", "read_at", "read_id", "evidence", "source", "target", "number"}
-_WORDS = {"local_at": "When", "kmh": "km/h", "p": "p", "q": "q", "n": "Number", "expected": "By chance", "metres": "m from the last",
-          "gap_hours": "Hours since"}
+_WORDS = {"local_at": "When", "kmh": "km/h", "p": "p", "q": "q", "n": "Number", "expected": "Expected by habits",
+          "by_chance": "Plates by chance", "metres": "m from the last", "gap_hours": "Hours since"}
 
 
 class Answer:
@@ -32,9 +32,7 @@ class Answer:
         self.map.param.watch(lambda event: self._from_map(str(event.new or "")), "picked")
         self.map_card = page.card("Where", self.map)
         self.table_card = page.card("Rows", self.more, self.table)
-        self.view = page.column(
-            page.card("", self.sentence, self.foot),
-            page.grid(self.map_card, self.table_card, wide="minmax(0, 1fr) minmax(0, 1fr)", align="start"), visible=False)
+        self.view = page.column(page.card("", self.sentence, self.foot), self.map_card, self.table_card, visible=False)
 
     def show(self, result: Result) -> None:
         """Show one answer whole."""
@@ -48,7 +46,7 @@ class Answer:
         rows = result.table.height
         self.more.object = f"<p class=small>The first {MOST_ROWS:,} of {rows:,} are listed.</p>" if rows > MOST_ROWS else ""
         self.ids = _ids(result)
-        self.table.fill(result.table.select(list(shown)), shown, ids=[str(i) for i in range(min(rows, MOST_ROWS))], zone=self.workbench.agency.tz)
+        self.table.fill(_readable(result.table.select(list(shown))), shown, ids=[str(i) for i in range(min(rows, MOST_ROWS))], zone=self.workbench.agency.tz)
         self.table_card.visible = rows > 0
         self.view.visible = True
 
@@ -89,6 +87,13 @@ def _shown(table: pl.DataFrame) -> dict[str, str]:
     kept: dict[str, Any] = {}
     for name, kind in table.schema.items():
         nested = kind.is_nested() and not (isinstance(kind, pl.List) and kind.inner == pl.String and name in ("days", "readers", "reasons"))
-        if name not in _HIDDEN and not nested and not name.startswith("_"):
+        empty = table[name].null_count() == table.height or (kind == pl.String and not table[name].fill_null("").str.len_bytes().any())
+        if name not in _HIDDEN and not nested and not empty and not name.startswith("_"):
             kept[name] = _WORDS.get(name, name.replace("_", " ").capitalize())
     return kept
+
+
+def _readable(table: pl.DataFrame) -> pl.DataFrame:
+    """Chances as people read them: three digits, and "under 0.001"."""
+    small = pl.when(pl.col("p", "q") < 0.001).then(pl.lit("under 0.001")).otherwise(pl.col("p", "q").round(3).cast(pl.String))
+    return table.with_columns(small) if {"p", "q"} <= set(table.columns) else table

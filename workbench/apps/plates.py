@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property
@@ -17,7 +18,7 @@ from workbench.apps.access import CaseForm
 from workbench.apps.answer import Answer
 from workbench.apps.page import careful, text
 from workbench.apps.picktable import PickTable
-from workbench.errors import AccessRefused, CannotTell
+from workbench.errors import CannotTell
 from workbench.models import plates as models
 from workbench.models.plates import cloned, contradict, convoy, history, life, search, stakeout
 from workbench.results import Result
@@ -44,7 +45,7 @@ class _Plates:
     def __init__(self, workbench: Workbench) -> None:
         self.workbench = workbench
         self.message = page.Message()
-        self.plate = ""
+        self.plate, self.turn, self.one = "", 0, threading.Lock()
         hint = "a plate, or part of one: ABC1234, AB?1*, misread ones are found too"
         self.find = pmui.TextInput(label="Plate", placeholder=hint, size="small", sizing_mode="stretch_width", margin=0)
         self.go = pmui.Button(label="Search", color="primary", variant="contained", margin=0, height=40)
@@ -119,21 +120,29 @@ class _Plates:
 
     def search(self) -> None:
         """A plate that was read is asked about at once; for a part, or one never read, those that fit are listed."""
+        plate = ""
         with careful(self.message, self.main):
             typed = str(self.find.value_input or self.find.value or "").strip()
             self.found_card.visible = False
             if not ({"?", "*"} & set(typed)) and self._reads.code(typed) is not None:
-                self.choose(plate_names.normal(typed))
-                return
-            known = len(plate_names.normal(typed))
-            edits = 0 if {"?", "*"} & set(typed) else min(2, max(0, known - 4))  # of a short one nearly everything is two edits away
+                plate = plate_names.normal(typed)
+            else:
+                self._list(typed)
+        if plate:
+            self.choose(plate)
+
+    def _list(self, typed: str) -> None:
+        known = len(plate_names.normal(typed))
+        edits = 0 if {"?", "*"} & set(typed) else min(2, max(0, known - 4))  # of a short one nearly everything is two edits away
+        with self.workbench.deed("plates", typed, question="which plates fit") as outcome:
             fitting = search.search(self._index, typed, edits=edits, look_alikes=True, most=100)
-            if fitting.table.is_empty():
-                raise CannotTell(fitting.headline)
-            self.fits.object = f"<p class=small>{text(fitting.headline)}</p>"
-            columns = {c: c.replace("_", " ").capitalize() for c, kind in fitting.table.schema.items() if not kind.is_nested()}
-            self.found.fill(fitting.table, columns, ids=fitting.table["plate"].to_list(), zone=self.workbench.agency.tz)
-            self.found_card.visible = True
+            outcome["rows"] = fitting.table.height
+        if fitting.table.is_empty():
+            raise CannotTell(fitting.headline)
+        self.fits.object = f"<p class=small>{text(fitting.headline)}</p>"
+        columns = {c: c.replace("_", " ").capitalize() for c, kind in fitting.table.schema.items() if not kind.is_nested()}
+        self.found.fill(fitting.table, columns, ids=fitting.table["plate"].to_list(), zone=self.workbench.agency.tz)
+        self.found_card.visible = True
 
     def choose(self, plate: str) -> None:
         """Ask about a plate."""
@@ -147,18 +156,18 @@ class _Plates:
     # ------------------------------------------------------------------ answering
 
     def work(self) -> None:
-        """Answer the question that is chosen, about the plate that is chosen."""
-        with careful(self.message, self.main):
+        """Answer the question that is chosen, about the plate that is chosen; a later question overtakes an earlier one."""
+        self.turn += 1
+        mine = self.turn
+        with self.one, careful(self.message, self.main):
+            if mine != self.turn:
+                return
             self.answer.hide()
             if not self.plate and self.question.value != SCENES:
                 self.message.show("Search a plate first; part of one will do.")
                 return
-            try:
-                with self.workbench.deed("plates", self.plate or "scenes", question=self.question.value):
-                    self.answer.show(self._answered())
-            except AccessRefused:
-                self.answer.hide()
-                raise
+            with self.workbench.deed("plates", self.plate if self.question.value != SCENES else "scenes", question=self.question.value):
+                self.answer.show(self._answered())
 
     def _answered(self) -> Result:
         asof, zone, reads = self.workbench.asof, self.workbench.agency.zone, self._reads

@@ -46,6 +46,13 @@ class Scenes:
     def __len__(self) -> int:
         return len(self.low)
 
+    def only(self, which: Any, note: str) -> Scenes:
+        """Some of the scenes (a mask), and why not the others."""
+        kept = which[self.scene]
+        number = np.cumsum(which) - 1
+        return Scenes(self.frame.filter(pl.Series(which)), self.low[which], self.high[which], number[self.scene[kept]], self.spot[kept], self.metres[kept],
+                      (*self.notes, note))
+
 
 @dataclass(frozen=True, eq=False)
 class Habits:
@@ -58,7 +65,7 @@ class Habits:
         that are there on one day, on 2 or 3, on 4 to 7 and so on (a bus stands there for longer than who passes once).
         entry, drawn, begin: plates (numbers into ``plate``) and steps on other days, those of scene s and its j-th other day at
         ``begin[offset[s] + j]`` to ``begin[offset[s] + j + 1]``.
-        readable: (n,) reads of anybody near each scene in its time.
+        date: the local day of each other day, in the order of ``begin``. readable: (n,) reads of anybody near each scene in its time.
     """
 
     plate: Ints
@@ -73,6 +80,7 @@ class Habits:
     drawn: Ints
     begin: Ints
     offset: Ints
+    date: Ints
     readable: Ints
 
 
@@ -121,7 +129,7 @@ def placed(passages: Passages, scenes: pl.DataFrame, metres: float) -> Scenes:
 def habits(passages: Passages, scenes: Scenes, *, minutes: float, window: timedelta, until: int | None) -> Habits:
     """Look up who was near when. Cost: two binary searches a scene, reader and day, then a sort of the reads found."""
     m, n = round(60 * minutes), len(scenes)
-    day_scene, day_low, real = _days(scenes, passages.zone, m, window)
+    day_scene, day_low, real, date = _days(scenes, passages.zone, m, window)
     per = [scenes.spot[scenes.scene == s] for s in range(n)]
     cell = np.repeat(np.arange(len(day_scene)), [len(per[s]) for s in day_scene])
     spot = np.concatenate([per[s] for s in day_scene]).astype(np.int64)
@@ -142,13 +150,13 @@ def habits(passages: Passages, scenes: Scenes, *, minutes: float, window: timede
     many = int(_loops.cover(keys, bits, length[day_scene], m, who, where, weight))
     who, where, weight = who[:many], where[:many], weight[:many]
     steps = EIGHTHS if length.any() else 1
-    return _told(passages, (n, steps), day_scene, real, reads, who, where, weight, until)
+    return _told(passages, (n, steps), (day_scene, real, date), reads, who, where, weight, until)
 
 
 def _told(
-    passages: Passages, size: tuple[int, int], day_scene: Ints, real: Any, reads: Ints, who: Ints, where: Ints, weight: Floats, until: int | None
+    passages: Passages, size: tuple[int, int], looked: tuple[Ints, Any, Ints], reads: Ints, who: Ints, where: Ints, weight: Floats, until: int | None
 ) -> Habits:
-    n, steps = size
+    (n, steps), (day_scene, real, date) = size, looked
     there = weight > 0
     who, where, weight = who[there], where[there], weight[there]
     level = np.maximum(1, np.rint(weight * steps)).astype(np.int64)
@@ -182,11 +190,11 @@ def _told(
     offset = np.concatenate([[0], np.cumsum(days)])[:-1].astype(np.int64)
     readable = np.zeros(n, dtype=np.int64)
     readable[day_scene[real]] = reads[real]
-    return Habits(plate, seen, steps_of, own, floor, days, q, spread, index[order].astype(np.int64), level[order], begin, offset, readable)
+    return Habits(plate, seen, steps_of, own, floor, days, q, spread, index[order].astype(np.int64), level[order], begin, offset, date[control], readable)
 
 
-def _days(scenes: Scenes, zone: str, m: int, window: timedelta) -> tuple[Ints, Ints, Any]:
-    """(scene, start in seconds UTC, whether it is the scene's own day) of every day looked at, in order of scene and day.
+def _days(scenes: Scenes, zone: str, m: int, window: timedelta) -> tuple[Ints, Ints, Any, Ints]:
+    """(scene, start in seconds UTC, whether it is the scene's own day, local day) of every day looked at, in order of scene and day.
 
     Other days begin at the same hour of the wall clock; left out are those on which another scene, or this one, shares readers and hours: what was done there
     is no habit. Days of the other kind (working day, weekend) are left out where enough of the same kind are there.
@@ -212,7 +220,7 @@ def _days(scenes: Scenes, zone: str, m: int, window: timedelta) -> tuple[Ints, I
     good &= same | ((good & same).sum(axis=1) < _SAME_KIND)[:, None]
     good[:, reach] = True
     s, d = np.nonzero(good)
-    return s, low[s, d], d == reach
+    return s, low[s, d], d == reach, late[s, d]
 
 
 def _floor(every: Ints, plate: Ints, own: Ints, days: Ints, scene: Ints, fresh: Ints) -> Floats:
@@ -241,11 +249,11 @@ def _floor(every: Ints, plate: Ints, own: Ints, days: Ints, scene: Ints, fresh: 
 def replicates(found: Habits, group: Ints, least: int, many: int, seed: int) -> Floats:
     """The surprise of every plate near at least ``least`` scenes when other days stand in for the days of the scenes, over ``many`` draws, sorted.
 
-    Scenes of one group (one night) are moved together, so that plates that are out on one day are so at all its scenes.
+    Scenes of one group (one night) are moved together, so that plates that are out on one day are so at all its scenes; different groups go to different
+    days, as they were: who passes once on a day that stood in for several would look as if they had come to each. As of the scenes' own days, nothing of
+    the days that stand in for them counts as habit.
     """
-    rng = np.random.default_rng(seed)
-    u = rng.random((many, int(group.max()) + 1))[:, group]
-    day = np.where(found.days >= FEWEST, (u * found.days).astype(np.int64) + found.offset, -1)
+    day = _dealt(found, group, many, np.random.default_rng(seed))
     able = ((found.own > 0).sum(axis=1) >= least)[found.entry]  # the others cannot come near so many
     begin = np.concatenate([[0], np.cumsum(able)])[found.begin].astype(np.int64)
     size = np.diff(begin)
@@ -253,11 +261,17 @@ def replicates(found: Habits, group: Ints, least: int, many: int, seed: int) -> 
     k, n = found.own.shape
     out = np.empty(total // max(least, 1) + 1)
     steps = found.spread.shape[2] - 1
+    mask = np.zeros((k, n, max(1, -(-int(found.days.max()) // 64))), dtype=np.uint64)
+    _loops.marked(found.entry[able], begin, found.offset, mask)
     made = _loops.drawn(
         np.ascontiguousarray(day),
+        found.date,
+        found.offset,
         found.entry[able],
         found.drawn[able],
         begin,
+        mask,
+        np.zeros((n, mask.shape[2] + 1), dtype=np.uint64),
         found.own,
         found.floor,
         found.days,
@@ -274,6 +288,29 @@ def replicates(found: Habits, group: Ints, least: int, many: int, seed: int) -> 
         out,
     )
     return np.sort(out[: int(made)])
+
+
+def _dealt(found: Habits, group: Ints, many: int, rng: np.random.Generator, tries: int = 30) -> Ints:
+    """(many, n): the control day that stands in for each scene's own, -1 where too few are known; days of different groups differ where there are enough."""
+    known = found.days >= FEWEST
+    day = np.full((many, len(group)), -1, dtype=np.int64)
+    taken = np.full((many, len(group)), -1, dtype=np.int64)
+    for g in range(int(group.max()) + 1):
+        mine = (group == g) & known
+        if not mine.any():
+            continue
+        wrong = np.arange(many)
+        for _ in range(tries):
+            drawn = (rng.random((len(wrong), 1)) * found.days[mine]).astype(np.int64) + found.offset[mine]
+            day[np.ix_(wrong, mine)] = drawn
+            dates = found.date[drawn]
+            again = (dates[:, :, None] == taken[wrong][:, None, :]).any(axis=(1, 2))
+            taken_now = wrong[~again]
+            taken[np.ix_(taken_now, mine)] = dates[~again]
+            wrong = wrong[again]
+            if not len(wrong):
+                break
+    return day
 
 
 def chances(found: Habits, rows: Ints) -> Floats:

@@ -8,6 +8,7 @@ from workbench.engines.kernels import kernel, part
 
 TIME_BITS = 18  # of a sorted key: seconds since the window began
 CLASSES = 5  # of plates by days on which they are at a scene: at most 1, 2 or 3, 4 to 7, ...
+ONE = np.uint64(1)
 
 
 @kernel("i8[:], i8[:], i8[:], i8[:], i8[:], i8[:], i8[:]")
@@ -102,12 +103,56 @@ def tails(level, own, chance, spread, kind, scratch, out):  # type: ignore[no-un
         out[i] = _tail(wanted, chance[i], kind, spread, n, steps, scratch)
 
 
-@kernel("i8[:,:], i8[:], i8[:], i8[:], i8[:,:], f8[:,:], i8[:], f8[:], f8[:,:,:], i8, i8[:], i8[:], i8[:,:], i8[:], f8[:], i8[:], f8[:], f8[:] -> i8")
-def drawn(day, entry, drawn, begin, own, floor, days, q, spread, least, stamp, near, seen, touched, chance, kind, scratch, out):  # type: ignore[no-untyped-def]
+@kernel("i8[:], i8[:], i8[:], u8[:,:,:]")
+def marked(entry, begin, offset, mask):  # type: ignore[no-untyped-def]
+    """Bit j of mask[k, s]: plate k was near scene s on its j-th other day."""
+    s = 0
+    for c in range(len(begin) - 1):
+        while s + 1 < len(offset) and c >= offset[s + 1]:
+            s += 1
+        j = c - offset[s]
+        for e in range(begin[c], begin[c + 1]):
+            mask[entry[e], s, j >> 6] |= ONE << np.uint64(j & 63)
+
+
+@part
+def _left_out(day, date, offset, days, r, out):  # type: ignore[no-untyped-def]
+    """Bit j of out[s]: the j-th other day of scene s is one of those that stand in for a scene (its own first, and at most half of all of them); their
+    number into the last word."""
+    n, words = out.shape[0], out.shape[1] - 1
+    for s in range(n):
+        for w in range(words + 1):
+            out[s, w] = np.uint64(0)
+        many = 0
+        for step in range(n):
+            t = (s + step) % n
+            if day[r, t] < 0 or (step > 0 and 2 * (many + 1) > days[s]):
+                continue
+            for j in range(days[s]):
+                bit = ONE << np.uint64(j & 63)
+                if date[offset[s] + j] == date[day[r, t]] and not out[s, j >> 6] & bit:
+                    out[s, j >> 6] |= bit
+                    many += 1
+        out[s, words] = np.uint64(many)
+
+
+@part
+def _bits(word):  # type: ignore[no-untyped-def]
+    many = 0
+    while word:
+        word &= word - ONE
+        many += 1
+    return many
+
+
+@kernel("i8[:,:], i8[:], i8[:], i8[:], i8[:], i8[:], u8[:,:,:], u8[:,:], i8[:,:], f8[:,:], i8[:], f8[:], f8[:,:,:], i8, i8[:], i8[:], i8[:,:], i8[:], f8[:], "
+        "i8[:], f8[:], f8[:] -> i8")
+def drawn(day, date, offset, entry, drawn, begin, mask, gone, own, floor, days, q, spread, least, stamp, near, seen, touched, chance, kind, scratch, out):  # type: ignore[no-untyped-def]
     """Other days stand in for the scenes' days; each plate's habit is then taken from the days that are left."""
-    n, steps, made = day.shape[1], spread.shape[2] - 1, 0
+    n, steps, made, words = day.shape[1], spread.shape[2] - 1, 0, mask.shape[2]
     for r in range(day.shape[0]):
         many = 0
+        _left_out(day, date, offset, days, r, gone)
         for s in range(n):
             if day[r, s] < 0:
                 continue
@@ -128,12 +173,14 @@ def drawn(day, entry, drawn, begin, own, floor, days, q, spread, least, stamp, n
             wanted = 0
             for s in range(n):
                 wanted += seen[k, s]
-                left = own[k, s] - (1 if seen[k, s] > 0 else 0)
-                kind[s] = _kind(left)
+                left = 0
+                for w in range(words):
+                    left += _bits(mask[k, s, w] & ~gone[s, w])
+                kind[s] = _kind(own[k, s])  # the class its spread was told from
                 if day[r, s] < 0:
                     chance[s] = 1.0
                 elif left > 0:
-                    chance[s] = min(1.0, max(floor[k, s], (left + q[s]) / days[s]))
+                    chance[s] = min(1.0, max(floor[k, s], (left + q[s]) / (days[s] - np.int64(gone[s, words]) + 1)))
                 else:
                     chance[s] = floor[k, s]
             out[made] = _tail(wanted, chance, kind, spread, n, steps, scratch)

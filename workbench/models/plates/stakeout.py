@@ -85,6 +85,11 @@ def stakeout(
     _comparable(ready, wanted)
     found = _habits.habits(passages, ready, minutes=minutes, window=reach, until=until)
     _known(ready, found, wanted)
+    dark = found.readable == 0
+    if dark.any():
+        ready = ready.only(~dark, f"At {int(dark.sum())} of {len(ready)} scenes no reader near it read anything in its time: nobody can be found there.")
+        found = _habits.habits(passages, ready, minutes=minutes, window=reach, until=until)
+        _known(ready, found, wanted)
     every = int(np.count_nonzero(_habits.counts(passages, until)))
     table, tested = _ranked(passages, ready, found, wanted, every, draws, seed)
     shown = _with_evidence(passages, ready, table.head(most), minutes, until)
@@ -249,9 +254,6 @@ def _basis(
     parameters: dict[str, Any],
 ) -> Basis:
     notes = [*ready.notes, *_NOTES]
-    dark = int((found.readable == 0).sum())
-    if dark:
-        notes.append(f"At {dark} of {len(ready)} scenes no reader near it read anything in its time: nobody can be found there.")
     unknown = int((found.days < _habits.FEWEST).sum())
     if unknown:
         notes.append(f"For {unknown} of {len(ready)} scenes fewer than {_habits.FEWEST} other days tell what is usual; being there counts as no surprise.")
