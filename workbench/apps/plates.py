@@ -127,7 +127,9 @@ class _Plates:
                 return
             known = len(plate_names.normal(typed))
             edits = 0 if {"?", "*"} & set(typed) else min(2, max(0, known - 4))  # of a short one nearly everything is two edits away
-            fitting = search.search(self._index, typed, edits=edits, look_alikes=True, most=100)
+            with self.workbench.deed("plates", typed, question="Which plates fit?") as outcome:
+                fitting = search.search(self._index, typed, edits=edits, look_alikes=True, most=100)
+                outcome["rows"] = fitting.table.height
             if fitting.table.is_empty():
                 raise CannotTell(fitting.headline)
             self.fits.object = f"<p class=small>{text(fitting.headline)}</p>"
