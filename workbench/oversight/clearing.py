@@ -34,7 +34,7 @@ _APART = ("lake", KEYS)
 _CACHES = (".ipynb_checkpoints", ".virtual_documents", "__pycache__", "out", "in")
 #: Casebook tables and their columns that may tell of a purged row; evidence and holds keep theirs.
 _WORK = {"case_subjects": ("entity", "why"), "leads": ("entity", "text", "basis"), "judgements": ("why",), "cases": ("title", "reason"),
-         "case_closings": ("why",)}
+         "case_closings": ("why",), "hits": ("list_name", "reason"), "hit_checks": ("note",), "identity_judgements": ("why",)}
 Noted = Callable[[str, str], None]
 
 
@@ -98,7 +98,7 @@ def old_outputs(path: Path, before: float, noted: Noted) -> None:
 
 
 def casebook(path: Path, search: Search) -> list[str]:
-    """Mask the values in subjects, leads, judgements and cases, and leave no byte of them in the file; gives what was done."""
+    """Mask the values in subjects, leads, judgements, cases and what was said of hits, and leave no byte of them in the file; gives what was done."""
     file, said = path / CASEBOOK, []
     if not file.exists():
         return []

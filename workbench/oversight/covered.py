@@ -25,14 +25,15 @@ from workbench.schema import TABLES
 PLAIN_KEYS = frozenset({
     "role", "versions", "rows", "error", "beat", "district", "offence", "steps", "flags", "samples", "entries",
     "left_out", "decision", "kind", "about", "emergency", "review", "sees_as", "filter", "digest", "root", "fit", "sources", "position", "table", "to",
-    "said", "residue", "fields", "certificate", "sha256", "pin", "via", "peer", "address", "told_by", "dry_run", "exact", "sample", "phase", "item"})
+    "said", "residue", "fields", "certificate", "sha256", "pin", "via", "peer", "address", "told_by", "dry_run", "exact", "sample", "phase", "item", "question",
+    "used", "protected"})
 #: Keys under which a time stands; under another key even a date is covered, since it may be somebody's birthday.
 TIMES = frozenset({"start", "end", "since", "until", "known", "asof", "from", "at"})
 #: Actions whose object is never what was searched for: a workspace, a page, a user, a number of an entry, a certificate.
 PLAIN_OBJECTS = frozenset({
     "open", "refresh", "close", "connect", "emergency", "init", "view", "root", "forget", "review", "audit", "retention", "purge", "serve", "stop",
     "watch", "sign-in", "sign-out", "session", "people", "account", "brief", "export", "lake", "carried", "make", "withdraw", "hold", "release",
-    "fold", *policy.DEEDS})
+    "fold", "ask", *policy.DEEDS})
 _SQL = frozenset((
     "select", "from", "where", "and", "or", "not", "in", "is", "null", "like", "between", "order", "by", "group", "having", "limit", "as", "on",
     "join", "left", "right", "inner", "outer", "full", "cross", "using", "with", "distinct", "count", "sum", "min", "max", "avg", "case", "when",
@@ -41,7 +42,8 @@ _SQL = frozenset((
 _OWN = frozenset((
     "all", "and", "attached", "audit", "beats", "briefing", "case", "cases", "entities", "extent", "facts", "from", "history", "incident",
     "incidents", "intent", "lake", "of", "open", "or", "order", "page", "person", "phone", "plate", "place", "query", "rejects", "row", "rows",
-    "search", "table", "the", "to", "until", "vehicle", "what", "workspace", "address", "call", "read", "unit", "camera", "gunshot", "text", "key"))
+    "search", "table", "the", "to", "until", "vehicle", "what", "workspace", "address", "call", "read", "unit", "camera", "gunshot", "text", "key",
+    "scenes", "unverified", "confirmed", "rejected"))
 _WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*|\w+")
 _PLATE = re.compile(r"(?=\w*\d)(?=\w*[^\W\d_])\w{4,}|\d(?:[\s().-]?\d){6,}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?")
@@ -112,7 +114,7 @@ def entry(row: Mapping[str, Any]) -> dict[str, Any]:
     except ValueError:
         said = str(row["detail"])
     detail = _value(said, hidden, case, "")
-    if action not in PLAIN_OBJECTS:
+    if action not in PLAIN_OBJECTS or (action == "ask" and row["object"] not in policy.ASKED):
         out["object"] = words(str(row["object"]), hidden, (case,))
     if isinstance(detail, dict):
         for key in ("note", "said", "because", "why"):

@@ -1,8 +1,8 @@
 """Expungement: a court's order removes a person from facts, cases and outputs, with a certificate.
 
 The person's records and the rows that tie them (involvements, associations, arrests, interviews, warrants) go with every edition; so do vehicles,
-phones and addresses that nobody else is tied to. Their ids and whole names leave every other file unless a row that stays has them; the ids are barred, so
-that an export sent again does not bring the person back. Case evidence stays unless the order seals it.
+phones and addresses that nobody else is tied to, and the calls of those phones' numbers. Their ids and whole names leave every other file unless a
+row that stays has them; the ids are barred, so that an export sent again does not bring the person back. Case evidence stays unless the order seals it.
 """
 
 from __future__ import annotations
@@ -108,7 +108,24 @@ def _selection(lake: Lake, order: Order) -> Selection:
         lonely = _lonely(lake, versions, kind, rows)
         if lonely and table in versions:
             rows[table] = f"{schema.TABLES[table].key[0]} in ({', '.join(map(literal, lonely))})"
+    numbers = _numbers(lake, versions, rows) if "phone_calls" in versions else []
+    if numbers:
+        rows["phone_calls"] = " or ".join(f"{c} in ({', '.join(map(literal, numbers))})" for c in ("caller", "called"))
     return Selection(rows=rows, barred=order.persons)
+
+
+def _numbers(lake: Lake, versions: dict[str, int], rows: dict[str, str]) -> list[str]:
+    """The numbers, of every edition, of the telephones that go, but for those that a telephone which stays has."""
+    if "phones" not in rows:
+        return []
+    con = lake.connect()
+    try:
+        every, now = (lake.relation_sql("phones", versions, history=h) for h in (True, False))
+        found = con.execute(f"select distinct number from {every} where number is not null and ({rows['phones']}) and number not in "
+                            f"(select number from {now} where number is not null and not ({rows['phones']})) order by 1").fetchall()
+    finally:
+        con.close()
+    return [str(n) for (n,) in found]
 
 
 def _lonely(lake: Lake, versions: dict[str, int], kind: str, rows: dict[str, str]) -> list[str]:

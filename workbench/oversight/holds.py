@@ -128,6 +128,26 @@ def held(path: str | Path, lake: Lake, versions: Mapping[str, int], now: datetim
     return {table: pl.concat(parts) for table, parts in found.items()}
 
 
+def of_hits(path: str | Path, hits: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    """Which of some hits (hit_id, plate, read_plate, reader, read_at) holds in force mean: hit_id, hold_id, matter. A hold on an area or on persons means
+    reads, which keep their hits by themselves."""
+    in_force = listed(path, now).filter(pl.col("state") == "in force") if hits.height else pl.DataFrame()
+    found = []
+    for row in in_force.iter_rows(named=True):
+        chosen = json.loads(row["selector"])
+        if chosen.keys() & {"area", "persons"} or "reads" not in chosen.get("tables", ["reads"]):
+            continue
+        test = pl.lit(True)
+        if "plates" in chosen:
+            test &= pl.col("plate").is_in(chosen["plates"]) | pl.col("read_plate").is_in(chosen["plates"])
+        if "readers" in chosen:
+            test &= pl.col("reader").is_in(chosen["readers"])
+        test &= pl.col("read_at") >= datetime.fromisoformat(chosen["start"]) if "start" in chosen else pl.lit(True)
+        test &= pl.col("read_at") < datetime.fromisoformat(chosen["end"]) if "end" in chosen else pl.lit(True)
+        found += [(h, row["hold_id"], row["matter"]) for h in hits.filter(test)["hit_id"].to_list()]
+    return pl.DataFrame(found, schema={"hit_id": pl.String, "hold_id": pl.Int64, "matter": pl.String}, orient="row")
+
+
 def _row(path: str | Path, hold_id: int) -> dict[str, Any]:
     rows = listed(path)
     found = rows.filter(pl.col("hold_id") == hold_id)

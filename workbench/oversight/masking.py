@@ -140,8 +140,6 @@ for _kind, _needs in _PERSONS.items():
     _MASKS["interviews", _kind] = _Mask(_person(_kind), ("narrative", "reason", "plate", "address"), place=True, needs=_needs)
     for _thing_table, _entity, _column in (("phones", "phone", "number"), ("addresses", "address", "address")):
         _MASKS[_thing_table, _kind] = _Mask(_thing(_entity, _kind), (_column,), place=_entity == "address", needs=("associations", *_needs))
-
-
     _MASKS["phone_calls", _kind] = _Mask(_dialled(_kind), ("caller", "called", "address"), place=True, needs=("phones", "associations", *_needs))
 
 

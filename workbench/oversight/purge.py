@@ -27,13 +27,13 @@ from workbench.errors import BadInput, NotFound
 from workbench.lake import Lake, floors, journal
 from workbench.lake import purge as lake_purge
 from workbench.lake.purge import Selection
-from workbench.oversight import cases, certificate, clearing, evidence, holds, retention
+from workbench.oversight import cases, casework, certificate, clearing, evidence, holds, retention
 from workbench.oversight.certificate import FOLDER, Certificate
 from workbench.oversight.traces import Search
 
 _WORK = "_work"
 #: Columns whose values tell of a person, vehicle or place when they stand alone; beside the key columns.
-_TELLING = ("plate", "plate_raw", "alternatives", "vin", "image", "number", "handle", "author", "narrative", "text", "marks", "raw")
+_TELLING = ("plate", "plate_raw", "alternatives", "vin", "image", "number", "caller", "called", "handle", "author", "narrative", "text", "marks", "raw")
 #: Values of one such lot are looked for together.
 _LOT = 200_000
 
@@ -142,11 +142,14 @@ def begin(folder: Path, purge_id: str, lake: Lake, selection: Selection, about: 
                 told |= _values(con, table, every)
     finally:
         con.close()
-    pl.DataFrame({"value": sorted(told)}, schema={"value": pl.String}).write_parquet(home / "values.parquet")
     salt = secrets.token_bytes(32)
-    said = {**about, "tables": tables, "salt": salt.hex(), "root": certificate.merkle(salt, ids), "editions": dict(selection.editions),
+    said = {**about, "tables": tables, "salt": salt.hex(), "editions": dict(selection.editions),
             "floors": {t: m.isoformat() for t, m in selection.floors.items()}, "barred": list(selection.barred),
             "kept": [t for t in selection.kept if selection.kept[t].height]}
+    work = casework.due(folder, home, lake, said)
+    casework.lay(home, work)
+    said |= {"root": certificate.merkle(salt, [*ids, *work.ids()]), "holds": [*about["holds"], *work.respected]}
+    pl.DataFrame({"value": sorted(told | work.values)}, schema={"value": pl.String}).write_parquet(home / "values.parquet")
     certificate.put(home / "state.json", json.dumps(said))
 
 
@@ -164,8 +167,10 @@ def carry_on(folder: Path, purge_id: str) -> Certificate:
     first = lake.purge(Selection({}, said["editions"], keys, kept,
                                  {t: datetime.fromisoformat(m) for t, m in said["floors"].items()}, said["barred"]), purge_id)
     work = [*cases.forget(folder, said), *clearing.intelligence(folder, said)]
+    casework.lay(home, casework.due(folder, home, lake, said))  # those added since it was written down, too
+    casework.forget(folder, home)
     candidates = pl.read_parquet(home / "values.parquet")["value"].to_list()
-    gone = [v for lot in _lots(candidates) for v in sorted(set(lot) - _otherwise(folder, lake, lot))]
+    gone = [v for lot in _lots(candidates) for v in sorted(set(lot) - _otherwise(folder, lake, lot, casework.texts(folder, said)))]
     second = lake.purge(Selection(keys={"rejects": _rejects(lake, gone)}), f"{purge_id}-values")
     noted = _Noted(home / "files.ndjson")
     if said.get("outputs_before") is not None:
@@ -173,10 +178,12 @@ def carry_on(folder: Path, purge_id: str) -> Certificate:
     searches = [Search(lot) for lot in _lots(gone)]
     for search in searches:
         clearing.files(folder, search, noted)
+        casework.forget(folder, home, casework.found(folder, search))
         work += clearing.casebook(folder, search)
         work += clearing.audit(folder, search, user=said["user"], certificate=purge_id)
     if not gone and (folder / evidence.FILE).exists():
         clearing.tidy_sqlite(folder / evidence.FILE)
+    work += casework.told(home)
     body = {"certificate_id": purge_id, "at": datetime.now(UTC).isoformat(), **{k: said[k] for k in ("kind", "user", "reason", "policy", "moment", "holds",
             "salt", "root")}, "tables": _tables(said, first, second), "outputs": noted.listed(), "work": work,
             "verification": verification(folder, searches, len(set(candidates)) - len(gone))}
@@ -259,9 +266,10 @@ def spellings(surname: str | None, given: str | None) -> set[str]:
     return {f"{given} {surname}", f"{surname}, {given}", f"{surname},{given}", f"{surname} {given}"}
 
 
-def _otherwise(folder: Path, lake: Lake, values: list[str]) -> set[str]:
-    """The values that rows which stay, case evidence or holds still have; asked once the doomed rows are gone."""
-    search, found = Search(values), set[str]()
+def _otherwise(folder: Path, lake: Lake, values: list[str], work: str) -> set[str]:
+    """The values that rows which stay, case evidence, holds or hits that stay still have; asked once the doomed rows are gone."""
+    search = Search(values)
+    found = search.in_bytes(work.encode("utf-8", "surrogatepass"))
     for table in schema.TABLES:
         for file in sorted((lake.path / table).glob("*.parquet")):
             found |= search.in_file(file)[0]

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from workbench.oversight import reasons
+from workbench.schema import TABLES
 
 #: Kinds of flags, with what they mean.
 KINDS = {
@@ -33,10 +34,12 @@ KINDS = {
 }
 _TARGETS = frozenset(("plate", "plates", "person", "people", "name", "names", "address", "addresses", "phone", "phones", "person_id", "value", "text",
     "subject", "vin"))
-_PERSONAL = frozenset({"reads", "hotlist", "people", "vehicles", "phones", "addresses", "involvements", "associations", "arrests", "interviews", "warrants",
-    "posts", "phone_calls"})
+_PERSONAL = frozenset(t for t in TABLES if TABLES[t].personal)
 #: First words of the actions that look at facts.
-ASKING = frozenset({"query", "sql", "search", "lookup", "history", "view", "export", "brief"})
+ASKING = frozenset({"query", "sql", "search", "lookup", "history", "view", "export", "brief", "plates", "why", "links", "ask", "hits"})
+#: A question of a model that is asked within a search of the page Plates is the same search, when it follows within this time.
+_WITHIN = timedelta(minutes=1)
+_ENTITY = re.compile(r"\b(?:person|vehicle|plate|phone|address):([^\s,]+)")
 #: Days of asking, and accesses, before a person's own hours say anything.
 ENOUGH_DAYS, ENOUGH_ACCESSES = 15, 60
 ENOUGH_USERS = 5
@@ -107,11 +110,21 @@ class _Access:
             said = {}
         self.detail = said if isinstance(said, dict) else {}
         self.asking = is_asking(self.action)
-        self.targets = tuple(sorted({t for k in self.detail.keys() & _TARGETS for t in _texts(self.detail[k]) if not t.startswith("(")}))
+        asked = self.detail.get("asked")
+        told = self.detail | (asked if isinstance(asked, dict) else {})
+        named = {t for k in told.keys() & _TARGETS for t in _texts(told[k]) if not t.startswith("(")}
+        self.targets = tuple(sorted(named | _in_object(self.action, self.object)))
+
+
+def _in_object(action: str, object: str) -> set[str]:
+    """What the pages Plates and Case links were asked about, which stands in the object; a part of a plate is none."""
+    if action == "plates":
+        return set() if object == "scenes" or {"?", "*"} & set(object) else {t for t in [_normal(object)] if t}
+    return {_normal(k) for k in _ENTITY.findall(object)} if action in ("why", "links") else set()
 
 
 def is_asking(action: str) -> bool:
-    """Whether an action looks at facts: a query, a search, a view, an export, a briefing."""
+    """Whether an action looks at facts: a query, a search, a view, an export, a briefing, a question about plates, ties or hits."""
     return action.split(" ")[0] in ASKING
 
 
@@ -158,7 +171,9 @@ def _same_target(asked: list[_Access], repeats: int) -> list[_Flag]:
     for a in asked:
         if a.asking and a.phase != "refused":
             for t in a.targets:
-                times.setdefault((a.user, t), []).append(a)
+                before = times.setdefault((a.user, t), [])
+                if not (a.action == "ask" and before and before[-1].action == "plates" and a.at - before[-1].at <= _WITHIN):
+                    before.append(a)
     most: dict[str, int] = {}
     worst: dict[tuple[str, str], list[_Access]] = {}
     for (user, target), accesses in times.items():

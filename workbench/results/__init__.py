@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from workbench.errors import BadInput
+from workbench.errors import AccessRefused, BadInput
 from workbench.geo import Grid
 from workbench.layers import Layer
 from workbench.results.recording import Call, Prepared, digested, recorded
@@ -63,10 +63,13 @@ class Origin:
     calls: tuple[Call, ...] = ()
     keep: Keep | None = field(default=None, repr=False, compare=False)
     permit: Permit | None = field(default=None, repr=False, compare=False)
+    user: str = ""
 
 
 _by_frame: dict[int, tuple[weakref.ref[pl.DataFrame], Origin]] = {}
 _by_batch: dict[str, Origin] = {}
+#: Batches whose rows this process gave to more than one user: rows picked out of them do not tell whose they are.
+_several: set[str] = set()
 
 
 def remember(frame: pl.DataFrame, origin: Origin, *, rows: bool = True) -> pl.DataFrame:
@@ -81,6 +84,9 @@ def remember(frame: pl.DataFrame, origin: Origin, *, rows: bool = True) -> pl.Da
     if rows and "batch_id" in frame.columns:
         picked = replace(origin, calls=())
         for batch in frame["batch_id"].unique().to_list():
+            before = _by_batch.get(batch)
+            if before is not None and before.user and before.user != picked.user:
+                _several.add(batch)
             _by_batch[batch] = picked
     return frame
 
@@ -115,9 +121,16 @@ def permitted(*frames: pl.DataFrame | Prepared, deed: str, **detail: Any) -> Non
     Raises:
         AccessRefused: the role may not, or no case is bound.
     """
-    permit = next((o.permit for o in (origin_of(f) for f in frames) if o.permit is not None), None)
-    if permit is not None:
-        permit(deed, detail)
+    plain_frames = [f.frame if isinstance(f, Prepared) else f for f in frames]
+    for frame in plain_frames:
+        own = noted(frame)
+        if own is None and "batch_id" in frame.columns and not _several.isdisjoint(frame["batch_id"].unique().to_list()):
+            raise AccessRefused("These rows were picked out of what several people were given here, so it cannot be told whose question this is; "
+                                "give the frame as the workbench gave it, e.g. city.reads(...).")
+        permit = (own or origin_of(frame)).permit
+        if permit is not None:
+            permit(deed, detail)
+            return
 
 
 def fingerprint(*frames: pl.DataFrame | Prepared) -> str:

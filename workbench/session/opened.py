@@ -283,7 +283,7 @@ class Opened:
         return remember(frame, self._origin(notes))
 
     def _origin(self, notes: tuple[str, ...] = ()) -> Origin:
-        return Origin(self.path.name, dict(self.versions), self.base, (*notes, *self.gaps()), keep=self.keep, permit=self.permit)
+        return Origin(self.path.name, dict(self.versions), self.base, (*notes, *self.gaps()), keep=self.keep, permit=self.permit, user=self.user)
 
     @cached_property
     def _counted(self) -> Lake:

@@ -198,7 +198,7 @@ class Remote(Workbench):
         if noted is None:
             return frame
         known = {f.name for f in dataclasses.fields(Origin)}
-        return remember(frame, Origin(**{k: v for k, v in noted.items() if k in known}, base=self.base, keep=self.keep, permit=self.permit))
+        return remember(frame, Origin(**{k: v for k, v in noted.items() if k in known}, base=self.base, keep=self.keep, permit=self.permit, user=self.user))
 
     def _value(self, method: str, *args: Any, **kwargs: Any) -> Any:
         return wire.unpack(self._line.act("call", self._question(method, args, kwargs))[0])
@@ -212,7 +212,7 @@ class Remote(Workbench):
         return self.table(name)
 
     def _origin(self, notes: tuple[str, ...] = ()) -> Origin:
-        return Origin(self._workspace, dict(self.versions), self.base, notes, keep=self.keep, permit=self.permit)
+        return Origin(self._workspace, dict(self.versions), self.base, notes, keep=self.keep, permit=self.permit, user=self.user)
 
 
 class RemoteCasebook(Casebook):
