@@ -35,6 +35,7 @@ FACTS: dict[str, Callable[[Any], Any]] = {
     "grid": lambda c: c.grid() if c.agency.study_area is None else c.incidents(), "beats": lambda c: c.beats() if not c.agency.beats else c.incidents(),
     "changes": lambda c: c.changes("incidents", "2026-01-01"), "keep": lambda c: c.keep(c.versions, "a saved result"),
     "attach": lambda c: c.attach("reads", "R-1", why="the car at the scene"), "evidence": lambda c: c.evidence(),
+    "permit": lambda c: c.permit("all pairs", {}),
     "area_of": lambda c: c.area_of(pl.DataFrame({"lon": [0.0], "lat": [0.0]})), "map_file": lambda c: c.map_file(c.path / "agency.toml"),
 }
 PERSONAL: dict[str, Callable[[Any], Any]] = {
@@ -51,7 +52,7 @@ COMMANDS: dict[str, list[str] | None] = {
     "nij": None,  # works on a file, no workspace
     "sources": None, "demo": None, "access": None,  # the loaders there are; makes a folder of its own; the policy itself
     "audit": [], "retention": ["preview"], "expunge": ["P-1", "--court", "County", "--number", "1", "--date", "2026-05-01"], "people": [],
-    "intelligence": ["list"],
+    "intelligence": ["list"], "hits": ["list"],
     "evidence": ["--case", "2026-0142", "--purpose", "investigation", "--reason", "who was near the scenes"],
     "basis": None,  # what it runs again passes the same questions; its own tests refuse it
 }

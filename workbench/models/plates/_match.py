@@ -18,6 +18,7 @@ from workbench.models.plates.misreads import Confusion
 
 #: The confidence of a read that claims none; how often readers tell the state rightly, and chance does; how many plates have a twin of another state.
 _CLAIMED, _STATE, _STATE_BY_CHANCE, _TWIN = 0.9, 0.9, 0.5, 0.05
+_RAREST = 1e-6  # no plate is less likely to be there than this
 COLUMNS: dict[str, Any] = {
     "hit_id": pl.String, "entry_id": pl.String, "plate": pl.String, "region": pl.String, "list_name": pl.String, "reason": pl.String, "read_id": pl.String,
     "read_plate": pl.String, "read_region": pl.String, "reader": pl.String, "read_at": pl.Datetime("us", "UTC"), "kind": pl.String, "state_agrees": pl.Boolean,
@@ -74,13 +75,72 @@ def _codes(keys: Any) -> Ints:
 
 
 def density(traffic: Index) -> float:
-    """How much of the plates there can be is there: the chance that a plate next to one that was read is some vehicle's of this traffic."""
+    """How much of the plates there can be is there: the chance that a plate drawn like those of this traffic is some other vehicle's of it."""
     form = np.flatnonzero(traffic.many)
+    if not len(form):
+        return 0.02
+    many, size = traffic.many[form], np.array([int(f).bit_length() - 1 for f in form])
+    same = np.where(np.arange(8) < size[:, None], (traffic.share[form] ** 2).sum(axis=2), 1.0).prod(axis=1)
+    return float(np.clip((many * -np.expm1(-(many - 1) * same)).sum() / many.sum(), _RAREST, 1.0))
+
+
+def _expected(codes: Ints, traffic: Index, own: Any = None, free: int = -1) -> Floats:
+    """How many plates of the traffic would be each text (n, 8), were they drawn character by character within their format; ``free``: with any letter, or any
+    digit, at that place; ``own``: the text stands in the traffic itself, and does not speak for itself."""
+    form = np.ones(len(codes), dtype=np.int64)
+    for j in range(8):
+        form = np.where(codes[:, j] >= 0, 2 * form + (codes[:, j] >= 10), form)
+    less = np.zeros(len(codes)) if own is None else own.astype(float)
     many = traffic.many[form]
-    letters = np.array([bin(int(f)).count("1") - 1 for f in form])
-    size = np.array([int(f).bit_length() - 1 for f in form])
-    room = 26.0 ** letters * 10.0 ** (size - letters)
-    return float(np.clip((many * np.minimum(1.0, many / room)).sum() / max(1.0, many.sum()), 1e-6, 1.0)) if len(form) else 0.02
+    rest = np.maximum(0.0, many - less)
+    out = rest.copy()
+    for j in range(8):
+        on = np.flatnonzero((codes[:, j] >= 0) & (j != free))
+        out[on] *= np.maximum(0.0, traffic.share[form[on], j, codes[on, j]] * many[on] - less[on]) / np.maximum(1.0, rest[on])
+    return out
+
+
+def _crowded(codes: Ints, traffic: Index, own: Any = None) -> Floats:
+    """The chance that each text (n, 8) is the plate of some vehicle of the traffic."""
+    return np.clip(-np.expm1(-_expected(codes, traffic, own)), _RAREST, 1.0)
+
+
+def crowd(names: pl.Series, traffic: Index, confusion: Confusion) -> tuple[Floats, Floats]:
+    """Of each text: the chance that it is itself some vehicle's plate, and that a plate it is a misread of is one (weighted by how characters are read).
+
+    A format that no vehicle has (a digit where all have a letter) is a misread, and of few plates; one that many have is likely to be somebody's.
+    """
+    keys, back = np.unique(pack(names), return_inverse=True)
+    codes = _codes(keys)
+    at = np.minimum(np.searchsorted(traffic.sorted, keys), max(0, len(traffic.sorted) - 1))
+    own = traffic.sorted[at] == keys if len(traffic.sorted) else np.zeros(len(keys), dtype=bool)
+    right = np.diag(confusion.read_as)
+    share = confusion.read_as / right[:, None]  # [true, read]
+    np.fill_diagonal(share, 0.0)
+    usual = density(traffic)
+    near, total = np.zeros(len(keys)), np.zeros(len(keys))
+    here = _crowded(codes, traffic, own)
+    for j in range(8):
+        for read in range(36):
+            on = np.flatnonzero(codes[:, j] == read)
+            if not len(on):
+                continue
+            alike = np.flatnonzero(confusion.mates[:, read] & (share[:, read] > 0))
+            unlike = np.flatnonzero(~confusion.mates[:, read])
+            total[on] += share[:, read].sum()
+            changed, others = codes[on], np.zeros(len(on))
+            for first, room in ((0, 10.0), (10, 26.0)):
+                changed[:, j] = first
+                others += np.minimum(room, _expected(changed, traffic, free=j))
+            for true in alike:
+                changed[:, j] = true
+                held = _crowded(changed, traffic)
+                near[on] += share[true, read] * held
+                others -= held
+            near[on] += share[unlike, read].mean() * np.clip(others - here[on], 0.0, None)
+    near = np.where(total > 0, np.maximum(near / np.maximum(total, 1e-12), _RAREST), usual)
+    here = np.where(keys == 0, usual, here)
+    return here[back], near[back]
 
 
 def pairs(reads: pl.DataFrame, listed: Entries, *, alternatives: bool, look_alikes: bool) -> pl.DataFrame:
@@ -146,11 +206,12 @@ def _others(reads: pl.DataFrame, listed: Entries, sure: Floats) -> pl.DataFrame:
     return met.select("row", "entry", kind=pl.lit(KINDS[1]), weight=pl.Series(weight, dtype=pl.Float64))
 
 
-def matched(reads: pl.DataFrame, listed: Entries, *, alternatives: bool, look_alikes: bool, prior: float, dense: float, asof: datetime | None) -> pl.DataFrame:
+def matched(reads: pl.DataFrame, listed: Entries, *, alternatives: bool, look_alikes: bool, prior: float, dense: float | Index,
+            asof: datetime | None) -> pl.DataFrame:
     """Reads (columns checked, times UTC) of listed plates inside the entries' time in force, each with the probability that it is the listed plate.
 
     The weight of the listed plate is confidence x confusion x ``prior`` x state; against it stand a vehicle of this traffic whose plate is what was
-    read, or another misread (``dense``: how many of all possible plates are in this traffic).
+    read, or another misread (``dense``: how many of all possible plates are in this traffic; or the traffic, from which that follows text by text).
     """
     found = pairs(reads, listed, alternatives=alternatives, look_alikes=look_alikes)
     wanted = ["read_id", "plate", "reader", "read_at", *(["region"] if "region" in reads.columns else [])]
@@ -164,7 +225,14 @@ def matched(reads: pl.DataFrame, listed: Entries, *, alternatives: bool, look_al
     agrees = pl.col("region") == pl.col("read_region")
     factor = pl.when(agrees.is_null()).then(1.0).when(agrees).then(_STATE / _STATE_BY_CHANCE).otherwise((1 - _STATE) / (1 - _STATE_BY_CHANCE))
     ours = pl.col("weight") * prior * factor
-    theirs = dense * ((1 - pl.col("sure")) + pl.col("sure") * pl.when(pl.col("kind") == KINDS[0]).then(_TWIN).otherwise(1.0))
+    if isinstance(dense, Index):
+        here, near = crowd(both["read_plate"], dense, listed.confusion)
+        own = np.where((both["kind"] == KINDS[2]).to_numpy(), _crowded(_codes(pack(both["plate"])), dense), 0.0)  # the listed plate is no other one
+        both = both.with_columns(here=pl.Series(here), near=pl.Series(near), own=pl.Series(own))
+    else:
+        both = both.with_columns(here=pl.lit(dense), near=pl.lit(dense), own=pl.lit(0.0))
+    misread = ((1 - pl.col("sure")) * pl.col("near") - pl.col("weight") * pl.col("own")).clip(lower_bound=_RAREST)
+    theirs = misread + pl.col("sure") * pl.col("here") * pl.when(pl.col("kind") == KINDS[0]).then(_TWIN).otherwise(1.0)
     return both.with_columns(state_agrees=agrees, probability=ours / (ours + theirs))
 
 

@@ -118,24 +118,25 @@ class Matcher:
         look_alikes: also match reads that differ from a listed plate in look-alike characters only.
         confusion: how characters are read (``plates.misreads.confusion``); None = the look-alikes known to the workbench.
         prior: share of the listed plates that come by these readers at all.
-        dense: how many of all possible plates are those of vehicles that come by here.
+        dense: how many of all possible plates are those of vehicles that come by here; None = of each text by ``traffic`` (2 % without it).
         within: reads of one entry by one reader that follow each other within this are one hit.
         least: hits less likely than this are left out.
-        traffic: plates of this traffic (``plates.search.index``), from which ``chance`` of each hit follows; None = not told.
+        traffic: plates of this traffic (``plates.search.index``), from which ``chance`` of each hit follows, and how crowded its plates are; None = not told.
 
     Raises:
         BadInput: columns are missing, or a number is out of range.
     """
 
     def __init__(self, hotlist: pl.DataFrame, *, alternatives: bool = True, look_alikes: bool = True, confusion: Confusion | None = None, prior: float = 0.1,
-                 dense: float = 0.02, within: Span = "60s", least: float = 0.01, traffic: Index | None = None) -> None:
+                 dense: float | None = None, within: Span = "60s", least: float = 0.01, traffic: Index | None = None) -> None:
         for name, value in (("prior", prior), ("dense", dense)):
-            if not 0 < value <= 1:
+            if value is not None and not 0 < value <= 1:
                 raise BadInput(f"{name}={value!r} does not do; give a share above 0 and at most 1.")
         if not 0 <= least < 1:
             raise BadInput(f"least={least!r} does not do; give a probability from 0 to under 1.")
         self.listed = _match.Entries(hotlist, confusion or known())
-        self.prior, self.dense, self.least, self.within = float(prior), float(dense), float(least), span(within, "within")
+        self.prior, self.least, self.within = float(prior), float(least), span(within, "within")
+        self.dense: float | Index = float(dense) if dense is not None else traffic if traffic is not None else 0.02
         self._how = {"alternatives": alternatives, "look_alikes": look_alikes}
         self._seen: dict[tuple[str, str], tuple[datetime, str, float, int, datetime]] = {}
         self._bound = 10_000
@@ -177,7 +178,8 @@ def match(reads: pl.DataFrame | Prepared, hotlist: pl.DataFrame, asof: Moment, *
         hotlist: the hotlist table.
         asof: now; later reads, and lists drawn up later, are not looked at.
         prior: share of the listed plates that come by here at all; None = (those read letter by letter + 1) / (entries in force + 2).
-        dense: how many of all possible plates are in this traffic; None = from the plates that were read.
+        dense: how many of all possible plates are in this traffic; None = of each text from the plates that were read
+            (a format that no vehicle has is a misread; one that many have is likely to be somebody's).
         zone: zone of the times in the sentence. The others: see ``Matcher``.
 
     Returns: a Ranking. ``table``: hit_id, entry_id, plate, region, list_name, reason (of the entry), read_id, read_plate, read_region, reader, read_at (of
@@ -196,7 +198,7 @@ def match(reads: pl.DataFrame | Prepared, hotlist: pl.DataFrame, asof: Moment, *
         raise CannotTell(f"There are no reads before {local(at, zone)}, so there is nothing to match with the hotlist; load reads, or ask with a later asof.")
     traffic = Index(frame.select("plate"))
     held = Matcher(hotlist, alternatives=alternatives, look_alikes=look_alikes, confusion=confusion, prior=0.1 if prior is None else prior,
-                   dense=_match.density(traffic) if dense is None else dense, within=within, least=least, traffic=traffic)
+                   dense=dense, within=within, least=least, traffic=traffic)
     first = frame["read_at"].sort()[0]
     force = held.listed.frame.filter((pl.col("valid_from") <= at) & (pl.col("valid_to").is_null() | (pl.col("valid_to") > pl.lit(first))))
     if force.is_empty():
@@ -207,9 +209,10 @@ def match(reads: pl.DataFrame | Prepared, hotlist: pl.DataFrame, asof: Moment, *
         held.prior = float(min(0.9, (read + 1) / (force["plate"].n_unique() + 2)))
     table = held.hits(frame, asof=at)
     chances = held.listed.chances(traffic)
+    typical = _match.density(traffic) if dense is None else dense
     basis = Basis.of(reads, hotlist, method="reads matched with the hotlist: plate, alternatives, look-alikes, state; probability by Bayes' rule",
                      time="read_at", used=frame.height, asof=at,
-                     parameters={"prior": round(held.prior, 4), "dense": float(f"{held.dense:.3g}"), "within": said(held.within), "least": least, "zone": zone,
+                     parameters={"prior": round(held.prior, 4), "dense": float(f"{typical:.3g}"), "within": said(held.within), "least": least, "zone": zone,
                                  "entries in force": force.height, "less likely hits left out": held.left_out, "plates read": len(traffic),
                                  "exact by chance": float(f"{chances[0].sum():.3g}"), "look-alike by chance": float(f"{chances[1].sum():.3g}")},
                      notes=("A hit is unverified until a person has confirmed plate and state on the picture and the entry at its source.",
