@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from workbench import schema
-from workbench.errors import BadInput, CannotTell
+from workbench.errors import BadInput, CannotTell, finite
 from workbench.layers import Points
 from workbench.models.plates import _match
 from workbench.models.plates._search import Index
@@ -129,6 +129,7 @@ class Matcher:
 
     def __init__(self, hotlist: pl.DataFrame, *, alternatives: bool = True, look_alikes: bool = True, confusion: Confusion | None = None, prior: float = 0.1,
                  dense: float = 0.02, within: Span = "60s", least: float = 0.01, traffic: Index | None = None) -> None:
+        finite(prior=prior, dense=dense, least=least)
         for name, value in (("prior", prior), ("dense", dense)):
             if not 0 < value <= 1:
                 raise BadInput(f"{name}={value!r} does not do; give a share above 0 and at most 1.")
@@ -264,6 +265,7 @@ def false_hits(verified: pl.DataFrame, *, level: float = 0.95) -> Ranking:
     Cost: one pass. Source: E. B. Wilson, JASA 22, 1927, 209-212, doi:10.1080/01621459.1927.10502953.
     """
     schema.require(verified, "reader", "state", what="The frame of verified hits")
+    finite(level=level)
     if not 0.5 <= level < 1:
         raise BadInput(f"level={level!r} does not do; give a share from 0.5 to under 1, e.g. 0.95.")
     told = verified.filter(pl.col("state").is_in(["confirmed", "rejected"]) & pl.col("reader").is_not_null())
