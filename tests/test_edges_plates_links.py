@@ -20,7 +20,7 @@ from workbench import reproduce
 from workbench.errors import BadInput, CannotTell, WorkbenchError
 from workbench.geo import Plane, positions
 from workbench.models import plates
-from workbench.models.links import evidence
+from workbench.models.links import description, evidence, interchange
 from workbench.models.plates import cloned, contradict, convoy, corridor, hotlist, life, search, stakeout
 from workbench.models.pursuit import roads
 from workbench.models.window import moment, span
@@ -222,6 +222,34 @@ def test_facts_with_columns_of_another_kind_are_refused_and_records_without_an_i
     spoilt = replace(known, vehicles=known.vehicles.with_columns(vehicle_id=pl.lit(None, dtype=pl.String)))
     assert told(lambda: evidence.why(evidence.build(spoilt), "incident:I1", "person:P1"))
     assert told(lambda: evidence.why(evidence.build(spoilt), "incident:I1", "vehicle:VAN001"))
+
+
+def test_verified_hits_and_lists_of_another_kind_are_refused() -> None:
+    told_ = pl.DataFrame({"reader": ["R1", "R2"], "state": ["confirmed", "rejected"], "plate_right": [True, False], "state_right": [True, True]})
+    assert told(lambda: hotlist.false_hits(told_)) and told(lambda: hotlist.false_hits(told_.with_columns(plate_right=None)))
+    for bad in (told_.with_columns(state=pl.Series([1, 2])), told_.with_columns(plate_right=pl.lit("yes")), told_.with_columns(pl.concat_list("reader"))):
+        with pytest.raises(BadInput):
+            hotlist.false_hits(bad)
+    with pytest.raises(BadInput):
+        hotlist.stale(LIST.with_columns(pl.concat_list("list_name")), "2026-07-01")
+    assert hotlist.Matcher(LIST).hits(READS.with_columns(region=None)).height
+
+
+@pytest.mark.parametrize("value", [NAN, "x", None, [], True, 0, -1])
+def test_a_description_takes_no_odd_numbers_and_a_file_no_odd_texts(value: Any) -> None:
+    at = (LON, LAT, "2026-07-01")
+    for option in ("fillers", "most", "radius"):
+        with pytest.raises(BadInput):
+            description.search(rich(), {"sex": "M"}, at=at, **{option: value})
+    with pytest.raises(BadInput):
+        description.search(rich(), value, at=at)
+    edges = pl.DataFrame({"source": ["person:1"], "target": ["person:2"]})
+    for option in ("case", "caveat", "title", "format"):
+        for text in (value, "\ud800"):
+            with pytest.raises(BadInput):
+                interchange.write(edges, **({"format": "graphml"} | {option: text}))
+    with pytest.raises(BadInput, match="must be"):
+        interchange.write(edges.with_columns(pl.concat_list("source")), "graphml")
 
 
 def test_of_a_plate_that_was_not_read_twice_nothing_is_told_of_impossible_drives() -> None:

@@ -50,6 +50,8 @@ def stale(hotlist: pl.DataFrame, asof: Moment, *, oldest: Span = "24h", zone: st
     Cost: one pass over the entries.
     """
     schema.require(hotlist, "plate", "list_name", "valid_from", "valid_to", "listed_at", what="The hotlist frame")
+    if hotlist.schema["list_name"].is_nested():
+        raise BadInput(f"Column 'list_name' of the hotlist is {hotlist.schema['list_name']}, not text.")
     at, limit = moment(asof), span(oldest, "oldest")
     frame = schema.utc(hotlist, ["valid_from", "valid_to", "listed_at"])
     frame = frame if "source" in frame.columns else frame.with_columns(source=pl.lit(""))
@@ -268,7 +270,11 @@ def false_hits(verified: pl.DataFrame, *, level: float = 0.95) -> Ranking:
     finite(level=level)
     if not 0.5 <= level < 1:
         raise BadInput(f"level={level!r} does not do; give a share from 0.5 to under 1, e.g. 0.95.")
-    told = verified.filter(pl.col("state").is_in(["confirmed", "rejected"]) & pl.col("reader").is_not_null())
+    for column, kind in (("reader", pl.String), ("state", pl.String), ("plate_right", pl.Boolean), ("state_right", pl.Boolean)):
+        if verified.schema.get(column, kind) not in (kind, pl.Null, pl.Categorical, pl.Enum):
+            raise BadInput(f"Column {column!r} of the verified hits is {verified.schema[column]}; it must be {kind}.")
+    as_said = {c: pl.Boolean if c.endswith("right") else pl.String for c in ("reader", "state", "plate_right", "state_right") if c in verified.columns}
+    told = verified.cast(as_said).filter(pl.col("state").is_in(["confirmed", "rejected"]) & pl.col("reader").is_not_null())
     if told.is_empty():
         raise CannotTell("No hit has been confirmed or rejected by anybody, so nothing can be told of false hits; verify hits with workbench hits verify.")
     wrong = pl.col("state") == "rejected"
