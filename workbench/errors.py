@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -48,6 +50,28 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return " There are none yet."
     shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     return f" Known: {shown}."
+
+
+def finite(**given: Any) -> None:
+    """Refuse options that are no finite numbers: text, nothing, yes or no, NaN, infinity.
+
+    Raises:
+        BadInput: naming the first such option.
+    """
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+            raise BadInput(f"{name}={str(value)[:60]!r} is no number; give a finite number.")
+
+
+def counts(**given: Any) -> None:
+    """Refuse options that are no whole numbers a machine can count with (up to 2**62 either way).
+
+    Raises:
+        BadInput: naming the first such option.
+    """
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, Integral) or abs(int(value)) > 1 << 62:
+            raise BadInput(f"{name}={str(value)[:60]!r} does not do; give a whole number.")
 
 
 def whole(value: Any, what: str = "A value") -> None:

@@ -18,6 +18,8 @@ _NOT_PLATE = re.compile(r"[\W_]+")
 
 def normal(plate: str) -> str:
     """Upper case letters and digits only: ``normal("abc-1234") == "ABC1234"``. "" when nothing is left. O(length)."""
+    if not isinstance(plate, str):
+        raise BadInput(f"A plate is text, not {str(plate)[:40]!r}; write e.g. 'ABC 1234'.")
     return _NOT_PLATE.sub("", plate).replace("ß", "ẞ").upper()
 
 

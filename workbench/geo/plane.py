@@ -122,13 +122,24 @@ class Plane:
 
 
 def positions(frame: pl.DataFrame) -> tuple[Floats, Floats]:
-    """The ``lon`` and ``lat`` columns as float arrays; a missing position is NaN.
+    """The ``lon`` and ``lat`` columns as float arrays; a missing position, or one that is none on earth, is NaN.
 
     Raises:
-        BadInput: the frame has no such columns.
+        BadInput: the frame has no such columns, or they hold no numbers.
     """
     missing = [c for c in ("lon", "lat") if c not in frame.columns]
     if missing:
         raise BadInput(f"The frame has no column {missing[0]!r}; it needs 'lon' and 'lat' in WGS84 degrees. It has: {', '.join(frame.columns)}.")
-    lon, lat = (frame[c].cast(pl.Float64).fill_null(float("nan")).to_numpy() for c in ("lon", "lat"))
+    for c in ("lon", "lat"):
+        if not (frame.schema[c].is_numeric() or frame.schema[c] == pl.Null):
+            raise BadInput(f"Column {c!r} is {frame.schema[c]}, not a number; it must be WGS84 degrees.")
+    lon, lat = (_degrees(frame[c].cast(pl.Float64), most) for c, most in (("lon", 180.0), ("lat", 90.0)))
     return lon, lat
+
+
+def _degrees(values: pl.Series, most: float) -> Floats:
+    low, high = values.min(), values.max()
+    if isinstance(low, float) and isinstance(high, float) and (low < -most or high > most):
+        values = pl.select(pl.when(values.abs() <= most).then(values)).to_series()
+    out: Floats = values.fill_null(float("nan")).to_numpy()
+    return out

@@ -42,7 +42,10 @@ def moment(value: Moment, what: str = "asof") -> datetime:
         if not isinstance(value, date):
             raise BadInput(f"{what} is a {type(value).__name__}; a date, a datetime or text like '2026-05-01' is needed.")
         value = datetime(value.year, value.month, value.day)
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise BadInput(f"{what} {value.isoformat()!r} lies before the year 1 or after 9999 in UTC; give a time between.") from None
 
 
 def span(value: Span, what: str = "window") -> timedelta:
@@ -56,7 +59,10 @@ def span(value: Span, what: str = "window") -> timedelta:
         parts = re.findall(r"(\d+(?:\.\d+)?)([wdhms])", length)
         if not parts or "".join(n + u for n, u in parts) != length.replace(" ", ""):
             raise BadInput(f"{what} {value!r} is not a length of time; write e.g. '14d', '36h' or '1d12h'.")
-        length = timedelta(seconds=sum(float(n) * _UNITS[u] for n, u in parts))
+        try:
+            length = timedelta(seconds=sum(float(n) * _UNITS[u] for n, u in parts))
+        except OverflowError:
+            raise BadInput(f"{what} {value!r} is longer than time is counted; write e.g. '14d', '36h' or '1d12h'.") from None
     if not isinstance(length, timedelta):
         raise BadInput(f"{what} is a {type(value).__name__}; a timedelta or text like '14d' is needed.")
     if length <= timedelta(0):

@@ -35,6 +35,8 @@ def local(at: datetime, zone: str) -> str:
     """
     try:
         there = at.astimezone(ZoneInfo(zone))
-    except (ZoneInfoNotFoundError, ValueError):
-        raise BadInput(f"Time zone {zone!r} is not known; write e.g. 'America/Chicago' or 'UTC'.") from None
+    except OverflowError:  # the first or last day of all
+        there = at
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):
+        raise BadInput(f"Time zone {str(zone)[:60]!r} is not known; write e.g. 'America/Chicago' or 'UTC'.") from None
     return f"{there:%Y-%m-%d}" if (there.hour, there.minute) == (0, 0) else f"{there:%Y-%m-%d %H:%M}"

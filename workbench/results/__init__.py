@@ -105,7 +105,7 @@ def origin_of(*given: pl.DataFrame | Prepared) -> Origin:
         if found is not None:
             return found
     for frame in frames:
-        if "batch_id" in frame.columns and len(frame):
+        if isinstance(frame, pl.DataFrame) and "batch_id" in frame.columns and len(frame):
             for batch in frame["batch_id"].unique(maintain_order=True).to_list():
                 if batch in _by_batch:
                     return _by_batch[batch]

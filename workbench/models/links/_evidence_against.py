@@ -111,12 +111,12 @@ def _elsewhere(evidence: Evidence, rows: pl.DataFrame, members: dict[str, pl.Dat
         if scene is None:
             continue
         label = labels[thing]
-        records = [r.partition(":")[2] for r in members[thing]["record"].to_list()] if thing in members else []
+        records = [r.partition(":")[2] for r in members[thing]["record"].drop_nulls().to_list()] if thing in members else []
         what = scene["report_number"] or scene["incident_id"]
         if thing.startswith("person:"):
             told += _held(evidence, thing, target, label, records or [thing[7:]], scene, what)
         else:
-            plates = {thing[8:], *(members[thing]["label"].to_list() if thing in members else [])}
+            plates = {thing[8:], *(members[thing]["label"].drop_nulls().to_list() if thing in members else [])}
             told += _seen(evidence, thing, target, label, plates, scene, what)
     return told
 

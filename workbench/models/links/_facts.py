@@ -79,7 +79,10 @@ class Facts:
             required, types = _columns(each.name)
             schema.require(frame, *required, what=f"The {each.name} frame")
             full = frame.with_columns([pl.lit(None, dtype=t).alias(c) for c, t in types.items() if frame.schema.get(c, pl.Null()) == pl.Null()])
-            times = [c for c, t in full.schema.items() if isinstance(t, pl.Datetime)]
+            for c, t in types.items():
+                if full.schema[c].is_nested() != t.is_nested():
+                    raise BadInput(f"Column {c!r} of the {each.name} frame is {full.schema[c]}; it must be {t}.")
+            times = [c for c, t in full.schema.items() if isinstance(t, pl.Datetime) or isinstance(types.get(c), pl.Datetime)]
             if full is not frame or times:
                 tidied = schema.utc(full, times)
                 origin = noted(frame)

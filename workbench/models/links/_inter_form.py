@@ -45,6 +45,9 @@ def bundle(edges: pl.DataFrame, nodes: pl.DataFrame | None, about: Mapping[str, 
         BadInput: a column or an end is missing, or a time has no zone.
     """
     schema.require(edges, "source", "target", what="The frame of edges")
+    for column in EDGES:
+        if column in edges.columns and edges.schema[column].is_nested():
+            raise BadInput(f"Column {column!r} of the edges is {edges.schema[column]}; it must be {EDGES[column]}.")
     made = Bundle(about={k: v for k, v in about.items() if v})
     full = edges.with_columns([pl.lit(None, dtype=t).alias(c) for c, t in EDGES.items() if c not in edges.columns])
     full = schema.utc(full, ["at"]) if full.schema["at"] != pl.Null() else full.with_columns(pl.col("at").cast(EDGES["at"]))

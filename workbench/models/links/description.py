@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from workbench.errors import BadInput, CannotTell
+from workbench.errors import BadInput, CannotTell, counts, finite
 from workbench.geo import Floats, Plane
 from workbench.layers import Points
 from workbench.models.links import _descri_solved as solved
@@ -74,8 +74,15 @@ def search(facts: Facts, description: Mapping[str, Any], *, at: tuple[float, flo
 
     Cost: O(records + solved incidents tested (300 at most) x those known).
     """
+    if not isinstance(description, Mapping):
+        raise BadInput(f"description={str(description)[:60]!r} does not do; give attributes and what was seen of them, e.g. {{'hair': 'RED'}}.")
     asked = checked(description)
     lon, lat, when = _where(at)
+    counts(fillers=fillers, most=most, seed=seed)
+    if radius != math.inf:
+        finite(radius=radius)
+    if seed < 0:
+        raise BadInput(f"seed={seed!r} does not do; give a whole number of at least 0.")
     if fillers < 1 or most < 1 or not radius > 0:
         raise BadInput(f"fillers={fillers!r}, most={most!r} and radius={radius!r} must be over 0: a name is never shown alone.")
     used, guarded = [k for k in asked], [k for k in asked if k in PROTECTED]

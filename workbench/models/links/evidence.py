@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from workbench import schema
-from workbench.errors import BadInput
+from workbench.errors import BadInput, finite
 from workbench.models.links import _evidence_rows as tables
 from workbench.models.links import _evidence_why as reasons
 from workbench.models.links._codes import numbered
@@ -62,8 +62,9 @@ def build(
 
     Cost: O(rows); the statements are made and put into arrays by polars and compiled loops, with no Python step a row.
     """
-    if metres <= 0 or minutes <= 0:
-        raise BadInput(f"metres={metres!r} and minutes={minutes!r} must be over 0, e.g. 400 and 30.")
+    finite(metres=metres, minutes=minutes)
+    if not (0 < metres <= 100_000 and 0 < minutes <= 10_080):
+        raise BadInput(f"metres={metres!r} and minutes={minutes!r} must be over 0 and at most 100,000 and 10,080, e.g. 400 and 30.")
     given = {
         "facts": facts,
         "identities": identities,

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from workbench.errors import BadInput, did_you_mean
+from workbench.errors import BadInput, did_you_mean, whole
 from workbench.models.links import _inter_anx, _inter_form, _inter_json, _inter_sheets, _inter_xml
 from workbench.results import Links, code_version, origin_of
 
@@ -73,6 +73,10 @@ def write(links: Links | pl.DataFrame | Any, format: str, *, nodes: pl.DataFrame
     Cost: O(rows).
     """
     _known(format, FORMATS)
+    for name, text in (("case", case), ("caveat", caveat), ("title", title)):
+        if not isinstance(text, str):
+            raise BadInput(f"{name}={str(text)[:60]!r} is no text.")
+        whole(text, f"The {name}")
     edges, found, about = _taken(links)
     about = {"title": title, "case": case, "caveat": caveat, **about}
     given = _inter_form.bundle(edges, nodes if nodes is not None else found, about)
@@ -123,7 +127,7 @@ def read(data: bytes | str | Mapping[str, bytes], format: str, *, zone: str | No
 
 
 def _known(format: str, known: Any) -> None:
-    if format not in known:
+    if not isinstance(format, str) or format not in known:
         raise BadInput(f"There is no format {format!r} here.{did_you_mean(format, known)}")
 
 

@@ -131,11 +131,12 @@ def of_plate(made: pl.DataFrame, wanted: str, own: int, rules: Rules, pairs: Pai
                 f"on {several(rules.days, 'day')}.")
     found = made.filter(~pl.col("habitual") & (pl.col("q") <= level))
     usual = int((made["habitual"] & (made["q"] <= level)).sum())
+    but = " but habitual companions" if usual else ""
     apart = f" {several(usual, 'habitual companion')} (car pool, bus, fleet) stand apart." if usual else ""
     if found.is_empty():
         top = made.row(0, named=True)
-        return (f"{read} and no plate travelled with it more than chance: of {several(len(pairs), 'candidate')} the likeliest, {top['other']}, passed "
-                f"{several(top['together'], 'spot')} with it where their habits would give {top['expected']:.1f} ({_q(top['q'])}).{apart}")
+        return (f"{read} and no plate{but} travelled with it more than chance: of {several(len(pairs), 'candidate')} the likeliest, {top['other']}, "
+                f"passed {several(top['together'], 'spot')} with it where their habits would give {top['expected']:.1f} ({_q(top['q'])}).{apart}")
     top = found.row(0, named=True)
     as_many = int((pairs.counts[:, 0] >= top["together"]).sum()) - 1
     return (f"{read}; {top['other']} passed {several(top['together'], 'spot')} with it within {rules.within} s on {several(top['days'], 'day')}, where "
@@ -150,7 +151,8 @@ def of_all(made: pl.DataFrame, pairs: Pairs, null: Null, level: float) -> str:
     apart = f" {several(usual, 'habitual pair')} (car pools, buses, fleets) stand apart." if usual else ""
     base = f"{several(len(pairs), 'pair')} passed spots together often enough to look at; days dealt out anew give {null.mean:,.0f}"
     if found.is_empty():
-        return f"No pair of plates travelled together more than chance: {base}, and none stands out at {level:.0%} false.{apart}"
+        but = " but habitual ones" if usual else ""
+        return f"No pair of plates{but} travelled together more than chance: {base}, and none stands out at {level:.0%} false.{apart}"
     top = found.row(0, named=True)
     many = int((pairs.counts[:, 0] >= top["together"]).sum()) - 1
     return (f"{several(len(found), 'pair')} travelled together more than their habits would give, at most {level:.0%} of them by chance; first "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from workbench.errors import BadInput, CannotTell
+from workbench.errors import BadInput, CannotTell, finite, whole
 from workbench.geo import Floats, Ints, Plane, positions
 from workbench.models.plates._habits import span_of
 from workbench.models.window import Moment, moment
@@ -224,6 +224,9 @@ def place(passages: Passages, reader: str | None, lon: float | None, lat: float 
     if (reader is None) == (lon is None or lat is None):
         raise BadInput("Say which place is meant: either reader='R5', or lon= and lat= with metres=.")
     if reader is not None:
+        if not isinstance(reader, str):
+            raise BadInput(f"reader={str(reader)[:60]!r} is no text; give the reader's name, e.g. 'R5'.")
+        whole(reader, "The reader's name")
         spots = np.flatnonzero((passages.spots["reader"] == reader).fill_null(False).to_numpy())
         if not len(spots):
             from workbench.errors import did_you_mean
@@ -239,6 +242,9 @@ def place(passages: Passages, reader: str | None, lon: float | None, lat: float 
 
 
 def checked_place(lon: float | None, lat: float | None, metres: float) -> None:
+    if lon is not None and lat is not None:
+        finite(lon=lon, lat=lat)
+    finite(metres=metres)
     if lon is None or lat is None or not (-180 <= lon <= 180 and -90 <= lat <= 90):
         raise BadInput(f"lon={lon!r}, lat={lat!r} is no place; give degrees, e.g. lon=-90.9, lat=41.6.")
     if not 1 <= metres <= 20_000:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from workbench.errors import BadInput
 from workbench.geo import Floats, Ints, Plane, positions
 from workbench.models.plates import _loops
 
@@ -91,6 +92,18 @@ def counts(passages: Passages, until: int | None) -> Ints:
         plate = passages.plate if until is None else passages.plate[passages.at < until]
         kept[until] = np.bincount(plate, minlength=len(passages.plates))
     return kept[until]
+
+
+def named(ids: pl.Series) -> pl.Series:
+    """The ids of scenes as texts; one without an id is named by its row.
+
+    Raises:
+        BadInput: they are neither texts nor numbers.
+    """
+    if ids.dtype.is_nested() or ids.dtype == pl.Object:
+        raise BadInput(f"Column {ids.name!r} of the scenes is {ids.dtype}; it must be text.")
+    rows = pl.Series([f"row {k + 1}" for k in range(len(ids))], dtype=pl.String)
+    return ids.cast(pl.String).zip_with(ids.is_not_null(), rows).alias(ids.name)
 
 
 def placed(passages: Passages, scenes: pl.DataFrame, metres: float) -> Scenes:

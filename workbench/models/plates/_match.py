@@ -10,7 +10,7 @@ import polars as pl
 
 from workbench import schema
 from workbench.errors import BadInput
-from workbench.geo import Floats, Ints
+from workbench.geo import Floats, Ints, positions
 from workbench.models.plates import _search_kernels as loops
 from workbench.models.plates._search import Index, filtered, pack
 from workbench.models.plates._search_patterns import shape
@@ -271,6 +271,13 @@ def asked(reads: pl.DataFrame) -> pl.DataFrame:
     schema.require(reads, "read_id", "plate", "reader", "read_at", what="The reads frame")
     if reads.schema["plate"] != pl.String:
         raise BadInput(f"Column 'plate' of the reads is {reads.schema['plate']}, not text.")
+    texts = [c for c in ("read_id", "reader", "region") if c in reads.columns]
+    for column in texts:
+        if reads.schema[column].is_nested():
+            raise BadInput(f"Column {column!r} of the reads is {reads.schema[column]}, not text.")
+    if {"lon", "lat"} <= set(reads.columns):
+        positions(reads)
+    reads = reads.with_columns(pl.col(texts).cast(pl.String))
     return schema.utc(reads, ["read_at"]).filter(pl.col("plate").is_not_null() & pl.col("reader").is_not_null() & pl.col("read_at").is_not_null())
 
 

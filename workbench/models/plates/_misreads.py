@@ -137,7 +137,7 @@ def expected_plates(reads: Ints, rate: float, least: int) -> float:
 
 def differing(frame: pl.DataFrame, a: Any, b: Any, column: str) -> tuple[int, int]:
     """(of how many legs both reads name it, on how many they differ) for make or colour."""
-    if column not in frame.columns or not len(a):
+    if column not in frame.columns or frame.schema[column].is_nested() or not len(a):
         return 0, 0
     one, other = frame[column].gather(a).cast(pl.String).str.to_uppercase(), frame[column].gather(b).cast(pl.String).str.to_uppercase()
     known = one.is_not_null() & other.is_not_null()

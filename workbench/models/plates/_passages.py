@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from workbench import plates, schema
-from workbench.errors import BadInput
+from workbench.errors import BadInput, finite
 from workbench.geo import Plane, positions
 from workbench.models.wording import local
 from workbench.results import Prepared
@@ -18,13 +18,15 @@ from workbench.results import Prepared
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Codes = np.ndarray[Any, np.dtype[np.uint32]]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = 86_400, int(datetime(2200, 1, 1, tzinfo=UTC).timestamp())  # days of any zone count from 0, and fit beside a plate into one number
 
 
 class Passages(Prepared):
     """Reads in order of (spot, second, plate); made by ``workbench.models.plates.prepare``.
 
     A spot is where plates can pass together: a reader that stands still, or the place (a square of ``spot`` metres) of a read by a moving one.
-    Moving readers' reads without a position are at no spot and are left out (``placeless`` of them, with reads without plate, reader or time).
+    Moving readers' reads without a position are at no spot and are left out (``placeless`` of them, with reads without plate, reader or time; a time before
+    1970-01-02 or after 2199 is a broken clock's, and is none).
     Plates and readers may be texts or whole numbers (made data); a number stands for its text.
 
     Attributes (n reads, P plates, S spots):
@@ -38,9 +40,11 @@ class Passages(Prepared):
     maker = "workbench.models.plates:prepare"
 
     def __init__(self, reads: pl.DataFrame, *, zone: str = "UTC", spot: float = 150.0) -> None:
+        finite(spot=spot)
         if not 10 <= spot <= 5000:
             raise BadInput(f"spot={spot!r} m does not do; give 10 to 5,000 metres, e.g. 150.")
         schema.require(reads, "plate", "reader", "read_at", "lon", "lat", what="The reads frame")
+        _names(reads)
         self.frame, self.zone, self.options = reads, zone, {"zone": zone, "spot": spot}
         self.kept: dict[Any, Any] = {}
         moments = schema.utc(reads.select("read_at"), ["read_at"])["read_at"]
@@ -49,11 +53,13 @@ class Passages(Prepared):
         for column in (reads["plate"], moments):
             if column.null_count():
                 ok = ok & column.is_not_null().to_numpy()
+        at = moments.dt.epoch("us").fill_null(0).to_numpy() // 1_000_000
+        if len(at) and (at.min() < _FIRST or at.max() >= _LAST):
+            ok = ok & (at >= _FIRST) & (at < _LAST)
         rows = np.flatnonzero(ok).astype(np.uint32)
         self.placeless = len(reads) - len(rows)
         whole = len(rows) == len(reads)
         code, self.plates = _coded(reads["plate"] if whole else reads["plate"].gather(rows))
-        at = moments.dt.epoch("us").fill_null(0).to_numpy() // 1_000_000
         if not whole:
             at, where = at[rows], where[rows]
         order = ordered(where, at, code)
@@ -98,6 +104,19 @@ class Passages(Prepared):
         np.take(_offsets(np.arange(low, high + 1), self.zone), out, out=out)
         out += self.at
         return out
+
+
+def _names(reads: pl.DataFrame) -> None:
+    """Raises: BadInput: plates or readers are neither texts nor whole numbers, or ``moving`` is not true or false."""
+    if reads.schema.get("read_id", pl.String()).is_nested():
+        raise BadInput(f"Column 'read_id' of the reads is {reads.schema['read_id']}; it must be text.")
+    for column in ("plate", "reader"):
+        kind = reads.schema[column]
+        if not (kind.is_integer() or kind in (pl.String, pl.Categorical, pl.Enum, pl.Null)):
+            raise BadInput(f"Column {column!r} of the reads is {kind}; it must be text (or whole numbers).")
+    kind = reads.schema.get("moving", pl.Boolean())
+    if kind not in (pl.Boolean, pl.Null):
+        raise BadInput(f"Column 'moving' of the reads is {kind}; it must be true, false or null.")
 
 
 def _offsets(quarters: Ints, zone: str) -> Ints:
@@ -175,7 +194,7 @@ def _coded(names: pl.Series) -> tuple[Codes, pl.Series]:
 def _spots(reads: pl.DataFrame, metres: float) -> tuple[Codes, Any, Any]:
     """The spot of each read, what makes the frame of spots, and which reads have a spot."""
     ok = reads["reader"].is_not_null().to_numpy() if reads["reader"].null_count() else np.ones(len(reads), dtype=bool)
-    moving = reads["moving"].fill_null(False).to_numpy() if "moving" in reads.columns else np.zeros(len(reads), dtype=bool)
+    moving = reads["moving"].cast(pl.Boolean).fill_null(False).to_numpy() if "moving" in reads.columns else np.zeros(len(reads), dtype=bool)
     if not moving.any():
         where, names = _coded(reads["reader"])
         return where, lambda: _standing(reads, where, names), ok

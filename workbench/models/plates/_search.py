@@ -17,7 +17,7 @@ import polars as pl
 
 from workbench import schema
 from workbench.engines import kernels
-from workbench.errors import BadInput
+from workbench.errors import BadInput, whole
 from workbench.geo import Floats, Ints
 from workbench.models.plates import _search_kernels as loops
 from workbench.models.plates import _search_patterns as patterns
@@ -117,6 +117,8 @@ class Index(Prepared):
     def _posted(self, column: str) -> tuple[dict[str, int], Ints, Ints]:
         """For each value of a column the plates read with it at least once: (number of a value, where its plates begin, plates)."""
         order, new, odd = self._rows
+        if self.frame.schema[column].is_nested():
+            raise BadInput(f"Column {column!r} is {self.frame.schema[column]}, not text.")
         values = self.frame[column].cast(pl.String).str.strip_chars().str.to_uppercase()
         names = values.drop_nulls().unique().sort()
         code = values.cast(pl.Enum(names)).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
@@ -138,6 +140,9 @@ class Index(Prepared):
         for column, value in wanted.items():
             if value is None:
                 continue
+            if not isinstance(value, str):
+                raise BadInput(f"{column}={value!r} is no text.")
+            whole(value, column)
             if column not in self._postings:
                 raise BadInput(f"{column}={value!r} was asked for, but the plates come without a column {column!r}; index reads that have it, or leave it out.")
             name = str(value).strip().upper()

@@ -73,7 +73,7 @@ def impossible(reads: pl.DataFrame | Passages, roads: Roads | pl.DataFrame | Non
     """
     passages = reads if isinstance(reads, Passages) else prepare(reads, zone=zone)
     bounds = _bounds(fastest, straight, clock, position, misread_rate)
-    roads = Roads(roads) if isinstance(roads, pl.DataFrame) else roads
+    roads = roads if roads is None or isinstance(roads, Roads) else Roads(roads)
     wanted = None if plate is None else _plate(plate)
     if not len(passages):
         raise CannotTell("There are no reads with a plate, a reader and a time, so nothing can be told of impossible drives; load reads.")
@@ -83,6 +83,8 @@ def impossible(reads: pl.DataFrame | Passages, roads: Roads | pl.DataFrame | Non
     found = legs(passages, np.ones(len(passages), dtype=bool), drives)
     wrong = faults(passages, found, drives)
     rest = legs(passages, without(passages, wrong), drives) if wrong else found
+    if wanted is not None:
+        _timed(wanted, passages, found)
     misreads = Misreads(passages, drives)
     cases = _cases(passages, rest, misreads)
     table, rate = _table(passages, rest, cases, wrong, found)
@@ -116,6 +118,16 @@ def _plate(plate: str) -> str:
     if not wanted:
         raise BadInput(f"{plate!r} holds no letter or digit, so it is not a plate; write e.g. 'ABC 1234'.")
     return wanted
+
+
+def _timed(plate: str, passages: Passages, found: Legs) -> None:
+    """Raises: CannotTell: no two reads of the plate can be held against a drive."""
+    code = passages.code(plate)
+    reads = 0 if code is None else int((passages.plate == code).sum())
+    if reads < 2:
+        raise CannotTell(f"{plate} was read {several(reads, 'time')}; two reads at different places are needed to tell whether one vehicle can have made them.")
+    if not (passages.plate[found.a] == code).any():
+        raise CannotTell(f"{plate} was read {several(reads, 'time')}, but never at two places in a row whose positions are known, so no drive can be timed.")
 
 
 def _cases(passages: Passages, found: Legs, misreads: Misreads) -> list[_Case]:

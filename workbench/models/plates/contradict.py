@@ -15,12 +15,12 @@ import numpy as np
 import polars as pl
 
 from workbench import schema
-from workbench.errors import BadInput, CannotTell
+from workbench.errors import BadInput, CannotTell, finite
 from workbench.geo import Ints, positions
 from workbench.layers import Layer, Points
 from workbench.models.plates import _against, _days, prepare
 from workbench.models.plates._against import Limits
-from workbench.models.plates._habits import Scenes, placed, span_of
+from workbench.models.plates._habits import Scenes, named, placed, span_of
 from workbench.models.plates._passages import Passages
 from workbench.models.window import Moment
 from workbench.models.wording import local, several
@@ -84,6 +84,7 @@ def against(
     Cost: the reads of the plate, and those of all plates in the hours about the scenes for the base rate.
     """
     wanted = _hypothesis(plate, scenes, companion, lon, lat)
+    finite(metres=metres, minutes=minutes, fastest=fastest)
     if not (1 <= metres <= 20_000 and 0 < minutes <= 720 and 10 <= fastest <= 400):
         raise BadInput(f"metres={metres!r}, minutes={minutes!r}, fastest={fastest!r} do not do; give e.g. 800 metres, 30 minutes, 120 km/h.")
     if lon is not None or lat is not None:
@@ -144,6 +145,7 @@ def _hypothesis(plate: str, scenes: pl.DataFrame | None, companion: str, lon: fl
 def _timed(scenes: pl.DataFrame) -> pl.DataFrame:
     schema.require(scenes, "incident_id", "lon", "lat", "started_at", what="The scenes frame")
     timed = schema.utc(scenes, [c for c in ("started_at", "ended_at") if c in scenes.columns])
+    timed = timed.with_columns(named(timed["incident_id"]))
     return timed if "ended_at" in timed.columns else timed.with_columns(ended_at=pl.col("started_at"))
 
 
@@ -176,7 +178,9 @@ def _elsewhere(
 
 
 def _scenes(passages: Passages, plate: str, mine: Ints, scenes: pl.DataFrame, near: Scenes, limits: Limits) -> tuple[list[dict[str, Any]], str, list[str]]:
-    whole = scenes.unique("incident_id", keep="first").filter(pl.col("lon").is_not_null() & pl.col("lat").is_not_null() & pl.col("started_at").is_not_null())
+    lon, lat = positions(scenes)
+    there = pl.Series(np.isfinite(lon) & np.isfinite(lat), dtype=pl.Boolean)
+    whole = scenes.filter(there & scenes["started_at"].is_not_null()).unique("incident_id", keep="first")
     if whole.is_empty():
         raise CannotTell("No scene has a position and a time, so no read can speak against having been there; add them.")
     rows, counts, other = [], {"ruled out": 0, "not read": 0, "cannot tell": 0, "nothing": 0}, 0

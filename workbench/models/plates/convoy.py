@@ -19,6 +19,7 @@ from workbench.errors import BadInput, CannotTell
 from workbench.geo import Plane, positions
 from workbench.models.plates import _convoy_table as shown
 from workbench.models.plates._convoy import Habits, Null, Pairs, Rules, discoveries
+from workbench.models.plates._habits import named
 from workbench.models.plates._passages import Passages
 from workbench.models.window import Moment, Span, moment, span
 from workbench.models.wording import local, said, several
@@ -211,7 +212,7 @@ def _table(habits: Habits, pairs: Pairs, rules: Rules, null: Null, rate: float, 
 def _at_scenes(habits: Habits, scenes: pl.DataFrame, near: float, before: float, after: float) -> tuple[dict[int, set[str]], int]:
     """Plates read within ``near`` metres of a scene and its time, with the scenes, and how many scenes have place and time."""
     schema.require(scenes, "incident_id", "lon", "lat", "started_at", "ended_at", what="The scenes frame")
-    frame = schema.utc(scenes, ["started_at", "ended_at"])
+    frame = schema.utc(scenes, ["started_at", "ended_at"]).with_columns(named(scenes["incident_id"]))
     lon, lat = positions(frame)
     frame = frame.filter(pl.Series(np.isfinite(lon) & np.isfinite(lat)) & pl.col("started_at").is_not_null())
     if frame.is_empty():

@@ -70,7 +70,7 @@ def scan(reads: pl.DataFrame | Passages | None, readers: pl.DataFrame | None, ro
     if plate is not None:
         plate_fit(plate, [], np.ones(128))
     ahead, late = span(horizon, "horizon").total_seconds(), span(delay, "delay").total_seconds()
-    roads = Roads(roads) if isinstance(roads, pl.DataFrame) else roads
+    roads = roads if isinstance(roads, Roads) else Roads(roads)
     passages = reads if isinstance(reads, Passages) or reads is None else prepare(reads, zone=zone)
     left = moment(left_at, "left_at")
     local(left, zone)
@@ -119,9 +119,11 @@ def _readers(readers: pl.DataFrame | None, passages: Passages | None) -> pl.Data
         if passages is None:
             raise BadInput("Neither reads nor readers were given; give the readers (reader, lon, lat), or reads to take them from.")
         readers = passages.spots.filter(~pl.col("moving"))
-    elif "reader" not in readers.columns and "camera_id" in readers.columns:
+    elif isinstance(readers, pl.DataFrame) and "reader" not in readers.columns and "camera_id" in readers.columns:
         readers = readers.rename({"camera_id": "reader"})
     schema.require(readers, "reader", "lon", "lat", what="The readers frame")
+    if readers.schema["reader"].is_nested():
+        raise BadInput(f"Column 'reader' of the readers is {readers.schema['reader']}, not text.")
     lon, lat = positions(readers)
     known = pl.DataFrame({"reader": readers["reader"].cast(pl.String), "lon": lon, "lat": lat})
     known = known.filter(pl.col("reader").is_not_null() & pl.col("lon").is_finite() & pl.col("lat").is_finite()).unique("reader", keep="first").sort("reader")

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from workbench import schema
-from workbench.errors import BadInput, CannotTell
+from workbench.errors import BadInput, CannotTell, finite
 from workbench.layers import Points
 from workbench.models.plates import _match
 from workbench.models.plates._search import Index
@@ -50,6 +50,8 @@ def stale(hotlist: pl.DataFrame, asof: Moment, *, oldest: Span = "24h", zone: st
     Cost: one pass over the entries.
     """
     schema.require(hotlist, "plate", "list_name", "valid_from", "valid_to", "listed_at", what="The hotlist frame")
+    if hotlist.schema["list_name"].is_nested():
+        raise BadInput(f"Column 'list_name' of the hotlist is {hotlist.schema['list_name']}, not text.")
     at, limit = moment(asof), span(oldest, "oldest")
     frame = schema.utc(hotlist, ["valid_from", "valid_to", "listed_at"])
     frame = frame if "source" in frame.columns else frame.with_columns(source=pl.lit(""))
@@ -129,6 +131,7 @@ class Matcher:
 
     def __init__(self, hotlist: pl.DataFrame, *, alternatives: bool = True, look_alikes: bool = True, confusion: Confusion | None = None, prior: float = 0.1,
                  dense: float | None = None, within: Span = "60s", least: float = 0.01, traffic: Index | None = None) -> None:
+        finite(prior=prior, dense=0.5 if dense is None else dense, least=least)
         for name, value in (("prior", prior), ("dense", dense)):
             if value is not None and not 0 < value <= 1:
                 raise BadInput(f"{name}={value!r} does not do; give a share above 0 and at most 1.")
@@ -267,9 +270,14 @@ def false_hits(verified: pl.DataFrame, *, level: float = 0.95) -> Ranking:
     Cost: one pass. Source: E. B. Wilson, JASA 22, 1927, 209-212, doi:10.1080/01621459.1927.10502953.
     """
     schema.require(verified, "reader", "state", what="The frame of verified hits")
+    finite(level=level)
     if not 0.5 <= level < 1:
         raise BadInput(f"level={level!r} does not do; give a share from 0.5 to under 1, e.g. 0.95.")
-    told = verified.filter(pl.col("state").is_in(["confirmed", "rejected"]) & pl.col("reader").is_not_null())
+    for column, kind in (("reader", pl.String), ("state", pl.String), ("plate_right", pl.Boolean), ("state_right", pl.Boolean)):
+        if verified.schema.get(column, kind) not in (kind, pl.Null, pl.Categorical, pl.Enum):
+            raise BadInput(f"Column {column!r} of the verified hits is {verified.schema[column]}; it must be {kind}.")
+    as_said = {c: pl.Boolean if c.endswith("right") else pl.String for c in ("reader", "state", "plate_right", "state_right") if c in verified.columns}
+    told = verified.cast(as_said).filter(pl.col("state").is_in(["confirmed", "rejected"]) & pl.col("reader").is_not_null())
     if told.is_empty():
         raise CannotTell("No hit has been confirmed or rejected by anybody, so nothing can be told of false hits; verify hits with workbench hits verify.")
     wrong = pl.col("state") == "rejected"

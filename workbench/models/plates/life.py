@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from workbench import schema
-from workbench.errors import BadInput, CannotTell
+from workbench.errors import BadInput, CannotTell, counts, finite
 from workbench.geo import Ints
 from workbench.layers import Layer, Points
 from workbench.models.plates import _days, _life, prepare
@@ -54,6 +54,7 @@ def pattern(reads: pl.DataFrame | Passages, plate: str, *, case_number: str, aso
     """
     passages = _ready(reads, zone)
     wanted, mine, until = _days.asked(passages, plate, case_number, asof)
+    finite(metres=metres)
     if not 50 <= metres <= 20_000:
         raise BadInput(f"metres={metres!r} does not do; give 50 to 20,000 metres, e.g. 1000.")
     permitted(reads, deed="pattern of life", plate=wanted, case_number=case_number)
@@ -96,7 +97,8 @@ def _pattern_said(plate: str, passages: Passages, mine: Ints, table: pl.DataFram
     hours = table.filter((pl.col("kind") == "hour") & (pl.col("p") <= 0.05 / 168))
     if len(hours):
         text += f"; most regular {', '.join(hours['finding'].head(3).to_list())}"
-    circling = table.filter((pl.col("kind") == "repeat") & (pl.col("p") <= 0.01))
+    tried = len(np.unique(passages.spot[mine]))  # one test a reader, as one an hour of the week above
+    circling = table.filter((pl.col("kind") == "repeat") & (pl.col("p") <= 0.05 / tried))
     if len(circling):
         r = circling.row(0, named=True)
         text += f"; {r['finding']} ({r['count']} of {r['of']} passes, p {rounded(r['p'])})"
@@ -218,7 +220,7 @@ def absence(reads: pl.DataFrame | Passages, plate: str, *, case_number: str, aso
         p = float(np.exp(np.log1p(-(d + 0.5) / (n + 1 + np.arange(gap))).sum()))
         chance *= p
         rows.append({"kind": kind, "seen": d, "days": n, "gap_days": gap, "chance": p})
-    k, others = _unseen(passages, until, len(seen) / len(every), int(seen[0]), last)
+    k, others = _unseen(passages, until, len(seen) / len(every), int(seen[0]), last, int(passages.code(wanted) or 0))
     rows.append({"kind": "other plates as regular, unseen as long", "seen": k, "days": others, "gap_days": len(after), "chance": (k + 1) / (others + 1)})
     table = pl.DataFrame(rows, schema={"kind": pl.String, "seen": pl.Int64, "days": pl.Int64, "gap_days": pl.Int64, "chance": pl.Float64})
     base = (
@@ -252,18 +254,19 @@ def _up_days(passages: Passages, mine: Ints, until: int | None) -> Ints:
     return days[np.bincount(where, weights=weight) >= count.sum() / 2]
 
 
-def _unseen(passages: Passages, until: int | None, share: float, first: int, last: int) -> tuple[int, int]:
-    """(unseen after ``last``, all) of the plates read on at least ``share`` of the days from first to last, within seven days of the end at that."""
+def _unseen(passages: Passages, until: int | None, share: float, first: int, last: int, own: int) -> tuple[int, int]:
+    """(unseen after ``last``, all) of the plates but ``own`` read on at least ``share`` of the days from first to last."""
     every = _days.daily(passages, until)
     n = len(passages.plates)
     within = (every.day >= first) & (every.day <= last)
     days = np.bincount(every.plate[within], minlength=n)
     whole = len(np.unique(every.day[within]))
     regular = days >= max(5, np.floor(share * whole))
+    regular[own] = False
     latest = np.zeros(n, dtype=np.int64)
     np.maximum.at(latest, every.plate, every.day)
     unseen = regular & (latest <= last)
-    return max(int(unseen.sum()) - 1, 0), max(int(regular.sum()) - 1, 0)
+    return int(unseen.sum()), int(regular.sum())
 
 
 @recorded
@@ -294,6 +297,9 @@ def loitering(
     passages = _ready(reads, zone)
     _days.cased(case_number)
     until = _days.some(passages, asof, "of who circles")
+    counts(most=most)
+    if most < 1:
+        raise BadInput(f"most={most!r} does not do; give at least 1 row.")
     spots, where = _days.place(passages, reader, lon, lat, metres)
     permitted(reads, deed="pattern of life", place=where, case_number=case_number)
     every = _life.circling(passages, spots, until)

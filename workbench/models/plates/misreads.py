@@ -69,13 +69,16 @@ def confusion(misreads: pl.DataFrame, *, checked: int | None = None, zone: str =
     Cost: one pass; 100,000 pairs under a second where lengths agree.
     """
     schema.require(misreads, "read", "true", what="The misreads frame")
+    for column in ("read", "true"):
+        if misreads.schema[column].is_nested():
+            raise BadInput(f"Column {column!r} of the misreads is {misreads.schema[column]}, not text.")
     pairs = misreads.select(pl.col("read", "true").cast(pl.String)).drop_nulls()
     both = [(plates.normal(r), plates.normal(t)) for r, t in pairs.iter_rows()]
     both = [(r, t) for r, t in both if r and t]
     if not both:
         raise CannotTell("There are no pairs of a read plate and the true one, so nothing can be learnt of misreads. Verify some reads against their pictures "
                          "(columns read and true); until then the look-alikes known to the workbench are used.")
-    if checked is not None and (isinstance(checked, bool) or checked < len(both)):
+    if checked is not None and (isinstance(checked, bool) or not isinstance(checked, int) or checked < len(both)):
         raise BadInput(f"checked={checked!r} does not do: {several(len(both), 'verified read')} are in the frame; give how many were verified in all, or None.")
     seen, missed, added = _counted(both)
     wrong, n = sum(r != t for r, t in both), len(both)

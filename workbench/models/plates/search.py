@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from workbench import plates
-from workbench.errors import BadInput, CannotTell
+from workbench.errors import BadInput, CannotTell, whole
 from workbench.models.plates import _search
 from workbench.models.plates._search import Index
 from workbench.models.plates.misreads import Confusion, known
@@ -67,6 +67,8 @@ def search(where: Index | pl.DataFrame, partial: str, *, edits: int = 0, look_al
     """
     held = where if isinstance(where, Index) else index(_framed(where))
     wanted = _wanted(partial, edits, most)
+    if not isinstance(look_alikes, bool):
+        raise BadInput(f"look_alikes={look_alikes!r} does not do; give True or False.")
     if not len(held):
         raise CannotTell("There are no plates to search in; load reads, or widen the time they are taken from.")
     used = confusion or known()
@@ -94,7 +96,10 @@ def _framed(where: Any) -> pl.DataFrame:
 
 def _wanted(partial: str, edits: int, most: int) -> list[str]:
     """The characters asked for in normal form, runs of * as one."""
-    if isinstance(edits, bool) or edits not in (0, 1, 2):
+    if not isinstance(partial, str):
+        raise BadInput(f"A partial plate is text, not {str(partial)[:40]!r}; write e.g. 'AB?1*'.")
+    whole(partial, "The partial plate")
+    if isinstance(edits, bool) or not isinstance(edits, int) or edits not in (0, 1, 2):
         raise BadInput(f"edits={edits!r} does not do; give 0, 1 or 2.")
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise BadInput(f"most={most!r} does not do; give a whole number of at least 1, e.g. 50.")

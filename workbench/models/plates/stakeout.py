@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from workbench import schema
-from workbench.errors import BadInput, CannotTell
+from workbench.errors import BadInput, CannotTell, counts, finite
 from workbench.geo import Floats, Ints
 from workbench.layers import Layer, Points
 from workbench.models.plates import _habits, prepare
@@ -73,8 +73,12 @@ def stakeout(
     Cost: the reads near the scenes on the days looked at; about 20 ms for six scenes and 30 days of 10 M prepared reads.
     """
     wanted = _checked(metres, minutes, least, most, draws)
+    counts(seed=seed)
+    if seed < 0:
+        raise BadInput(f"seed={seed!r} does not do; give a whole number of at least 0.")
     schema.require(scenes, "incident_id", "lon", "lat", "started_at", what="The scenes frame")
     timed = schema.utc(scenes, [c for c in ("started_at", "ended_at") if c in scenes.columns])
+    timed = timed.with_columns(_habits.named(timed["incident_id"]))
     if not isinstance(reads, Passages):
         schema.require(reads, "read_id", what="The reads frame")
     passages = reads if isinstance(reads, Passages) else prepare(reads, zone=zone)
@@ -123,6 +127,8 @@ def stakeout(
 
 
 def _checked(metres: float, minutes: float, least: int | None, most: int, draws: int) -> int:
+    finite(metres=metres, minutes=minutes)
+    counts(most=most, draws=draws)
     if not 1 <= metres <= 20_000:
         raise BadInput(f"metres={metres!r} does not do; give 1 to 20,000 metres, e.g. 800.")
     if not 0 < minutes <= 720:

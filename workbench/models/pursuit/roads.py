@@ -71,7 +71,10 @@ def times(origins: pl.DataFrame, destinations: pl.DataFrame, roads: Roads | pl.D
             raise CannotTell(f"None of the {several(len(frame), what[:-1])} lies within {roads.limit:g} m of a street one may drive, so no drive can be timed; "
                              "check their positions, or load the streets about them.")
         sides.append(put)
-        names.append(frame["name"].cast(pl.String) if "name" in frame.columns else pl.Series([str(k) for k in range(len(frame))], dtype=pl.String))
+        rows = pl.Series([str(k) for k in range(len(frame))], dtype=pl.String)
+        if "name" in frame.columns and frame.schema["name"].is_nested():
+            raise BadInput(f"Column 'name' of the {what} is {frame.schema['name']}, not text.")
+        names.append(frame["name"].cast(pl.String).zip_with(frame["name"].is_not_null(), rows) if "name" in frame.columns else rows)
     a, b = sides
     if len(a) * len(b) > _LARGEST:
         raise BadInput(f"{len(a):,} x {len(b):,} drives are too many for one table; ask for at most {_LARGEST:,}.")
