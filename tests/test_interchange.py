@@ -209,7 +209,7 @@ def test_links_leave_from_the_command_line_for_a_case_only_and_the_audit_says_so
     assert "for a case only" in capsys.readouterr().err
     (own_city / "file").write_text("")
     assert cli.main(["export-links", "csv", "vehicle:YXK8164", "--to", str(own_city / "file" / "x"), *here, *asked]) == 1
-    assert "cannot be written" in capsys.readouterr().err
+    assert "cannot be made: Not a directory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ix.READABLE)

@@ -29,10 +29,10 @@ def _export(args: argparse.Namespace) -> None:
     if len(args.things) > 2:
         raise BadInput(f"{len(args.things)} things are named; give none (the case's subjects), one (the links around it) or two (what ties them).")
     city = bound(args)
+    city.require("export")
     if not city.case:
         raise AccessRefused("Links are about persons and plates: they leave for a case only. Add e.g. --case 2026-0142 --purpose investigation "
                             '--reason "chart for the prosecutor"')
-    city.require("export")
     folder = args.to or city.path / "out" / f"links-{city.case}"
     links = _asked(city, args.things)
     made = interchange.write(links, args.format, case=city.case, title=f"Links of case {city.case}")
@@ -62,6 +62,9 @@ def _written(file: Path, data: bytes) -> None:
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{file.parent} cannot be made: {error.strerror or error}; name another folder with --to.") from None
+    try:
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
             out.write(data)
             out.flush()

@@ -26,10 +26,10 @@ def commands(add: Add) -> None:
 
 def _hits(args: argparse.Namespace) -> int:
     city = bound(args)
+    city.require("cases")
     if not (city.may_see("reads") and city.may_see("hotlist")):
         raise AccessRefused("Hits are about plates: they are shown to who may see reads and hotlist, for a case. Add e.g. --case 2026-0142 --purpose "
                             'investigation --reason "who passed the scenes"; see: workbench access')
-    city.require("cases")
     if args.act == "find":
         return _find(args, city)
     if args.act == "list":
