@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
@@ -13,6 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import workbench as wb
+from tests.conftest import CASE
+from workbench import cli
 from workbench.errors import BadInput
 from workbench.models.links import case
 from workbench.models.links import interchange as ix
@@ -177,6 +181,35 @@ def test_links_around_a_case_go_out_with_evidence_and_base_rate(city: Any) -> No
         chart = back(links, form, case="2026-0142")
         assert chart.edges.height == links.evidence.height and chart.nodes.height == links.graph.number_of_nodes(), form
         assert chart.edges["table"].null_count() == 0 and (form == "anx" or chart.edges["base_rate"].null_count() == 0)
+
+
+def test_links_leave_from_the_command_line_for_a_case_only_and_the_audit_says_so(own_city: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    here, asked = ["-w", str(own_city)], [x for k, v in CASE.items() for x in (f"--{k}", v)]
+    assert cli.main(["export-links", "graphml", *here, *asked]) == 0
+    file = own_city / "out" / "links-2026-0142" / "links.graphml"
+    said = capsys.readouterr().out
+    chart = ix.read(file.read_bytes(), "graphml")
+    assert str(file) in said and "Lead, not a match" in said and chart.about["case"] == "2026-0142" and chart.edges.height > 100
+    assert file.stat().st_mode & 0o077 == 0 and [f.name for f in file.parent.iterdir()] == ["links.graphml"]
+    city = wb.open_workbench(own_city, **CASE)
+    told = json.dumps(city.audit.entries(50).select("action", "phase", "detail").rows(), default=str)
+    assert '"export links", "done"' in told and "links.graphml" in told
+
+    to = own_city / "two"
+    assert cli.main(["export-links", "csv", "vehicle:YXK8164", "person:P003171", "--to", str(to), *here, *asked]) == 0
+    assert {f.name for f in to.iterdir()} == {"nodes.csv", "edges.csv", "about.csv"}
+    assert {"vehicle:YXK8164", "person:P003171"} <= set(ix.read({f.name: f.read_bytes() for f in to.iterdir()}, "csv").nodes["id"])
+
+    capsys.readouterr()
+    wrong = ((["dot"], "There is no format 'dot' here"), (["csv", "a", "b", "c"], "3 things are named"), (["csv", "person:NOBODY"], "person:NOBODY"))
+    for line, words in wrong:
+        assert cli.main(["export-links", *line, *here, *asked]) == 1
+        assert words in capsys.readouterr().err
+    assert cli.main(["export-links", "csv", *here]) == 1
+    assert "for a case only" in capsys.readouterr().err
+    (own_city / "file").write_text("")
+    assert cli.main(["export-links", "csv", "vehicle:YXK8164", "--to", str(own_city / "file" / "x"), *here, *asked]) == 1
+    assert "cannot be made: Not a directory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ix.READABLE)

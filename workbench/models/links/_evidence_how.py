@@ -128,7 +128,7 @@ def _said(thing: str, label: str, members: int, table: pl.DataFrame, steps: int)
     weak = table.row(0, named=True)
     least = (
         f"; the weakest: {weak['left']} = {weak['right']}"
-        + (f" at {weak['probability']:.2f}" if weak["probability"] is not None else "")
+        + ("" if weak["probability"] is None else " at over 0.99" if weak["probability"] > 0.995 else f" at {weak['probability']:.2f}")
         + (f", where {weak['differs']}" if weak["differs"] else "")
     )
     effect = (
@@ -136,4 +136,5 @@ def _said(thing: str, label: str, members: int, table: pl.DataFrame, steps: int)
         if weak["splits"]
         else "; without it the others still hold them together"
     )
-    return f"{name} was merged from {several(members, 'record')} by {several(len(table), 'step')}, {people} of them a person's judgement{least}{effect}."
+    steps_said = f"{several(len(table), 'step')}, {people or 'none'} of them a person's judgement"
+    return f"{name} was merged from {several(members, 'record')} by {steps_said}{least}{effect}."

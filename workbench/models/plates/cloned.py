@@ -237,7 +237,8 @@ def _fault_row(passages: Passages, fault: Fault, found: Legs) -> dict[str, Any]:
 
 def _headline(asked: pl.DataFrame, table: pl.DataFrame, base: dict[str, Any], wanted: str | None) -> str:
     many = {k: int((table["kind"] == k).sum()) for k in _KINDS}
-    rate = (f"{base['plates with an impossible leg']:,} of {several(base['plates read'], 'plate')} have an impossible leg; misreads alone would make about "
+    bad = base["plates with an impossible leg"]
+    rate = (f"{bad:,} of {several(base['plates read'], 'plate')} {'has' if bad == 1 else 'have'} an impossible leg; misreads alone would make about "
             f"{base['expected by misreads']:g}.")
     if wanted is not None:
         if asked.is_empty():

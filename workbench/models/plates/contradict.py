@@ -209,10 +209,14 @@ def _scenes(passages: Passages, plate: str, mine: Ints, scenes: pl.DataFrame, ne
     partly = (
         f" For {several(least, 'scene')} ruled out wholly or in part, the same holds on average for {other / least:,.0f} of {plates:,} plates." if least else ""
     )
-    headline = (
-        f"Against {plate} at {several(len(whole), 'scene')}: at {counts['ruled out']} it cannot have been (read elsewhere), at {counts['not read']} it was not "
-        f"read though readers there were up{up}, at {counts['cannot tell']} nothing can be told, at {counts['nothing']} nothing speaks against it.{partly}"
-    )
+    told = {
+        "ruled out": "it cannot have been (read elsewhere)",
+        "not read": f"it was not read though readers there were up{up}",
+        "cannot tell": "nothing can be told",
+        "nothing": "nothing speaks against it",
+    }
+    said = ", ".join(f"at {'all' if counts[k] == len(whole) > 1 else counts[k]} {words}" for k, words in told.items() if counts[k])
+    headline = f"Against {plate} at {several(len(whole), 'scene')}: {said or 'at none it can be ruled out wholly'}.{partly}"
     return rows, headline, list(near.notes)
 
 

@@ -94,6 +94,7 @@ def _pattern_said(plate: str, passages: Passages, mine: Ints, table: pl.DataFram
             f"; on {a['count']} of {a['of']} days with several reads ({100 * a['low']:.0f} to {100 * a['high']:.0f} %) the first or last was near "
             f"{a['readers'][0]} (chance: {100 * a['expected']:.0f} %), as it is for {a['as_many']:,} of {a['others']:,} other plates"
         )
+        text += ", no more than its reads there alone give" if a["p"] is not None and a["p"] > 0.05 else ""
     hours = table.filter((pl.col("kind") == "hour") & (pl.col("p") <= 0.05 / 168))
     if len(hours):
         text += f"; most regular {', '.join(hours['finding'].head(3).to_list())}"

@@ -238,12 +238,14 @@ def _headline(table: pl.DataFrame, ready: _habits.Scenes, found: _habits.Habits,
     clear = table.filter(pl.col("q") <= 0.05)
     first = table.row(0, named=True)
     top = (
-        f"{first['plate']} was near {first['near']} (its own habits give {first['expected']:.2g}; {several(first['as_often'], 'plate')} near as many; chance "
-        f"gives {first['by_chance']:.2g} of {several(every, 'plate')} as surprising, q = {first['q']:.2g})"
+        f"{first['plate']} was near {first['near']} (its own habits give {first['expected']:.2g}; {several(first['as_often'], 'plate')} near as many; by "
+        f"chance {first['by_chance']:.2g} of {several(every, 'plate')} would be as surprising, q = {first['q']:.2g})"
     )
     if clear.is_empty():
+        were = "was" if len(table) == 1 else "were"
         return (
-            f"No plate stands out: {several(len(table), 'plate')} {'was' if len(table) == 1 else 'were'} read {about}, but so many are to be expected; {top}."
+            f"No plate stands out: {several(len(table), 'plate')} {were} read {about}, none clearly more surprising than chance gives among so many; "
+            f"first {top}."
         )
     stands = "1 plate stands out" if len(clear) == 1 else f"{several(len(clear), 'plate')} stand out"
     return f"{stands} at q = 0.05, of {several(len(table), 'plate')} read {about}: {top}."
