@@ -91,7 +91,8 @@ def _timed(n: int, file: str, out: str) -> list[dict[str, Any]]:
     task = f"candidates of all pairs, {n:,} reads"
     rows = []
     for what in ("candidates", "all") if n <= 10_000_000 else ("candidates",):
-        row = measure(task, f"workbench convoy ({'candidates' if what == 'candidates' else 'and what chance would give'})", _OURS, file, out, what, repeats=3 if n <= 10_000_000 else 1)
+        method = f"workbench convoy ({'candidates' if what == 'candidates' else 'and what chance would give'})"
+        row = measure(task, method, _OURS, file, out, what, repeats=3 if n <= 10_000_000 else 1)
         said = json.loads(Path(out).read_text())
         names = ("laying out", "habits", "candidates", "expected")
         row["note"] = f"{said['pairs']:,} pairs; steps alone: " + ", ".join(f"{a} {s:.2f} s" for a, s in zip(names, said["steps"], strict=False))

@@ -70,7 +70,8 @@ def table(habits: Habits, pairs: Pairs, rules: Rules, expected: Floats, score: F
     rows = _rows(habits, one, other, rules.within, co)
     made = pl.DataFrame({
         "plate": names.gather(one), "other": names.gather(other), "together": counts[:, 0].astype(np.int64), "expected": e,
-        "ratio": pl.Series([n / x if x > 0 else None for n, x in zip(counts[:, 0].tolist(), e.tolist(), strict=True)], dtype=pl.Float64), "p": p[pick], "q": q[pick],
+        "ratio": pl.Series([n / x if x > 0 else None for n, x in zip(counts[:, 0].tolist(), e.tolist(), strict=True)], dtype=pl.Float64),
+        "p": p[pick], "q": q[pick],
         "days": counts[:, 2].astype(np.int64), "spots": counts[:, 1].astype(np.int64),
         "habitual": pl.Series([bool(reasons[i]) for i in pick.tolist()], dtype=pl.Boolean),
         "reason": pl.Series([reasons[i] for i in pick.tolist()], dtype=pl.String), "co_reads": counts[:, 3].astype(np.int64),
