@@ -82,7 +82,7 @@ def test_two_cars_that_travel_together_are_found_in_an_easy_and_in_a_hard_town()
         assert not hard or precision(raw["plate"], raw["other"], planted) < 0.5
 
 
-def test_where_days_were_dealt_out_anew_almost_nothing_is_found_and_p_is_uniform() -> None:
+def test_where_days_were_dealt_out_anew_almost_nothing_is_found_and_p_is_no_smaller_than_chance() -> None:
     false, shares = 0, []
     for seed in range(6):
         reads, _ = simulate(Town(reads=150_000, pairs=40, hard=True), seed=seed)
@@ -95,7 +95,7 @@ def test_where_days_were_dealt_out_anew_almost_nothing_is_found_and_p_is_uniform
     assert false <= 2
     for level in (0.05, 0.2, 0.5):
         mine = [s for s, at, _ in shares if at == level]
-        assert float(np.mean(mine)) == pytest.approx(level, abs=0.25 * level)
+        assert 0.5 * level <= float(np.mean(mine)) <= 1.1 * level  # p is the upper end of what was counted, so it errs to the careful side
 
 
 def test_the_planted_convoys_of_the_made_up_city_are_found_and_the_first_is_one(city: Any, samples: Path) -> None:

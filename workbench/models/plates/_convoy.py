@@ -7,7 +7,8 @@ would give, since habits of few reads are known badly. Co-reads come in runs (on
 expectation e, P(N >= n) = (e / (1 + e))^n, and its score is -log of that.
 
 The score is not taken at its word: every plate's days are dealt out anew, independently, and the whole search is made again on that city, where nobody travels
-together. p is the share of its candidates with so high a score; beyond the scores it reached, an exponential tail is fitted (T. A. Knijnenburg et al.,
+together. p is the share of its candidates with so high a score, at the upper end of its error: all its high scores are found (the
+expectation of others need not be counted to the end), and beyond the highest an exponential tail is fitted (T. A. Knijnenburg et al.,
 *Fewer permutations, more accurate P-values*, Bioinformatics 25 (2009) i161, doi:10.1093/bioinformatics/btp211). A day begins in the quietest hour.
 """
 
@@ -26,11 +27,13 @@ from workbench.models.plates._passages import Codes, Ints, Passages, bits, first
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 _TOD = kernels.TOD
 _CHUNK = 20_000  # pairs whose expectation one thread takes at a time
-_SAMPLE = 200_000  # candidates of a city dealt out anew whose scores are kept
+_SAMPLE = 50_000  # candidates of a city dealt out anew that are scored in any case
+_HIGH = 0.002  # share of the highest scores of such a city that are all found
 _ENOUGH = 10_000  # candidates after which no more cities are dealt out
 _MOST = 20  # cities dealt out at most
 _STUB = 0.1  # of the reads of the middle day, under which a day is a stub
 _TAIL = 250  # highest scores to which the tail is fitted
+_SEEN = 25  # of them, beyond which it is fitted and not counted
 
 
 @dataclass(frozen=True)
@@ -59,25 +62,48 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class Null:
-    """Scores of candidates of cities in which every plate's days were dealt out anew: sorted, how many such cities, candidates in each on average."""
+    """Scores of candidates of cities in which every plate's days were dealt out anew.
+
+    Attributes:
+        scores: rising, shape (n,): all the high ones, and a sample of the others.
+        above: how many candidates of these cities score as high or higher, shape (n + 1,), the last 0.
+        cities, mean: how many such cities, and candidates in each on average.
+    """
 
     scores: Floats
+    above: Floats
     cities: int
     mean: float
 
+    @classmethod
+    def of(cls, scores: Floats, weights: Floats, cities: int) -> Null:
+        """From scores in any order, each standing for ``weights`` candidates."""
+        order = np.argsort(scores, kind="stable")
+        above = np.concatenate([np.cumsum(weights[order][::-1])[::-1], [0.0]])
+        return cls(scores[order], above, cities, float(above[0]) / cities)
+
     def p(self, score: Floats) -> Floats:
-        """The chance of so high a score for a candidate; the tail beyond the highest is exponential, its mean taken at the upper end of its error."""
-        n = len(self.scores)
-        out: Floats = ((1.0 + n - np.searchsorted(self.scores, score, side="left")) / (1.0 + max(n, self.cities))).astype(np.float64)
+        """The chance of so high a score for a candidate, at the upper end of its error.
+
+        Where ``_SEEN`` candidates or more reach the score, they are counted (and 1.645 standard errors added); beyond, the tail falls exponentially from
+        there, its mean taken from the ``_TAIL`` highest, at the upper end of its error too.
+        """
+        n, total = len(self.scores), max(float(self.above[0]), float(self.cities))
+        out = _upper(self.above[np.searchsorted(self.scores, score, side="left")]) / total
         k = min(_TAIL, n // 20)
         if k >= 10:
-            least = float(self.scores[n - k - 1])
-            excess = float(np.mean(self.scores[n - k :] - least)) * (1 + 1.645 / np.sqrt(k))
-            far = score > least
+            level = float(self.scores[n - min(k, _SEEN)])
+            excess = float(np.mean(self.scores[n - k :] - self.scores[n - k - 1])) * (1 + 1.645 / np.sqrt(k))
+            far = score > level
             if excess > 0:
-                out[far] = k / n * np.exp(-(score[far] - least) / excess)
+                out[far] = _upper(self.above[n - min(k, _SEEN)]) / total * np.exp(-(score[far] - level) / excess)
         out = np.maximum(out, 1e-300)
         return np.minimum(out, 1.0)
+
+
+def _upper(count: Any) -> Any:
+    """A count of independent cases at the upper end of its error."""
+    return count + 1 + 1.645 * np.sqrt(count)
 
 
 class Habits:
@@ -145,13 +171,17 @@ class Habits:
         """How many co-reads there are. O(co-reads)."""
         return int(kernels.counted(self.plate, self.spot, self.at, rules.within, 0, len(self), np.zeros(self.many, dtype=np.int64)))
 
-    def expected(self, low: Codes, high: Codes, rules: Rules, *, days: Any = None, threads: int | None = None) -> Floats:
-        """Co-reads that the habits of each pair would give were its days independent (``days``: other days of the reads). O(reads of both) a pair."""
+    def expected(self, low: Codes, high: Codes, rules: Rules, *, days: Any = None, most: Any = None, threads: int | None = None) -> Floats:
+        """Co-reads that the habits of each pair would give were its days independent (``days``: other days of the reads). O(reads of both) a pair.
+
+        ``most``: of each pair, beyond which it need not be known; what comes back is then more than that.
+        """
         out = np.zeros(len(low))
         of = self.of if days is None else days
+        stop = np.full(len(low), np.inf) if most is None else most * (rules.wide / rules.within)
 
         def some(start: int) -> None:
-            kernels.expected(low, high, self.first, self.key, of, self.kind, self.weight, rules.wide, start, min(start + _CHUNK, len(low)), out)
+            kernels.expected(low, high, self.first, self.key, of, self.kind, self.weight, rules.wide, start, min(start + _CHUNK, len(low)), stop, out)
 
         each(some, range(0, len(low), _CHUNK), threads=threads)
         out *= rules.within / rules.wide
@@ -185,17 +215,46 @@ class Habits:
 
     def null(self, rules: Rules, seed: int, *, threads: int | None = None) -> Null:
         """What scores candidates reach where nobody travels together; made once for each setting and kept with the reads."""
-        found, total, cities = [], 0, 0
+        found: list[Floats] = []
+        weights: list[Floats] = []
+        total, cities, floor = 0, 0, np.inf
         while total < _ENOUGH and cities < _MOST:
             cities += 1
             pairs, days = self.dealt(rules, (seed << 16) + cities, threads=threads)
             total += len(pairs)
-            rate, step = self.base(pairs.events), -(-len(pairs) // _SAMPLE)
             if len(pairs):
-                some = Pairs(pairs.low[::step].copy(), pairs.high[::step].copy(), pairs.counts[::step], pairs.events)
-                found.append(self.score(some, self.expected(some.low, some.high, rules, days=days, threads=threads), rate))
-        scores = np.sort(np.concatenate(found)) if found else np.zeros(0)
-        return Null(scores, cities, total / cities)
+                scores, weight, floor = self._screened(pairs, days, rules, floor, threads)
+                found.append(scores)
+                weights.append(weight)
+        if not found:
+            return Null(np.zeros(0), np.zeros(1), cities, 0.0)
+        return Null.of(np.concatenate(found), np.concatenate(weights), cities)
+
+    def _screened(self, pairs: Pairs, days: Any, rules: Rules, floor: float, threads: int | None) -> tuple[Floats, Floats, float]:
+        """Scores of a city's candidates, of how many each stands, and the score from which all are there; below it, where there are many, a sample."""
+        rate, step, n = self.base(pairs.events), -(-len(pairs) // _SAMPLE), len(pairs)
+        some = np.arange(0, n, step)
+        scores = np.full(n, -np.inf)
+        scores[some] = self._scores_of(pairs, some, days, rules, rate, threads)
+        if step == 1:
+            return scores, np.ones(n), floor
+        if not np.isfinite(floor):
+            floor = float(np.quantile(scores[some], 1 - _HIGH))
+        reads = np.diff(self.first).astype(float)
+        most = 1.0 / np.expm1(floor / pairs.counts[:, 0]) - rate * reads[pairs.low] * reads[pairs.high]  # of higher expectation no score is high
+        may = most >= 0
+        may[some] = False
+        high = np.flatnonzero(may)
+        scores[high] = self._scores_of(pairs, high, days, rules, rate, threads, most[high])
+        low = some[scores[some] < floor]
+        top = np.flatnonzero(scores >= floor)
+        weight = np.concatenate([np.full(len(low), (n - len(top)) / max(1, len(low))), np.ones(len(top))])
+        return np.concatenate([scores[low], scores[top]]), weight, floor
+
+    def _scores_of(self, pairs: Pairs, which: Ints, days: Any, rules: Rules, rate: float, threads: int | None,
+                   most: Any = None) -> Floats:
+        some = Pairs(pairs.low[which], pairs.high[which], pairs.counts[which], pairs.events)
+        return self.score(some, self.expected(some.low, some.high, rules, days=days, most=most, threads=threads), rate)
 
 
 def _numbered(date: Ints) -> tuple[Ints, Any]:

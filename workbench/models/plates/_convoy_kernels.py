@@ -111,9 +111,9 @@ def _from(key: Any, start: Any, stop: Any, wanted: Any) -> Any:
     return start
 
 
-@kernel("u4[:], u4[:], i8[:], i8[:], u2[:], u1[:], f8[:], i8, i8, i8, f8[:]")
-def expected(one: Any, other: Any, first: Any, key: Any, day: Any, kind: Any, weight: Any, wide: Any, start: Any, stop: Any, out: Any) -> None:
-    """Co-passings of pairs on different days of one kind within ``wide`` seconds of the day, each by ``weight`` of its day."""
+@kernel("u4[:], u4[:], i8[:], i8[:], u2[:], u1[:], f8[:], i8, i8, i8, f8[:], f8[:]")
+def expected(one: Any, other: Any, first: Any, key: Any, day: Any, kind: Any, weight: Any, wide: Any, start: Any, stop: Any, most: Any, out: Any) -> None:
+    """Co-passings of pairs on different days of one kind within ``wide`` seconds of the day, each by ``weight`` of its day; no further than ``most``."""
     for q in range(start, stop):
         a, b = one[q], other[q]
         if first[a + 1] - first[a] > first[b + 1] - first[b]:
@@ -135,6 +135,8 @@ def expected(one: Any, other: Any, first: Any, key: Any, day: Any, kind: Any, we
                     found += 1
                 m += 1
             total += found * weight[d]
+            if total > most[q]:
+                break
         out[q] = total
 
 

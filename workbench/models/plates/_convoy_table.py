@@ -70,7 +70,8 @@ def table(habits: Habits, pairs: Pairs, rules: Rules, expected: Floats, score: F
     rows = _rows(habits, one, other, rules.within, co)
     made = pl.DataFrame({
         "plate": names.gather(one), "other": names.gather(other), "together": counts[:, 0].astype(np.int64), "expected": e,
-        "ratio": pl.Series(counts[:, 0] / np.where(e > 0, e, np.nan), dtype=pl.Float64).fill_nan(None), "p": p[pick], "q": q[pick],
+        "ratio": pl.Series([n / x if x > 0 else None for n, x in zip(counts[:, 0].tolist(), e.tolist(), strict=True)], dtype=pl.Float64),
+        "p": p[pick], "q": q[pick],
         "days": counts[:, 2].astype(np.int64), "spots": counts[:, 1].astype(np.int64),
         "habitual": pl.Series([bool(reasons[i]) for i in pick.tolist()], dtype=pl.Boolean),
         "reason": pl.Series([reasons[i] for i in pick.tolist()], dtype=pl.String), "co_reads": counts[:, 3].astype(np.int64),
@@ -119,8 +120,8 @@ def _evidence(habits: Habits, rows: list[Any]) -> pl.Series:
         return pl.Series("evidence", [], dtype=pl.List(pl.String))
     which = np.concatenate(rows)
     ids = frame["read_id"].gather(which).cast(pl.String) if "read_id" in frame.columns else pl.Series(which).cast(pl.String)
-    grouped = pl.DataFrame({"k": np.repeat(np.arange(len(rows)), [len(r) for r in rows]), "id": ids}).group_by("k", maintain_order=True).agg("id")
-    return grouped["id"].alias("evidence")
+    listed, ends = ids.to_list(), np.cumsum([len(r) for r in rows]).tolist()
+    return pl.Series("evidence", [listed[a:b] for a, b in zip([0, *ends], ends, strict=False)], dtype=pl.List(pl.String))
 
 
 def of_plate(made: pl.DataFrame, wanted: str, own: int, rules: Rules, pairs: Pairs, level: float) -> str:
@@ -129,19 +130,26 @@ def of_plate(made: pl.DataFrame, wanted: str, own: int, rules: Rules, pairs: Pai
     if not len(pairs):
         return (f"{read}, and no other plate passed {several(rules.spots, 'spot')} within {rules.within} s of it at least {several(rules.reads, 'time')} "
                 f"on {several(rules.days, 'day')}.")
-    found = made.filter(~pl.col("habitual") & (pl.col("q") <= level))
-    usual = int((made["habitual"] & (made["q"] <= level)).sum())
+    few = list(zip(made["habitual"].to_list(), made["q"].to_list(), strict=True))  # a query of polars would wake its threads
+    found = [i for i, (habitual, q) in enumerate(few) if not habitual and q <= level]
+    usual = sum(habitual and q <= level for habitual, q in few)
     but = " but habitual companions" if usual else ""
-    apart = f" {several(usual, 'habitual companion')} (car pool, bus, fleet) stand apart." if usual else ""
-    if found.is_empty():
+    apart = f" {several(usual, 'habitual companion')} (car pool, bus, fleet) {'stands' if usual == 1 else 'stand'} apart." if usual else ""
+    if not found:
         top = made.row(0, named=True)
         return (f"{read} and no plate{but} travelled with it more than chance: of {several(len(pairs), 'candidate')} the likeliest, {top['other']}, "
                 f"passed {several(top['together'], 'spot')} with it where their habits would give {top['expected']:.1f} ({_q(top['q'])}).{apart}")
-    top = found.row(0, named=True)
+    top = made.row(found[0], named=True)
     as_many = int((pairs.counts[:, 0] >= top["together"]).sum()) - 1
     return (f"{read}; {top['other']} passed {several(top['together'], 'spot')} with it within {rules.within} s on {several(top['days'], 'day')}, where "
             f"their habits would give {top['expected']:.2g} ({_q(top['q'])}); {several(len(found), 'companion')} found with at most {level:.0%} false. "
-            f"{as_many:,} of the {len(pairs) - 1:,} other candidates have as many co-reads, which says nothing by itself.{apart}")
+            f"{_others(as_many, len(pairs) - 1)}{apart}")
+
+
+def _others(as_many: int, others: int) -> str:
+    if not others:
+        return "No other plate passed spots with it often enough to look at."
+    return f"Of {several(others, 'other candidate')} {as_many:,} {'has' if as_many == 1 else 'have'} as many co-reads, which says nothing by itself."
 
 
 def of_all(made: pl.DataFrame, pairs: Pairs, null: Null, level: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -76,7 +77,7 @@ class Passages(Prepared):
     def code(self, plate: str) -> int | None:
         """The number of a plate in any spelling; None where it was never read. O(log P)."""
         wanted = plates.normal(plate)
-        i = int(self.plates.search_sorted(wanted)) if len(self.plates) else 0
+        i = bisect_left(self.plates, wanted)  # a query of polars would wake its threads
         return i if i < len(self.plates) and self.plates[i] == wanted else None
 
     @cached_property
