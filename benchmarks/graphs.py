@@ -33,14 +33,14 @@ open(sys.argv[3], "w").write(", ".join(f"{k} {1000 * v:,.1f} ms" for k, v in too
 """
 _OURS = _START + """
 from workbench.models.links._network import Network
-from workbench.models.links import _leiden, _measures
+from workbench.models.links import _leiden, _pagerank
 Network.of(frame.head(10)).paths(*frame.row(0))
 net = timed("build", lambda k: Network.of(frame))
 """ + "ASKED" + _END
 _ASKED = {
     "paths": 'timed("all paths of up to 4 steps", lambda k: net.paths(int(ends[k, 0]), int(ends[k, 1]), hops=4), 20)',
     "neighbourhoods": 'timed("2 hops", lambda k: net.ego(int(ends[k, 0]), 2), 20)',
-    "PageRank": 'timed("PageRank", lambda k: _measures.pagerank(net.first, net.others, np.zeros(0), tolerance=1e-8))',
+    "PageRank": 'timed("PageRank", lambda k: _pagerank.pagerank(net.first, net.others, np.zeros(0), tolerance=1e-8))',
     "communities": 'w = np.ones(len(net.others)); '
                    'c, q = timed("communities", lambda k: _leiden.partition(net.first, net.others, w, resolution=1.0, seed=1, rounds=1)); '
                    'took[f"(modularity {q:.3f}) 0"] = 0.0',
