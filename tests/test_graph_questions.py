@@ -71,6 +71,18 @@ def test_all_paths_are_found_and_no_others(pairs: Any, hops: int, hub: int | Non
         assert net.paths(a, b, hops=hops, strength=0.5, max_degree=hub, most=1).names() == found.names()[:1]
 
 
+@settings(max_examples=60, deadline=None)
+@given(PAIRS, st.sampled_from([3, 4]), st.sampled_from([None, 2, 4]), st.integers(1, 30), st.integers(0, 1000))
+def test_paths_of_few_steps_counted_without_listing_are_as_many_and_the_first_ones(pairs: Any, hops: int, hub: int | None, most: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    net = Network.of(statements(pairs, kind=rng.choice(["met", "called"], len(pairs)).tolist()))
+    a, b = rng.choice(net.ids.to_list(), 2, replace=False).tolist()
+    kinds = net.frame["kind"].head(1).to_list() if seed % 2 else None
+    every, some = (net.paths(a, b, hops=hops, kinds=kinds, max_degree=hub, most=m) for m in (None, most))
+    assert some.counts == every.counts and some.complete == hops
+    assert some.names() == every.names()[:most] and some.edges.tolist() == every.edges[:most].tolist()
+
+
 @settings(max_examples=40, deadline=None)
 @given(PAIRS)
 def test_measures_are_those_of_networkx_and_communities_hang_together(pairs: Any) -> None:

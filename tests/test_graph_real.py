@@ -68,6 +68,8 @@ def test_caviar_has_its_eleven_phases_and_its_known_broker(real_data: Path) -> N
     assert answer.table["period"].to_list() == [str(k) for k in range(1, 12)]
     assert answer.table["ties"].to_list()[:3] == [18, 28, 56] and answer.table["things"].to_list()[:3] == [15, 24, 33]
     assert answer.table["kept"].sum() > answer.table["kept_by_chance"].sum()
+    each = slices.members(phases, by="phase").table
+    assert each["kept"].sum() == 2 * answer.table["kept"].sum() and abs(each["kept_by_chance"].sum() - 2 * answer.table["kept_by_chance"].sum()) < 1e-6
     first = key_players.brokers(whole, replicates=40)
     assert first.table["id"][0] == "1" and first.headline.startswith("1 comes first by betweenness of 110 things")
 
