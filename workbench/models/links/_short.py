@@ -91,7 +91,8 @@ def _listed(first, others, edge, okay, limit, a, b, steps, far, to_end, at, node
             continue
         for g in range(first[u], first[u + 1]):
             v = others[g]
-            if v == a or v == b or first[v + 1] - first[v] > limit or not (free or okay[edge[g]]):
+            follows = v != a and v != b and first[v + 1] - first[v] <= limit and (free or okay[edge[g]])
+            if not follows:
                 continue
             if steps == 3:
                 if to_end[v] >= 0:

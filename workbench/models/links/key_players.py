@@ -54,7 +54,8 @@ def brokers(
         nodes: id, and optional kind, label, lon, lat, for names and the map.
 
     Returns: Ranking, one row a thing: rank, id, label, kind, the measures (null where the network is too large for one), betweenness_error (standard error
-    where starts were sampled, else 0), betweenness_low, betweenness_high (its interval, in at least 95 of 100 cases), rank_low, rank_high (90 % of the changed networks), first (share of them in which it came first).
+    where starts were sampled, else 0), betweenness_low, betweenness_high (its interval, in at least 95 of 100 cases),
+    rank_low, rank_high (90 % of the changed networks), first (share of them in which it came first).
 
     Raises:
         BadInput: an option is out of range. CannotTell: there is no tie.
@@ -288,8 +289,8 @@ def _headline(table: pl.DataFrame, by: str, missing: float, spurious: float, man
 def _notes(net: Network, many: int, asked: int, error: Any) -> tuple[str, ...]:
     out = ["A high rank says where a thing stands among the ties recorded; whoever is watched more has more ties recorded."]
     if error.any():
-        out.append(f"Betweenness is from {_pivots(net)} of {len(net):,} starts drawn at random; the truth lies between betweenness_low and betweenness_high in at "
-                   "least 95 of 100 cases.")
+        out.append(f"Betweenness is from {_pivots(net)} of {len(net):,} starts drawn at random; the truth lies between "
+                   "betweenness_low and betweenness_high in at least 95 of 100 cases.")
     if many < asked:
         out.append(f"Rank intervals are from {many} changed networks instead of {asked}, since the network is large.")
     if net.loops + net.nameless:
