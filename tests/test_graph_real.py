@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from workbench.models.links import _leiden, _measures, communities, key_players, paths, slices
+from workbench.models.links import _leiden, _measures, _pagerank, communities, key_players, paths, slices
 from workbench.models.links._network import Network
 
 EVERY = np.zeros(0)
@@ -37,11 +37,11 @@ def test_measures_of_real_networks_are_those_of_networkx(real_data: Path) -> Non
             np.testing.assert_allclose(ours, [theirs[i] for i in ids], rtol=0, atol=1e-9)
 
         same(net.degree, dict(graph.degree))
-        same(_measures.betweenness(net.first, net.others, everyone)[0], nx.betweenness_centrality(graph))
+        same(_measures.betweenness(net.first, net.others, everyone).share, nx.betweenness_centrality(graph))
         same(_measures.closeness(net.first, net.others, everyone), nx.closeness_centrality(graph))
         same(_measures.cores(net.first, net.others), nx.core_number(graph))
-        same(_measures.pagerank(net.first, net.others, EVERY), nx.pagerank(graph, weight=None, tol=1e-14, max_iter=5000))
-        same(_measures.pagerank(net.first, net.others, half), nx.pagerank(graph, tol=1e-14, max_iter=5000))
+        same(_pagerank.pagerank(net.first, net.others, EVERY), nx.pagerank(graph, weight=None, tol=1e-14, max_iter=5000))
+        same(_pagerank.pagerank(net.first, net.others, half), nx.pagerank(graph, tol=1e-14, max_iter=5000))
         same(_measures.holes(net.first, net.others, half)[0], nx.constraint(graph, weight="weight"))
         parts = _measures.components(net.first, net.others)
         wanted = nx.connected_components(graph)
@@ -68,6 +68,8 @@ def test_caviar_has_its_eleven_phases_and_its_known_broker(real_data: Path) -> N
     assert answer.table["period"].to_list() == [str(k) for k in range(1, 12)]
     assert answer.table["ties"].to_list()[:3] == [18, 28, 56] and answer.table["things"].to_list()[:3] == [15, 24, 33]
     assert answer.table["kept"].sum() > answer.table["kept_by_chance"].sum()
+    each = slices.members(phases, by="phase").table
+    assert each["kept"].sum() == 2 * answer.table["kept"].sum() and abs(each["kept_by_chance"].sum() - 2 * answer.table["kept_by_chance"].sum()) < 1e-6
     first = key_players.brokers(whole, replicates=40)
     assert first.table["id"][0] == "1" and first.headline.startswith("1 comes first by betweenness of 110 things")
 

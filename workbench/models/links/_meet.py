@@ -15,6 +15,7 @@ import polars as pl
 
 from workbench.engines.kernels import kernel
 from workbench.errors import CannotTell
+from workbench.models.links import _short
 
 if TYPE_CHECKING:
     from workbench.models.links._network import Codes, Flags, Floats, Ints, Network
@@ -162,6 +163,9 @@ def found(net: Network, a: int, b: int, hops: int, okay: Flags, limit: int, most
     Raises:
         CannotTell: there are more than can be listed.
     """
+    if most is not None and 3 <= hops <= 4 and "strength" not in net.frame.columns:
+        number, things, by, steps = _short.listed(net, a, b, hops, okay, limit, most)
+        return Found(net, things, by, steps, np.ones(len(steps)), tuple(int(c) for c in number), hops)
     among = between(net, a, b, hops, okay, limit)
     if among is None:
         none = np.zeros(0, dtype=np.int64)

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from workbench.errors import BadInput, CannotTell, did_you_mean
-from workbench.models.links import _measures, _shown
+from workbench.models.links import _measures, _pagerank, _shown
 from workbench.models.links._network import Network
 from workbench.models.wording import several
 from workbench.results import Basis, Ranking, origin_of, recorded
@@ -22,7 +22,9 @@ from workbench.results import Basis, Ranking, origin_of, recorded
 MEASURES = ("betweenness", "degree", "closeness", "pagerank", "core", "constraint", "effective_size")
 _SOURCE = "Brandes 2001; Burt 1992; Borgatti 2006; missing ties: Borgatti, Carley and Krackhardt 2006"
 _EXACT = 1_000_000_000  # things x ties up to which all shortest paths are followed
-_PIVOTS = 256  # starts sampled above that
+_PIVOTS = 256  # starts sampled above that, as long as they go along no more than
+_GONE = 600_000_000  # things and ties in all; 64 at least
+_FEWEST = 64
 _WORK = 4_000_000_000  # ties gone along for rank intervals at most
 _ALL = 200  # things up to which every one is tried as a key player
 _TRIED = 60  # of more, those with the highest betweenness or degree
@@ -52,16 +54,18 @@ def brokers(
         nodes: id, and optional kind, label, lon, lat, for names and the map.
 
     Returns: Ranking, one row a thing: rank, id, label, kind, the measures (null where the network is too large for one), betweenness_error (standard error
-    where starts were sampled, else 0), rank_low, rank_high (90 % of the changed networks), first (share of them in which it came first).
+    where starts were sampled, else 0), betweenness_low, betweenness_high (its interval, in at least 95 of 100 cases),
+    rank_low, rank_high (90 % of the changed networks), first (share of them in which it came first).
 
     Raises:
         BadInput: an option is out of range. CannotTell: there is no tie.
 
-    Cost: betweenness O(n m), two threads; above n x m = 1e9 from 256 sampled starts. Equal for any number of threads.
+    Cost: betweenness O(n m), two threads; above n x m = 1e9 from 256 sampled starts, fewer for very large networks
+        (64 for 1 M things and 5 M ties: about 20 s of CPU). Equal for any number of threads.
     """
     net = Network.of(edges)
     _checked(net, by, missing, spurious, replicates)
-    found, error = _all(net, seed)
+    found, between = _all(net, seed)
     if found[by] is None:
         raise CannotTell(f"I cannot tell: {by} of {len(net):,} things is too much; rank by degree, pagerank or betweenness, or take the things around one.")
     rank = _ranks(found[by], by)
@@ -72,15 +76,15 @@ def brokers(
     said.fetch(order[:2000])
     columns: dict[str, Any] = {"rank": rank.astype(np.int64), "id": net.ids.cast(pl.String)}
     columns |= {m: pl.Series(values, dtype=pl.Float64) if values is not None else pl.Series([None] * len(net), dtype=pl.Float64) for m, values in found.items()}
-    columns |= {"betweenness_error": error}
+    columns |= {"betweenness_error": between.error, "betweenness_low": between.low, "betweenness_high": between.high}
     low, high = np.quantile(drawn, [0.05, 0.95], axis=0, method="nearest") if drawn is not None else (None, None)
     columns |= {"rank_low": low, "rank_high": high, "first": None if drawn is None else (drawn == 1).mean(axis=0)}
     table = pl.DataFrame({k: v if v is not None else pl.Series([None] * len(net), dtype=pl.Float64) for k, v in columns.items()})[order.tolist()]
     table = _named(table, nodes).with_columns(pl.col("rank_low", "rank_high").cast(pl.Int64))
     basis = Basis.of(net, method=f"{by} of each thing, ranks under {missing:.0%} missing and {spurious:.0%} wrong ties", source=_SOURCE,
-                     used=len(net.rows), notes=_notes(net, many, replicates, error), time="at" if "at" in net.frame.columns else "",
+                     used=len(net.rows), notes=_notes(net, many, replicates, between.error), time="at" if "at" in net.frame.columns else "",
                      parameters={"by": by, "missing": missing, "spurious": spurious, "replicates": many, "seed": seed})
-    return Ranking(headline=_headline(table, by, missing, spurious, many, error), table=table, layers=_shown.layers(said, order[:50], []), basis=basis,
+    return Ranking(headline=_headline(table, by, missing, spurious, many), table=table, layers=_shown.layers(said, order[:50], []), basis=basis,
                    base=origin_of(net).base)
 
 
@@ -156,17 +160,22 @@ def _starts(net: Network, seed: int, most: int) -> Any:
     return np.sort(np.random.default_rng([seed, 3]).choice(len(net), most, replace=False)).astype(np.int32)
 
 
+def _pivots(net: Network) -> int:
+    """Starts of sampled betweenness, fewer the larger the network."""
+    return int(min(_PIVOTS, max(_FEWEST, _GONE // (len(net) + len(net.others)))))
+
+
 def _one(net: Network, by: str, seed: int) -> Any:
     """One measure of each thing; None where the network is too large for it."""
     none, exact = np.zeros(0), len(net) * net.edges <= _EXACT
     if by == "degree":
         return net.degree.astype(float)
     if by == "betweenness":
-        return _measures.betweenness(net.first, net.others, _starts(net, seed, len(net) if exact else _PIVOTS))[0]
+        return _measures.betweenness(net.first, net.others, _starts(net, seed, len(net) if exact else _pivots(net))).share
     if by == "closeness":
         return _measures.closeness(net.first, net.others, np.arange(len(net), dtype=np.int32)) if exact else None
     if by == "pagerank":
-        return _measures.pagerank(net.first, net.others, none)
+        return _pagerank.pagerank(net.first, net.others, none)
     if by == "core":
         return _measures.cores(net.first, net.others).astype(float)
     if float(np.sum(net.degree.astype(float) ** 2)) > _EXACT:
@@ -174,10 +183,10 @@ def _one(net: Network, by: str, seed: int) -> Any:
     return _measures.holes(net.first, net.others, none)[0 if by == "constraint" else 1]
 
 
-def _all(net: Network, seed: int) -> tuple[dict[str, Any], Any]:
+def _all(net: Network, seed: int) -> tuple[dict[str, Any], _measures.Betweenness]:
     exact = len(net) * net.edges <= _EXACT
-    between, error = _measures.betweenness(net.first, net.others, _starts(net, seed, len(net) if exact else _PIVOTS))
-    return {m: between if m == "betweenness" else _one(net, m, seed) for m in MEASURES}, error
+    between = _measures.betweenness(net.first, net.others, _starts(net, seed, len(net) if exact else _pivots(net)))
+    return {m: between.share if m == "betweenness" else _one(net, m, seed) for m in MEASURES}, between
 
 
 def _ranks(values: Any, by: str) -> Any:
@@ -188,7 +197,7 @@ def _ranks(values: Any, by: str) -> Any:
 
 
 def _affordable(net: Network, by: str, replicates: int) -> int:
-    starts = len(net) if len(net) * net.edges <= _EXACT else _PIVOTS
+    starts = len(net) if len(net) * net.edges <= _EXACT else _pivots(net)
     work = (starts if by in ("betweenness", "closeness") else 60) * len(net.others) + 20 * len(net)
     many = min(replicates, int(_WORK // max(1, work)))
     return many if many >= min(20, replicates) else 0
@@ -223,7 +232,7 @@ def _set(net: Network, size: int, aim: str, seed: int) -> tuple[list[int], list[
     """The set chosen greedily, then exchanged while that is better; and the score of its first one, two, ... members."""
     tried = np.arange(len(net))
     if len(net) > _ALL:
-        between = _measures.betweenness(net.first, net.others, _starts(net, seed, _PIVOTS))[0]
+        between = _measures.betweenness(net.first, net.others, _starts(net, seed, _pivots(net))).share
         tried = np.union1d(np.argsort(-between, kind="stable")[:_TRIED // 2], np.argsort(-net.degree, kind="stable")[:_TRIED // 2])
     chosen: list[int] = []
 
@@ -255,9 +264,14 @@ def _named(table: pl.DataFrame, nodes: pl.DataFrame | None) -> pl.DataFrame:
     return made.select("rank", "id", "label", "kind", *[c for c in made.columns if c not in ("rank", "id", "label", "kind")])
 
 
-def _headline(table: pl.DataFrame, by: str, missing: float, spurious: float, many: int, error: Any) -> str:
+def _headline(table: pl.DataFrame, by: str, missing: float, spurious: float, many: int) -> str:
     top, word = table.row(0, named=True), by.replace("_", " ")
-    value = f"{word} {_shown.figure(top[by])}" + (f" +- {2.58 * top['betweenness_error']:.2g}" if by == "betweenness" and error.any() else "")
+    sampled = by == "betweenness" and table["betweenness_high"].sum() > table["betweenness"].sum()
+    value = f"{word} {_shown.figure(top[by])}"
+    if sampled:
+        near = int((table["betweenness_high"].slice(1) >= top["betweenness_low"]).sum())
+        value += f", {_shown.figure(top['betweenness_low'])} to {_shown.figure(top['betweenness_high'])} from a sample" + (
+            f", in which {several(near, 'other')} may stand as high" if near else "")
     equal = int((table["rank"] == 1).sum())
     first = f"{top['label']} comes first by {word} of {several(len(table), 'thing')} ({value})" if equal == 1 else \
         f"{equal} of {several(len(table), 'thing')} share the first place by {word} ({value}), {top['label']} among them"
@@ -275,7 +289,8 @@ def _headline(table: pl.DataFrame, by: str, missing: float, spurious: float, man
 def _notes(net: Network, many: int, asked: int, error: Any) -> tuple[str, ...]:
     out = ["A high rank says where a thing stands among the ties recorded; whoever is watched more has more ties recorded."]
     if error.any():
-        out.append(f"Betweenness is from {_PIVOTS} of {len(net):,} starts drawn at random, with its standard error.")
+        out.append(f"Betweenness is from {_pivots(net)} of {len(net):,} starts drawn at random; the truth lies between "
+                   "betweenness_low and betweenness_high in at least 95 of 100 cases.")
     if many < asked:
         out.append(f"Rank intervals are from {many} changed networks instead of {asked}, since the network is large.")
     if net.loops + net.nameless:

@@ -73,7 +73,8 @@ def periods(edges: pl.DataFrame | Network, *, every: str = "1mo", by: str | None
 @recorded
 def members(edges: pl.DataFrame | Network, *, every: str = "1mo", by: str | None = None, zone: str = "UTC") -> Ranking:
     """When each thing was in the network: id, first, last (periods), present (how many), gaps (periods between in which it was missing), ties (different
-    others), formed_by_chance (others it would have if its ties of each period went to anybody), most ties first. Arguments as for ``periods``.
+    others), kept (its ties that were there in the period before, summed over periods), kept_by_chance (how many of these if in each period everything had as
+    many ties, but to anybody), most ties first. Arguments as for ``periods``.
 
     Raises:
         BadInput: a column is missing, or a period is not readable. CannotTell: no statement lies in any period.
@@ -90,13 +91,17 @@ def members(edges: pl.DataFrame | Network, *, every: str = "1mo", by: str | None
     every_tie = np.unique(np.concatenate(parts))
     others = sum(np.bincount(e[every_tie], minlength=len(net)) for e in net.ends)
     others = np.asarray(others)[seen]
-    # each other is met in period k with chance d / (number there); the ties of different periods are taken as independent
-    alone = np.ones(len(seen))
-    for k in range(len(parts)):
-        alone *= 1 - np.minimum(1.0, degree[k][seen] / max(1, int(on[k].sum()) - 1))
+    kept, chance = np.zeros(len(net)), np.zeros(len(net))
+    for k in range(1, len(parts)):
+        x, y = (e[parts[k - 1]] for e in net.ends)
+        again = np.isin(parts[k - 1], parts[k], assume_unique=True)
+        likely = np.minimum(1.0, degree[k][x] * degree[k][y] / (2.0 * len(parts[k])))
+        for ends in (x, y):
+            kept += np.bincount(ends[again], minlength=len(net))
+            chance += np.bincount(ends, weights=likely, minlength=len(net))
     table = pl.DataFrame({"id": net.ids.gather(seen.astype(np.uint32)).cast(pl.String), "first": [names[i] for i in first], "last": [names[i] for i in last],
                           "present": present.astype(np.int64), "gaps": (last - first + 1 - present).astype(np.int64), "ties": others.astype(np.int64),
-                          "formed_by_chance": (1 - alone) * (len(seen) - 1)}).sort(["ties", "present", "id"], descending=[True, True, False])
+                          "kept": kept[seen].astype(np.int64), "kept_by_chance": chance[seen]}).sort(["ties", "present", "id"], descending=[True, True, False])
     stayed = table.filter(pl.col("present") == len(parts))
     headline = f"{several(len(stayed), 'thing')} of {len(table):,} {'was' if len(stayed) == 1 else 'were'} there in every one of " \
                f"{several(len(parts), 'period')}"
