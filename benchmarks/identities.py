@@ -2,8 +2,8 @@
 
 Splink alone is run with the settings of its own worked examples, as its documentation gives them: ``deduplicate_50k_synthetic`` for the historical persons
 (groups at .95), ``febrl3`` (which makes no groups; .95 here), the detailed model of ``febrl4`` (.99), all under
-https://moj-analytical-services.github.io/splink/demos/examples/examples_index.html. For the 1 M, of which it has no example, it is the comparisons of its library
-with hand-chosen blocking rules. Seeds are added. Both sides give F1 over pairs of records of one group.
+https://moj-analytical-services.github.io/splink/demos/examples/examples_index.html. For the 1 M, of which it has no example, it is the comparisons of its
+library with hand-chosen blocking rules. Seeds are added. Both sides give F1 over pairs of records of one group.
 FEBRL and the historical persons lie in the folder that WORKBENCH_REAL_DATA names (../shared/data without it) and are left out where that is missing.
 """
 
@@ -238,9 +238,8 @@ def _febrl(folder: Path, *names: str) -> Any:
     frame = pl.concat(frames).rename(
         {"rec_id": "record_id", "date_of_birth": "born_on", "soc_sec_id": "number", "street_number": "house", "address_1": "street", "suburb": "place"}
     )
-    columns = [
-        pl.when(pl.col(c) != "").then(pl.col(c)).alias(c) for c in ("given_name", "surname", "born_on", "number", "house", "street", "place", "postcode", "state")
-    ]
+    kept = ("given_name", "surname", "born_on", "number", "house", "street", "place", "postcode", "state")
+    columns = [pl.when(pl.col(c) != "").then(pl.col(c)).alias(c) for c in kept]
     return frame.select("record_id", "file", *columns, cluster=pl.col("record_id").str.extract(r"rec-(\d+)"))
 
 

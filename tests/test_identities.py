@@ -184,7 +184,7 @@ def doubled(frame: pl.DataFrame, key: str, spoil: dict[str, pl.Expr], *, every: 
     again = again.with_columns(
         pl.when(pl.col("place_") % 3 == k % 3).then(how).otherwise(pl.col(c)).alias(c) for k, (c, how) in enumerate(spoil.items())
     ).drop("place_")
-    both = pl.concat([frame, again.with_columns("again-" + pl.col(key))])
+    both = pl.concat([frame, again.with_columns((pl.lit("again-") + pl.col(key)).alias(key))])
     return both, both.select(record_id=key, cluster=pl.col(key).str.strip_prefix("again-"))
 
 
