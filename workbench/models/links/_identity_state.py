@@ -311,7 +311,8 @@ def _grouped(state: State, touched: Any, added: int = 0) -> State:
         entity, ledger = ids.named(group, state.frame["record_id"], state.entity, state.ledger, only)
     names = state.frame["record_id"]
     return replace(
-        state, group=group, entity=entity, ledger=ledger, part=part, absent=sum(s[1] for s in said.values()), unkept=tuple((names[a], names[b]) for a, b in unkept)
+        state, group=group, entity=entity, ledger=ledger, part=part, absent=sum(s[1] for s in said.values()),
+        unkept=tuple((names[a], names[b]) for a, b in unkept),
     )
 
 
