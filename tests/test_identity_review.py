@@ -12,6 +12,8 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
+from tests.conftest import CASE
+from workbench import cli
 from workbench.casebook import Casebook
 from workbench.casebook.identities import Judgements
 from workbench.errors import BadInput, NotFound
@@ -96,3 +98,29 @@ def test_many_who_ask_in_the_same_moment_share_the_queue_without_overlap(store: 
     assert len(got) == 4 and len(given) == len(set(given))
     with books[0].engine.connect() as db:
         assert db.execute(sa.text("select count(*) from identity_review")).scalar() == len(given)
+
+
+def test_pairs_are_taken_judged_listed_and_undone_from_the_command_line(own_city: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["-w", str(own_city), *(x for k, v in CASE.items() for x in (f"--{k}", v))]
+
+    def said(*command: str, code: int = 0) -> str:
+        assert cli.main(["identities", *command, *asked]) == code
+        got = capsys.readouterr()
+        return got.err if code else got.out
+
+    assert "records are of" in said("resolve", "-n", "3")
+    pairs = said("queue", "-n", "2").splitlines()
+    left, right = pairs[0].split()[:2]
+    assert len(pairs) == 3 and "yours for half an hour" in pairs[2]
+    assert "needs its reason" in said("judge", left, right, "different", code=1)
+    assert "Did you mean 'different'" in said("judge", left, right, "diferent", "--why", "x", code=1)
+    assert "There is no record 'nobody'" in said("judge", left, "nobody", "same", "--why", "x", code=1)
+    assert "judge P1 P2 same" in said("judge", left, right, code=1)
+    assert "not the number" in said("undo", "x", "--why", "x", code=1)
+    assert "Judgement 1:" in said("judge", left, right, "different", "--why", "another photograph")
+    assert "another photograph" in said("list")
+    assert "no judgement 1 on records of kind vehicle" in said("undo", "1", "--kind", "vehicle", "--why", "x", code=1)
+    assert "taken back" in said("undo", "1", "--why", "wrong pair")
+    assert "Nothing was judged" in said("list")
+    assert cli.main(["identities", "-w", str(own_city)]) == 1
+    assert "for a case" in capsys.readouterr().err

@@ -68,7 +68,7 @@ _RULES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("given_name", "born_on:6"),
         ("given_name:2", "surname:2", "born_on:4"),
     ),
-    "vehicle": (("vin",), ("plate",), ("plate:4", "make"), ("plate:-4", "make"), ("vin:8", "model"), ("vin:-6",)),
+    "vehicle": (("vin",), ("plate",), ("plate:4", "make"), ("plate:-4", "make"), ("plate:2", "plate:-3"), ("vin:8", "model"), ("vin:-6",)),
     "address": (("house", "street"), ("house", "street:4"), ("street", "position:0"), ("position:0", "house"), ("position:1", "house"), ("house", "postcode")),
 }
 #: Rules over which the model is trained, in this order, as far as their columns are there.
@@ -197,6 +197,8 @@ def fields(records: pl.DataFrame, kind: str, columns: Mapping[str, str] | None, 
                 given[role] = found
         if kind == "address" and {"lon", "lat"} <= set(records.columns):
             given["position"] = "lon"
+    if kind == "address" and "street" in given:
+        given.setdefault("house", given["street"])  # one column for both: the house number is what it begins with
     if len(given) < 2:
         raise BadInput(
             f"Of the columns that tell one {kind} from another only {sorted(given) or 'none'} is there; two or more are needed of: "
@@ -241,7 +243,7 @@ def prepared(records: pl.DataFrame, made: Fields) -> pl.DataFrame:
     if made.across is not None:
         parts.append(pl.col(made.across).cast(pl.String).alias("file"))
     how, columns = ROLES[made.kind], dict(made.columns)
-    splits = made.kind == "address" and "street" in columns and "house" not in columns
+    splits = made.kind == "address" and "street" in columns and columns.get("house") == columns["street"]
     for role in made.roles:
         column = pl.col(columns[role])
         if how[role] == "date":

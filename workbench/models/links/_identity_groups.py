@@ -44,6 +44,20 @@ def parts(n: int, left: Any, right: Any, gain: Floats, same: list[tuple[int, int
     return components(n, np.concatenate([left[for_it], sl]), np.concatenate([right[for_it], sr]))
 
 
+def widened(part: Ints, n: int, left: Any, right: Any, gain: Floats, same: list[tuple[int, int]]) -> Ints:
+    """``parts`` of n rows after further rows and pairs, from that of the first rows: only what is new is looked at. O(n) to copy."""
+    out = np.concatenate([part, np.arange(len(part), n)])
+    for_it = gain > 0
+    sl, sr = (np.array([p[k] for p in same], dtype=np.int64) for k in (0, 1))
+    a, b = out[np.concatenate([left[for_it], sl])], out[np.concatenate([right[for_it], sr])]
+    ends, at = np.unique(np.concatenate([a, b]), return_inverse=True)
+    if len(ends):
+        to = np.arange(n)
+        to[ends] = ends[components(len(ends), at[: len(a)], at[len(a) :])]
+        out = to[out]
+    return out
+
+
 def groups(
     part: Ints,
     left: Any,
@@ -63,11 +77,12 @@ def groups(
         files: file of each row where a group may hold one record of a file at most.
         only: rows that are wanted (mask, whole parts); others keep to themselves.
     """
+    if only is not None:
+        wanted = only[left]
+        left, right, gain = left[wanted], right[wanted], gain[wanted]
     n, for_it = len(part), gain > 0
     same, different = list(same), list(different)
     inside = part[left] == part[right]
-    if only is not None:
-        inside &= only[left]
     out = np.arange(n)
     size = np.bincount(part, minlength=n)
     judged = np.zeros(n, dtype=bool)

@@ -79,6 +79,14 @@ def compared(frame: pl.DataFrame, model: Model, left: Rows, right: Rows) -> Leve
     return out
 
 
+def possible(model: Model, left: Rows, right: Rows, level: Levels) -> tuple[Rows, Rows, Levels]:
+    """The pairs that can be one: another house number is another address, however near and whatever the score."""
+    if model.kind != "address" or "house" not in model.roles:
+        return left, right, level
+    keep = level[model.roles.index("house")] <= 0
+    return left[keep], right[keep], np.ascontiguousarray(level[:, keep])
+
+
 def weighed(model: Model, frame: pl.DataFrame, left: Rows, level: Levels, common: dict[str, Floats]) -> Floats:
     """The sum of weights of each pair without the prior; an equal value weighs by the share of records that hold it (``common``, by row of ``left``)."""
     total = np.zeros(len(left))

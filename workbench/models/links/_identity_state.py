@@ -60,6 +60,7 @@ class State:
     missed: int
     unkept: tuple[tuple[str, str], ...] = ()
     absent: int = 0
+    part: Ints | None = None  # what hangs together by pairs that gain; None where it has to be looked at anew
 
 
 def judged(judgements: pl.DataFrame | None) -> dict[tuple[str, str], Verdict]:
@@ -93,7 +94,7 @@ def first(
     model = learning.trained(frame, made, seed)
     files = _files(frame)
     left, right, index, missed = pairing.blocks(pairing.keyed(frame, made), files)
-    level = scoring.compared(frame, model, left, right)
+    left, right, level = scoring.possible(model, left, right, scoring.compared(frame, model, left, right))
     weight = scoring.weighed(model, frame, left, level, _common(frame, model))
     possible = max(_possible(len(frame), files), 1.0)
     model, odds = scoring.fitted(model, weight, level, possible, _equal(frame, model))
@@ -162,8 +163,9 @@ def again(records: pl.DataFrame, known: State, verdicts: dict[tuple[str, str], V
         verdicts=verdicts,
         looked=state.looked + len(left),
         group=np.concatenate([state.group, np.arange(start, len(frame))]),
+        part=None if changed else state.part,
     )
-    return _grouped(state, touched)
+    return _grouped(state, touched, len(added))
 
 
 def replace_index(index: Index) -> Index:
@@ -189,12 +191,12 @@ def _without(state: State, gone: Ints) -> State:
     group = state.group[keep]
     _, first_, inverse = np.unique(group, return_index=True, return_inverse=True)
     mask = pl.Series(keep)
-    return replace(state, frame=state.frame.filter(mask), index=index, pairs=pairs, group=first_[inverse.ravel()], entity=state.entity.filter(mask))
+    return replace(state, frame=state.frame.filter(mask), index=index, pairs=pairs, group=first_[inverse.ravel()], entity=state.entity.filter(mask), part=None)
 
 
 def _added(frame: pl.DataFrame, model: Model, left: Any, right: Any) -> Pairs:
     """Scores of pairs of which the right one is new; how common a value is is counted among all records."""
-    level = scoring.compared(frame, model, left, right)
+    left, right, level = scoring.possible(model, left, right, scoring.compared(frame, model, left, right))
     common = {}
     rows = np.unique(right)
     for role in scoring.TERMS[model.kind]:
@@ -283,8 +285,8 @@ def apart(model: Model, pairs: Pairs) -> Any:
     return held
 
 
-def _grouped(state: State, touched: Any) -> State:
-    """Group and name; with ``touched`` (mask of rows) only what hangs together with them."""
+def _grouped(state: State, touched: Any, added: int = 0) -> State:
+    """Group and name; with ``touched`` (mask of rows) only what hangs together with them. The last ``added`` pairs are new."""
     verdicts = list(state.verdicts.values())[::-1]
     said = {v: _rows(state, [(j.left, j.right) for j in verdicts if j.verdict == v]) for v in VERDICTS}
     gain = gains(state)
@@ -295,8 +297,12 @@ def _grouped(state: State, touched: Any) -> State:
         gain = np.where(no, np.minimum(gain, 0.0), gain)
     pairs, files = state.pairs, _files(state.frame) if state.one_to_one else None
     fresh = touched is None or state.entity.null_count() == n
-    part = grouping.parts(n, pairs.left, pairs.right, gain, said["same"][0])
-    only = None if fresh else _reached(part, state.entity, touched)
+    if state.part is None:
+        part = grouping.parts(n, pairs.left, pairs.right, gain, said["same"][0])
+    else:
+        new = slice(len(pairs) - added, None)
+        part = grouping.widened(state.part, n, pairs.left[new], pairs.right[new], gain[new], said["same"][0])
+    only = None if fresh else _reached(part, state.group, touched)
     group, unkept = grouping.groups(part, pairs.left, pairs.right, gain, said["same"][0], said["different"][0], files, only)
     if only is None:
         entity, ledger = ids.named(group, state.frame["record_id"], None, None)
@@ -305,18 +311,20 @@ def _grouped(state: State, touched: Any) -> State:
         entity, ledger = ids.named(group, state.frame["record_id"], state.entity, state.ledger, only)
     names = state.frame["record_id"]
     return replace(
-        state, group=group, entity=entity, ledger=ledger, absent=sum(s[1] for s in said.values()), unkept=tuple((names[a], names[b]) for a, b in unkept)
+        state, group=group, entity=entity, ledger=ledger, part=part, absent=sum(s[1] for s in said.values()),
+        unkept=tuple((names[a], names[b]) for a, b in unkept),
     )
 
 
-def _reached(part: Ints, entity: pl.Series, touched: Any) -> Any:
+def _reached(part: Ints, group: Ints, touched: Any) -> Any:
     """The touched rows, what is connected with them, and what was of one entity with them (mask)."""
     out = touched
     while True:
-        hit = np.zeros(len(part), dtype=bool)
+        hit, mate = np.zeros(len(part), dtype=bool), np.zeros(len(part), dtype=bool)
         hit[part[out]] = True
         wider = hit[part]
-        wider |= entity.is_in(entity.filter(pl.Series(wider)).drop_nulls().unique().implode()).fill_null(False).to_numpy()
+        mate[group[wider]] = True
+        wider |= mate[group]
         if (wider == out).all():
             return out
         out = wider

@@ -175,8 +175,9 @@ def table(state: State) -> pl.DataFrame:
     best = np.full(len(group), -np.inf)
     np.maximum.at(best, pairs.left[inside], pairs.odds[inside])
     np.maximum.at(best, pairs.right[inside], pairs.odds[inside])
-    rows = pl.DataFrame({"entity_id": state.entity.gather(many), "record_id": state.frame["record_id"].gather(many), "odds": best[many]})
-    made = rows.group_by("entity_id").agg(pl.len().alias("records"), pl.col("record_id").sort().alias("record_ids"), pl.col("odds").min())
+    rows = pl.DataFrame({"group": group[many], "record_id": state.frame["record_id"].gather(many), "odds": best[many]})
+    made = rows.group_by("group").agg(pl.len().alias("records"), pl.col("record_id").sort().alias("record_ids"), pl.col("odds").min())
+    made = made.select(state.entity.gather(made["group"]).alias("entity_id"), "records", "record_ids", "odds")
     shown = made.with_columns(weakest=pl.when(pl.col("odds").is_finite()).then(pl.Series(logistic(made["odds"].fill_nan(None).to_numpy()), nan_to_null=True)))
     return shown.drop("odds").sort("weakest", "entity_id", nulls_last=True)
 
@@ -184,7 +185,7 @@ def table(state: State) -> pl.DataFrame:
 def headline(state: State, figures: dict[str, float]) -> str:
     """The sentence."""
     n, kind = len(state.frame), state.fields.kind
-    entities = int(state.entity.n_unique())
+    entities = int((state.group == np.arange(n)).sum())
     if n < 2:
         return f"I cannot tell: there {'is one record' if n == 1 else 'are no records'}, and it takes two to be of one {kind}."
     if not state.looked:
