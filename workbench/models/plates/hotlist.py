@@ -276,7 +276,7 @@ def false_hits(verified: pl.DataFrame, *, level: float = 0.95) -> Ranking:
     for column, kind in (("reader", pl.String), ("state", pl.String), ("plate_right", pl.Boolean), ("state_right", pl.Boolean)):
         if verified.schema.get(column, kind) not in (kind, pl.Null, pl.Categorical, pl.Enum):
             raise BadInput(f"Column {column!r} of the verified hits is {verified.schema[column]}; it must be {kind}.")
-    as_said = {c: pl.Boolean if c.endswith("right") else pl.String for c in ("reader", "state", "plate_right", "state_right") if c in verified.columns}
+    as_said: Any = {c: pl.Boolean if c.endswith("right") else pl.String for c in ("reader", "state", "plate_right", "state_right") if c in verified.columns}
     told = verified.cast(as_said).filter(pl.col("state").is_in(["confirmed", "rejected"]) & pl.col("reader").is_not_null())
     if told.is_empty():
         raise CannotTell("No hit has been confirmed or rejected by anybody, so nothing can be told of false hits; verify hits with workbench hits verify.")
