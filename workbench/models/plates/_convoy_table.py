@@ -165,7 +165,7 @@ def of_all(made: pl.DataFrame, pairs: Pairs, null: Null, level: float) -> str:
     many = int((pairs.counts[:, 0] >= top["together"]).sum()) - 1
     return (f"{several(len(found), 'pair')} travelled together more than their habits would give, at most {level:.0%} of them by chance; first "
             f"{top['plate']} and {top['other']}: {several(top['together'], 'spot')} on {several(top['days'], 'day')} where habits give {top['expected']:.2g} "
-            f"({_q(top['q'])}). {base}; {several(many, "other pair")} with as many co-reads as the first.{apart}")
+            f"({_q(top['q'])}). {base}; {several(many, 'other pair')} {'has' if many == 1 else 'have'} as many co-reads as the first.{apart}")
 
 
 def _q(q: float) -> str:
