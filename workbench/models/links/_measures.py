@@ -44,7 +44,7 @@ def cores(first: Any, others: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Betweenness:
-    """Shares of the pairs of others, shape (n,) each: the estimate, its standard error, and an interval that holds the truth in at least 95 of 100 cases."""
+    """Shares of the pairs of others, shape (n,) each: the estimate, its standard error, and an interval that held the truth in 95 of 100 cases and more in trials on graphs of 400 things."""
 
     share: Any
     error: Any

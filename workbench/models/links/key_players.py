@@ -54,14 +54,14 @@ def brokers(
         nodes: id, and optional kind, label, lon, lat, for names and the map.
 
     Returns: Ranking, one row a thing: rank, id, label, kind, the measures (null where the network is too large for one), betweenness_error (standard error
-    where starts were sampled, else 0), betweenness_low, betweenness_high (its interval, in at least 95 of 100 cases),
+    where starts were sampled, else 0), betweenness_low, betweenness_high (its interval; see the basis),
     rank_low, rank_high (90 % of the changed networks), first (share of them in which it came first).
 
     Raises:
         BadInput: an option is out of range. CannotTell: there is no tie.
 
     Cost: betweenness O(n m), two threads; above n x m = 1e9 from 256 sampled starts, fewer for very large networks
-        (64 for 1 M things and 5 M ties: about 20 s of CPU). Equal for any number of threads.
+        (64 for 1 M things and 5 M ties). Equal for any number of threads.
     """
     net = Network.of(edges)
     _checked(net, by, missing, spurious, replicates)
@@ -290,7 +290,7 @@ def _notes(net: Network, many: int, asked: int, error: Any) -> tuple[str, ...]:
     out = ["A high rank says where a thing stands among the ties recorded; whoever is watched more has more ties recorded."]
     if error.any():
         out.append(f"Betweenness is from {_pivots(net)} of {len(net):,} starts drawn at random; the truth lies between "
-                   "betweenness_low and betweenness_high in at least 95 of 100 cases.")
+                   "betweenness_low and betweenness_high; on graphs of 400 things that held the truth in 95 of 100 cases and more, on far larger ones it was not tried.")
     if many < asked:
         out.append(f"Rank intervals are from {many} changed networks instead of {asked}, since the network is large.")
     if net.loops + net.nameless:
