@@ -44,7 +44,8 @@ def cores(first: Any, others: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Betweenness:
-    """Shares of the pairs of others, shape (n,) each: the estimate, its standard error, and an interval that held the truth in 95 of 100 cases and more in trials on graphs of 400 things."""
+    """Shares of the pairs of others, shape (n,) each: the estimate, its standard error, and an interval (it held the truth in 95 of 100 cases on graphs of
+    400 things)."""
 
     share: Any
     error: Any

@@ -290,7 +290,8 @@ def _notes(net: Network, many: int, asked: int, error: Any) -> tuple[str, ...]:
     out = ["A high rank says where a thing stands among the ties recorded; whoever is watched more has more ties recorded."]
     if error.any():
         out.append(f"Betweenness is from {_pivots(net)} of {len(net):,} starts drawn at random; the truth lies between "
-                   "betweenness_low and betweenness_high; on graphs of 400 things that held the truth in 95 of 100 cases and more, on far larger ones it was not tried.")
+                   "betweenness_low and betweenness_high; on graphs of 400 things that held the truth in 95 of 100 cases and more, on far larger ones it was "
+                   "not tried.")
     if many < asked:
         out.append(f"Rank intervals are from {many} changed networks instead of {asked}, since the network is large.")
     if net.loops + net.nameless:
