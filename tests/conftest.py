@@ -10,7 +10,8 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"real_data", "chicago_path", "st_louis_path"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)
+
+
+@pytest.fixture(autouse=True)
+def _whose_rows() -> Iterator[None]:
+    """Each test is a process of its own as far as users go: rows that several of them were given are told apart no more (``results.permitted``)."""
+    yield
+    if "workbench.results" in sys.modules:
+        sys.modules["workbench.results"]._several.clear()
 
 
 @pytest.fixture(scope="session")

@@ -253,7 +253,7 @@ def test_a_question_asked_of_few_passes_the_gate_once_more_and_is_written_down(o
     edited(own_city, access=f'default_role = "analyst"\n{people}')
     for user, good in (("una", False), ("sven", True)):
         opened = wb.open_workbench(own_city, **BOUND, user=user)
-        reads = opened.table("vehicles").head(5)
+        reads = opened.table("vehicles")
         permitted(reads, deed="pattern of life", plate="ABC1234")
         if good:
             permitted(reads, deed="all pairs")
@@ -268,3 +268,8 @@ def test_a_question_asked_of_few_passes_the_gate_once_more_and_is_written_down(o
     with pytest.raises(BadInput, match="Did you mean"):
         permitted(open_to_all, deed="descriptions")
     permitted(pl.DataFrame({"a": [1]}), deed="all pairs")
+    una, sven = (wb.open_workbench(own_city, **BOUND, user=user) for user in ("una", "sven"))
+    both = (una.table("vehicles"), sven.table("vehicles"))
+    permitted(both[1], deed="all pairs")
+    with pytest.raises(AccessRefused, match="what several people were given here"):
+        permitted(both[0].head(3), deed="all pairs")

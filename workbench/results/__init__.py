@@ -68,7 +68,7 @@ class Origin:
 
 _by_frame: dict[int, tuple[weakref.ref[pl.DataFrame], Origin]] = {}
 _by_batch: dict[str, Origin] = {}
-#: Batches whose rows this process gave to more than one user: rows picked out of them do not tell whose they are.
+#: Batches whose rows this process gave to several users: rows picked out of them do not tell whose they are.
 _several: set[str] = set()
 
 
@@ -84,8 +84,7 @@ def remember(frame: pl.DataFrame, origin: Origin, *, rows: bool = True) -> pl.Da
     if rows and "batch_id" in frame.columns:
         picked = replace(origin, calls=())
         for batch in frame["batch_id"].unique().to_list():
-            before = _by_batch.get(batch)
-            if before is not None and before.user and before.user != picked.user:
+            if _by_batch.get(batch, picked).user not in ("", picked.user):
                 _several.add(batch)
             _by_batch[batch] = picked
     return frame
@@ -121,16 +120,15 @@ def permitted(*frames: pl.DataFrame | Prepared, deed: str, **detail: Any) -> Non
     Raises:
         AccessRefused: the role may not, or no case is bound.
     """
-    plain_frames = [f.frame if isinstance(f, Prepared) else f for f in frames]
-    for frame in plain_frames:
-        own = noted(frame)
+    for frame in [f.frame if isinstance(f, Prepared) else f for f in frames]:
+        own = noted(frame) if isinstance(frame, pl.DataFrame) else Origin()  # what is no frame, the model refuses
         if own is None and "batch_id" in frame.columns and not _several.isdisjoint(frame["batch_id"].unique().to_list()):
             raise AccessRefused("These rows were picked out of what several people were given here, so it cannot be told whose question this is; "
                                 "give the frame as the workbench gave it, e.g. city.reads(...).")
         permit = (own or origin_of(frame)).permit
         if permit is not None:
-            permit(deed, detail)
-            return
+            return permit(deed, detail)
+    return None
 
 
 def fingerprint(*frames: pl.DataFrame | Prepared) -> str:
