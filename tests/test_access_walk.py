@@ -54,6 +54,7 @@ COMMANDS: dict[str, list[str] | None] = {
     "audit": [], "retention": ["preview"], "expunge": ["P-1", "--court", "County", "--number", "1", "--date", "2026-05-01"], "people": [],
     "intelligence": ["list"], "hits": ["list"],
     "evidence": ["--case", "2026-0142", "--purpose", "investigation", "--reason", "who was near the scenes"],
+    "identities": ["queue", "--case", "2026-0142", "--purpose", "investigation", "--reason", "who was near the scenes"],
     "export-links": ["csv", "--case", "2026-0142", "--purpose", "investigation", "--reason", "who was near the scenes"],
     "basis": None,  # what it runs again passes the same questions; its own tests refuse it
 }

@@ -188,7 +188,7 @@ def test_over_the_wire_all_pairs_are_refused_to_a_detective_and_the_servers_audi
     try:
         for user in ("una", "sven"):
             there = wb.open_workbench(server.url, token=f"{user}-token", **why)
-            reads = there.table("reads").gather_every(20)
+            reads = there.table("reads")
             if user == "una":
                 with pytest.raises(AccessRefused, match="all pairs.*supervisor may"):
                     convoy.pairs(reads, asof=there.asof, zone=there.agency.zone)

@@ -87,7 +87,7 @@ def _shown(table: pl.DataFrame) -> dict[str, str]:
     kept: dict[str, Any] = {}
     for name, kind in table.schema.items():
         nested = kind.is_nested() and not (isinstance(kind, pl.List) and kind.inner == pl.String and name in ("days", "readers", "reasons"))
-        empty = table[name].null_count() == table.height or (kind == pl.String and not table[name].fill_null("").str.len_bytes().any())
+        empty = table[name].null_count() == table.height or (kind == pl.String and not (table[name].fill_null("") != "").any())
         if name not in _HIDDEN and not nested and not empty and not name.startswith("_"):
             kept[name] = _WORDS.get(name, name.replace("_", " ").capitalize())
     return kept
@@ -95,5 +95,5 @@ def _shown(table: pl.DataFrame) -> dict[str, str]:
 
 def _readable(table: pl.DataFrame) -> pl.DataFrame:
     """Chances as people read them: three digits, and "under 0.001"."""
-    small = pl.when(pl.col("p", "q") < 0.001).then(pl.lit("under 0.001")).otherwise(pl.col("p", "q").round(3).cast(pl.String))
-    return table.with_columns(small) if {"p", "q"} <= set(table.columns) else table
+    chances = [c for c in ("p", "q") if table.schema.get(c) == pl.Float64]
+    return table.with_columns(pl.when(pl.col(c) < 0.001).then(pl.lit("under 0.001")).otherwise(pl.col(c).round(3).cast(pl.String)).alias(c) for c in chances)

@@ -179,10 +179,11 @@ class _CaseLink:
             if found.is_empty():
                 raise CannotTell(f"Nothing else is called {typed!r}, so there is nothing to tie it to.")
             end = found["id"][0]
-            with self.workbench.deed("why", f"{self.centre[0]} and {end}"[:200]):
+            with self.workbench.deed("why", f"{', '.join(self.centre)} and {end}"[:200]):
                 if self.evidence is None:
                     self.evidence = evidence.build(self._facts(), asof=self.workbench.asof)
-                links = evidence.why(self.evidence, self.centre[0], end)
+                told = [evidence.why(self.evidence, centre, end) for centre in self.centre]
+                links = min(told, key=lambda each: (each.table.is_empty(), each.table["length"].min() if each.table.height else 0))
             self._tell(links)
             self.views.show(links)
 

@@ -31,9 +31,10 @@ def _identities(args: argparse.Namespace) -> int:
         raise BadInput(f"identities {args.act} takes {given or 'nothing'} more{f', e.g. workbench identities {_EXAMPLES[args.act]}' if given else ''}.")
     city = bound(args)
     table = _TABLES[args.kind][0]
-    if not city.may_see(table):
-        raise AccessRefused(f"Identities of kind {args.kind} are shown to who may see {table}, for a case. Add e.g. --case 2026-0142 --purpose investigation "
-                            '--reason "who was with them"; see: workbench access')
+    with city.deed("view", "identities"):
+        decision = city.decide(table)
+        if not decision.allowed:
+            raise AccessRefused(f"Identities of kind {args.kind} are shown to who may see {table}, for a case. {decision.sentence}")
     if args.act != "resolve":
         city.require("cases")
     return {"resolve": _resolve, "queue": _queue, "judge": _judge, "list": _list, "undo": _undo}[args.act](args, city)

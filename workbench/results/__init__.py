@@ -63,7 +63,7 @@ class Origin:
     calls: tuple[Call, ...] = ()
     keep: Keep | None = field(default=None, repr=False, compare=False)
     permit: Permit | None = field(default=None, repr=False, compare=False)
-    user: str = ""
+    user: str = field(default="", compare=False)
 
 
 _by_frame: dict[int, tuple[weakref.ref[pl.DataFrame], Origin]] = {}

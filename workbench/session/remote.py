@@ -198,7 +198,8 @@ class Remote(Workbench):
         if noted is None:
             return frame
         known = {f.name for f in dataclasses.fields(Origin)}
-        return remember(frame, Origin(**{k: v for k, v in noted.items() if k in known}, base=self.base, keep=self.keep, permit=self.permit, user=self.user))
+        ours = {"base": self.base, "keep": self.keep, "permit": self.permit}
+        return remember(frame, Origin(**({k: v for k, v in noted.items() if k in known} | ours)))
 
     def _value(self, method: str, *args: Any, **kwargs: Any) -> Any:
         return wire.unpack(self._line.act("call", self._question(method, args, kwargs))[0])

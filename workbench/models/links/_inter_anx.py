@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from xml.etree.ElementTree import Element
 
 from workbench.errors import BadInput
 from workbench.models.links._inter_form import Bundle, Reader, clean, told
-from workbench.models.links._inter_xml import _typed, children, root, tag
+from workbench.models.links._inter_xml import Element, _typed, children, root, tag
 
 _TYPES = {"person": "Person", "vehicle": "Vehicle", "phone": "Phone", "address": "Location", "incident": "Event"}
 _BACK = {v: k for k, v in _TYPES.items()}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
-from xml.etree.ElementTree import Element
+from typing import Any, TypeAlias
 
 from workbench.errors import BadInput
 from workbench.models.links._inter_form import LINK, Bundle, Reader, clean, left_out, placed, told
 
+#: An element as defusedxml gives it (of the standard library, which is not imported here).
+Element: TypeAlias = Any
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;", "\n": "&#10;", "\t": "&#9;"})
 _GRAPHML = "http://graphml.graphdrawing.org/xmlns"
@@ -27,13 +28,11 @@ def root(data: bytes, what: str) -> Element:
     Raises:
         BadInput: it is no XML, or brings a document type or entities with it.
     """
-    from xml.etree.ElementTree import ParseError
-
     from defusedxml import DefusedXmlException, ElementTree
 
     try:
         found: Element = ElementTree.fromstring(data, forbid_dtd=True)
-    except (ParseError, ValueError, LookupError) as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         if isinstance(error, DefusedXmlException):
             raise BadInput(f"This {what} file brings a document type or entities with it ({type(error).__name__}); such files are not read.") from None
         raise BadInput(f"This is no {what} file that can be read: {error}.") from None

@@ -110,24 +110,9 @@ def against(
             else _anchor(passages, wanted, mine, float(lon or 0.0), float(lat or 0.0), limits)
         )
     table = pl.DataFrame(rows, schema=AGAINST).sort("weight", "about", "at", descending=[True, False, False], nulls_last=True, maintain_order=True)
-    basis = _basis(
-        passages,
-        scenes,
-        until,
-        len(mine),
-        {
-            "plate": wanted,
-            "companion": companion,
-            "lon": lon,
-            "lat": lat,
-            "case_number": case_number,
-            "metres": metres,
-            "minutes": minutes,
-            "fastest": f"{fastest:g} km/h",
-            "zone": passages.zone,
-        },
-        notes,
-    )
+    asked = {"plate": wanted, "companion": companion, "lon": lon, "lat": lat, "case_number": case_number, "metres": metres, "minutes": minutes,
+             "fastest": f"{fastest:g} km/h", "zone": passages.zone}
+    basis = _basis(passages, scenes, until, len(mine), asked, notes)
     return Ranking(headline=headline, table=table, layers=_layers(passages, table), basis=basis, base=origin_of(passages).base)
 
 

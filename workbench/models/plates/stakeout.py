@@ -97,26 +97,9 @@ def stakeout(
     every = int(np.count_nonzero(_habits.counts(passages, until)))
     table, tested = _ranked(passages, ready, found, wanted, every, draws, seed)
     shown = _with_evidence(passages, ready, table.head(most), minutes, until)
-    basis = _basis(
-        passages,
-        timed,
-        ready,
-        found,
-        every,
-        tested,
-        until,
-        {
-            "metres": metres,
-            "minutes": minutes,
-            "least": wanted,
-            "window": reach,
-            "zone": passages.zone,
-            "draws": draws,
-            "seed": seed,
-            "plates compared": every,
-            "scenes compared": len(ready),
-        },
-    )
+    asked = {"metres": metres, "minutes": minutes, "least": wanted, "window": reach, "zone": passages.zone, "draws": draws, "seed": seed,
+             "plates compared": every, "scenes compared": len(ready)}
+    basis = _basis(passages, timed, ready, found, every, tested, until, asked)
     return Ranking(
         headline=_headline(table, ready, found, every, wanted, metres, minutes),
         table=shown,
