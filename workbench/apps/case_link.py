@@ -47,7 +47,7 @@ class _CaseLink:
         hint = "case or report number, plate, name, phone or address"
         self.find = pmui.TextInput(label="Search", placeholder=hint, size="small", sizing_mode="stretch_width", margin=0)
         self.go = pmui.Button(label="Search", color="primary", variant="contained", margin=0, height=40)
-        self.other = pmui.TextInput(label="And what ties it to", placeholder="another plate, name, phone, address or report number", size="small",
+        self.other = pmui.TextInput(label="And what ties it to", placeholder="a plate, name, phone or report number", size="small",
                                     sizing_mode="stretch_width", margin=0)
         self.why = pmui.Button(label="Why?", color="primary", variant="outlined", margin=0, height=40)
         self.why.on_click(lambda _: self.explain())
@@ -69,8 +69,8 @@ class _CaseLink:
     def page(self) -> pmui.Page:
         """Lay the page out. Where a case is bound already its subjects are shown at once."""
         row = "minmax(0, 1fr) auto auto"
-        second = page.grid(self.other, self.why, wide="minmax(0, 1fr) auto", narrow="minmax(0, 1fr) auto", align="center", styles={"margin-top": "10px"})
-        top = page.card("", page.grid(self.find, self.go, self.steps, wide=row, narrow=row, align="center"), second, self.bar)
+        top = page.card("", page.grid(self.find, self.go, self.steps, self.other, self.why, wide=f"{row} minmax(0, 1fr) auto", narrow=row, align="center"),
+                        self.bar)
         self.main = page.column(top, self.place, self.message.pane, self.results_card, self.answer_card, self.views.view)
         if self.workbench.case or self.workbench.person.emergency:
             pn.state.onload(self.show_case)
