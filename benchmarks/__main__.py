@@ -15,7 +15,7 @@ from typing import Any
 
 import benchmarks
 
-PEERS = ("workbench", "duckdb", "polars", "deltalake", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow")
+PEERS = ("workbench", "duckdb", "polars", "deltalake", "numpy", "scipy", "networkx", "rapidfuzz", "splink", "scikit-learn", "pandas", "pyarrow")
 NOT_BENCHMARKS = ("process", "accuracy", "simulated_reads")  # accuracy writes its own page
 FILE = Path(__file__).with_name("RESULTS.md")
 
