@@ -36,6 +36,11 @@ def middle(value: Any) -> float | None:
     return float(median(value)) if isinstance(value, (list, tuple)) else float(value)
 
 
+def figure(seconds: float) -> str:
+    """Seconds with three places, of what is under a tenth with three figures."""
+    return f"{seconds:.3f}" if seconds >= 0.1 or not seconds else f"{seconds:.3g}"
+
+
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """Markdown lines: one table a task, in the order given."""
     out: list[str] = []
@@ -47,8 +52,8 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
             seconds, cpu, peak = middle(row["seconds"]) or 0.0, middle(row.get("cpu_seconds")), row.get("memory_mb")
             runs = len(row["seconds"]) if isinstance(row["seconds"], (list, tuple)) else 1
             ratio = "1" if row is mine[0] else f"{seconds / first:.2f}" if first else ""
-            used = f"{'' if cpu is None else f'{cpu:.3f}'} | {'' if peak is None else f'{peak:,.0f}'}"
-            out.append(f"| {row['method']} | {seconds:.3f} | {ratio} | {used} | {runs} | {row.get('note', '')} |")
+            used = f"{'' if cpu is None else figure(cpu)} | {'' if peak is None else f'{peak:,.0f}'}"
+            out.append(f"| {row['method']} | {figure(seconds)} | {ratio} | {used} | {runs} | {row.get('note', '')} |")
     return out
 
 

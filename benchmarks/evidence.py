@@ -22,7 +22,7 @@ _OURS = """
 import json, sys, time
 import numpy as np, polars as pl
 from workbench.models.links import evidence
-from workbench.models.links._codes import numbered
+from workbench.models.codes import numbered
 from workbench.models.links._network import Network
 import networkx
 folder, out = sys.argv[1:3]

@@ -209,5 +209,16 @@ def test_what_cannot_be_told_or_used_is_said_in_a_sentence() -> None:
         Network.of(statements([(1, 2)], strength=[2.0]))
     with pytest.raises(BadInput, match="both must be texts"):
         Network.of(pl.DataFrame({"source": [1.5], "target": ["a"]}))
+    for call in (key_players.brokers, key_players.key_players):
+        for odd in ({"missing": "x"}, {"spurious": None}, {"seed": "x"}, {"seed": -1}):
+            with pytest.raises(BadInput):
+                call(one, **odd)
+    for odd in ({"ends": [["person:01"], "person:02"]}, {"ends": 7}, {"seed": "x"}, {"strength": "x"}, {"kinds": [1]}):
+        with pytest.raises(BadInput):
+            paths.paths(one, **{"ends": ["person:01", "person:02"], **odd})
+    with pytest.raises(BadInput, match="kind holds Int64"):
+        Network.of(one.with_columns(kind=pl.lit(1, dtype=pl.Int64)))
+    with pytest.raises(BadInput, match="'label' of the nodes frame is List"):
+        key_players.brokers(one, nodes=pl.DataFrame({"id": ["person:01"], "label": [["A"]]}))
     with pytest.raises(BadInput, match="by='betweennes' is not known"):
         key_players.brokers(one, by="betweennes")

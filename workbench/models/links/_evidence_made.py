@@ -13,7 +13,7 @@ import polars as pl
 
 from workbench import plates, schema
 from workbench.errors import BadInput, NotFound
-from workbench.models.links._codes import Codes, lacking, numbered
+from workbench.models.codes import Codes, lacking, numbered
 from workbench.models.links._evidence_near import Reach
 from workbench.models.links._evidence_rows import ROWS
 from workbench.models.links._facts import Facts, resolve

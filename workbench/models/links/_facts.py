@@ -9,7 +9,7 @@ import polars as pl
 
 from workbench import plates, schema
 from workbench.errors import BadInput, NotFound, did_you_mean
-from workbench.models.links._codes import repeated
+from workbench.models.codes import repeated
 from workbench.results import noted, remember
 from workbench.schema import TABLES
 

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from workbench import schema
-from workbench.errors import BadInput, NotFound, did_you_mean
+from workbench.errors import BadInput, NotFound, did_you_mean, finite
 from workbench.models.links import _arrays, _meet
 from workbench.models.links._meet import Found
 from workbench.models.window import Moment, moment
@@ -82,6 +82,8 @@ class Network(Prepared):
         schema.require(edges, "source", "target", what="The edges frame")
         for column in ("strength", "weight"):
             _within(edges, column)
+        if edges.schema.get("kind", pl.String()) not in (pl.String, pl.Null, pl.Categorical, pl.Enum):
+            raise BadInput(f"The column kind holds {edges.schema['kind']}; texts are needed, e.g. 'associate'.")
         a, b = edges["source"], edges["target"]
         if a.dtype.is_integer() and b.dtype.is_integer():
             ids, source, target = _numbers(a, b)
@@ -174,7 +176,13 @@ class Network(Prepared):
         """
         if kinds is None and since is None and until is None and strength is None:
             return _ALL
-        listed = None if kinds is None else tuple(sorted({kinds} if isinstance(kinds, str) else set(kinds)))
+        asked = () if kinds is None else (kinds,) if isinstance(kinds, str) else tuple(kinds)
+        for kind in asked:
+            if not isinstance(kind, str):
+                raise BadInput(f"kinds={list(asked)!r} does not do; give texts, e.g. ['associate'].")
+        listed = None if kinds is None else tuple(sorted(set(asked)))
+        if strength is not None:
+            finite(strength=strength)
         first, last = None if since is None else moment(since, "since"), None if until is None else moment(until, "until")
         key = (listed, first, last, strength)
         if key not in self._filters:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from workbench import schema
+from workbench.errors import BadInput
 from workbench.layers import KINDS, Layer, Lines, Points
 from workbench.models.links._network import Network
 
@@ -23,6 +24,10 @@ class Names:
         self.nodes = nodes
         if nodes is not None:
             schema.require(nodes, "id", what="The nodes frame")
+            for column in ("id", "label", "kind"):
+                if column in nodes.columns and nodes.schema[column].is_nested():
+                    raise BadInput(f"Column {column!r} of the nodes frame is {nodes.schema[column]}; it must be text (an id may be a whole number).")
+            self.nodes = nodes.with_columns(pl.col("id").cast(net.ids.dtype, strict=False))
 
     def fetch(self, codes: Any) -> None:
         """Look up what is known of numbered things."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from workbench.errors import BadInput, CannotTell
+from workbench.errors import BadInput, CannotTell, counts, finite
 from workbench.models.links import _leiden, _random_graphs, _shown
 from workbench.models.links._network import Network
 from workbench.models.wording import rounded, several
@@ -55,6 +55,8 @@ def communities(
     Cost: O(m) a pass; 5 M ties in about 8 s, 1,500 ties with 99 random graphs and 99 redrawings in 1 s.
     """
     net = Network.of(edges)
+    finite(resolution=resolution)
+    counts(seed=seed)
     if not 0 < resolution <= 100:
         raise BadInput(f"resolution={resolution!r} does not do; give a number over 0 up to 100, e.g. 1.")
     if replicates is not None and (isinstance(replicates, bool) or not isinstance(replicates, int) or replicates < 0):

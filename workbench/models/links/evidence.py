@@ -18,9 +18,9 @@ import polars as pl
 
 from workbench import schema
 from workbench.errors import BadInput, finite
+from workbench.models.codes import numbered
 from workbench.models.links import _evidence_rows as tables
 from workbench.models.links import _evidence_why as reasons
-from workbench.models.links._codes import numbered
 from workbench.models.links._evidence_how import merged
 from workbench.models.links._evidence_made import Evidence
 from workbench.models.links._evidence_near import Reach, near

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from workbench.errors import BadInput, CannotTell, did_you_mean
+from workbench.errors import BadInput, CannotTell, counts, did_you_mean, finite
 from workbench.models.links import _measures, _pagerank, _shown
 from workbench.models.links._network import Network
 from workbench.models.wording import several
@@ -64,7 +64,7 @@ def brokers(
         (64 for 1 M things and 5 M ties). Equal for any number of threads.
     """
     net = Network.of(edges)
-    _checked(net, by, missing, spurious, replicates)
+    _checked(net, by, missing, spurious, replicates, seed)
     found, between = _all(net, seed)
     if found[by] is None:
         raise CannotTell(f"I cannot tell: {by} of {len(net):,} things is too much; rank by degree, pagerank or betweenness, or take the things around one.")
@@ -80,7 +80,7 @@ def brokers(
     low, high = np.quantile(drawn, [0.05, 0.95], axis=0, method="nearest") if drawn is not None else (None, None)
     columns |= {"rank_low": low, "rank_high": high, "first": None if drawn is None else (drawn == 1).mean(axis=0)}
     table = pl.DataFrame({k: v if v is not None else pl.Series([None] * len(net), dtype=pl.Float64) for k, v in columns.items()})[order.tolist()]
-    table = _named(table, nodes).with_columns(pl.col("rank_low", "rank_high").cast(pl.Int64))
+    table = _named(table, said.nodes).with_columns(pl.col("rank_low", "rank_high").cast(pl.Int64))
     basis = Basis.of(net, method=f"{by} of each thing, ranks under {missing:.0%} missing and {spurious:.0%} wrong ties", source=_SOURCE,
                      used=len(net.rows), notes=_notes(net, many, replicates, between.error), time="at" if "at" in net.frame.columns else "",
                      parameters={"by": by, "missing": missing, "spurious": spurious, "replicates": many, "seed": seed})
@@ -108,7 +108,7 @@ def key_players(edges: pl.DataFrame | Network, *, size: int = 3, aim: str = "fra
     Cost: about tried things x starts x ties; above 200 things only the 60 with the highest betweenness or degree are tried.
     """
     net = Network.of(edges)
-    _checked(net, "degree", missing, spurious, replicates)
+    _checked(net, "degree", missing, spurious, replicates, seed)
     if aim not in ("fragment", "reach"):
         raise BadInput(f"aim={aim!r} is not known.{did_you_mean(str(aim), ('fragment', 'reach'))}")
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 10:
@@ -143,13 +143,17 @@ def key_players(edges: pl.DataFrame | Network, *, size: int = 3, aim: str = "fra
     return Ranking(headline=headline + ".", table=table, layers=_shown.layers(said, chosen, []), basis=basis, base=origin_of(net).base)
 
 
-def _checked(net: Network, by: str, missing: float, spurious: float, replicates: int) -> None:
+def _checked(net: Network, by: str, missing: float, spurious: float, replicates: int, seed: int) -> None:
     if by not in MEASURES:
         raise BadInput(f"by={by!r} is not known.{did_you_mean(str(by), MEASURES)}")
+    finite(missing=missing, spurious=spurious)
     if not 0 <= missing <= 1 or not 0 <= spurious < 1:
         raise BadInput(f"missing={missing!r} and spurious={spurious!r} are shares; give 0 to 1, e.g. 0.1.")
     if isinstance(replicates, bool) or not isinstance(replicates, int) or replicates < 0:
         raise BadInput(f"replicates={replicates!r} does not do; give a whole number of at least 0.")
+    counts(seed=seed)
+    if seed < 0:
+        raise BadInput(f"seed={seed!r} does not do; give a whole number of at least 0.")
     if not net.edges:
         raise CannotTell("I cannot tell: there is no tie between two things. Give the links of the tables in question, or a longer time.")
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from workbench.errors import BadInput, CannotTell
+from workbench.errors import BadInput, CannotTell, counts
 from workbench.models.links import _meet, _random_graphs, _shown
 from workbench.models.links._meet import Found
 from workbench.models.links._network import Network, limit
@@ -92,14 +92,16 @@ def paths(
     Cost: milliseconds for two ends among 5 M edges; random graphs up to 2 s.
     """
     net = Network.of(edges)
-    if isinstance(ends, (str, int)) or len(set(ends)) < 2:
+    counts(seed=seed)
+    listed = list(ends) if isinstance(ends, Iterable) and not isinstance(ends, str) else []
+    if any(isinstance(end, bool) or not isinstance(end, (str, int)) for end in listed) or len(set(listed)) < 2:
         raise BadInput(f"ends={ends!r} does not do; give two or more different names, e.g. ['person:P1', 'person:P2'].")
     if not len(net):
         raise CannotTell("I cannot tell: there is no statement that ties two things. Give the links of the tables in question, or a longer time.")
     if isinstance(replicates, bool) or not isinstance(replicates, int) or replicates < 0:
         raise BadInput(f"replicates={replicates!r} does not do; give a whole number of at least 0.")
     okay = net.passing(kinds=kinds, since=since, until=until, strength=strength)
-    names = list(dict.fromkeys(ends))
+    names = list(dict.fromkeys(listed))
     codes = [net.code(name) for name in names]
     chance = _Chance(net, okay, limit(hub))
     pairs = [_pair(net, a, b, hops, okay, hub, most, chance, replicates, seed) for a, b in combinations(codes, 2)]

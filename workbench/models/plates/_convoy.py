@@ -16,13 +16,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from workbench.engines.kernels import each
 from workbench.models.plates import _convoy_kernels as kernels
-from workbench.models.plates._passages import Codes, Ints, Passages, bits, firsts, ordered
+from workbench.models.plates import _laid_kernels as loops
+from workbench.models.plates._passages import Codes, Ints, Passages, bits, firsts, in_parts, ordered
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 _TOD = kernels.TOD
@@ -119,40 +121,58 @@ class Habits:
         self.passages, self.many = passages, len(passages.plates)
         use = None if before is None else np.flatnonzero(passages.at < before)
         self.places = None if use is None or len(use) == len(passages) else use
-        wall = passages.local_at
         self.plate, self.spot, self.at = passages.plate, passages.spot, passages.at
         if self.places is not None:
-            self.plate, self.spot = passages.plate[self.places], passages.spot[self.places]
-            self.at, wall = passages.at[self.places], wall[self.places]
-        self.spots = int(self.spot.max()) + 1 if len(self.spot) else 0
-        self.quiet = int(np.argmin(np.bincount(wall // 3600 % 24, minlength=24))) if len(wall) else 0
-        wall = wall - self.quiet * 3600
-        date = wall // 86400
-        wall -= date * 86400
-        dates, self.day = _numbered(date)
+            self.plate, self.spot, self.at = passages.plate[self.places], passages.spot[self.places], passages.at[self.places]
+        self.spots = int(self.spot[-1]) + 1 if len(self.spot) else 0
+        self.quiet, dates, self.day = self._dated()
         self.days = len(dates)
         self.kind, self.weight, self.listed, self.kinds = _kinds(dates)
         self.first = firsts(self.plate, self.many)
         self.nulls: dict[tuple[Rules, int], tuple[Null, float]] = {}
-        self.key, self.of = self._by_plate(wall)
 
     def __len__(self) -> int:
         return len(self.at)
 
-    def _by_plate(self, second: Ints) -> tuple[Ints, Any]:
+    def _dated(self) -> tuple[int, Ints, Any]:
+        """The quietest hour, the dates (days since 1970, from that hour on), and the number of each read's."""
+        n, day = len(self), np.zeros(len(self), dtype=np.uint16)
+        if not n:
+            return 0, np.zeros(0, np.int64), day
+        ahead, quarter = self.passages.ahead
+        clock = np.zeros(24, dtype=np.int64)
+        loops.hours(self.at, ahead, quarter, 0, n, clock)
+        quiet = int(np.argmin(clock))
+        low = (int(self.at.min()) - 90_000) // 86_400 - 1
+        many = np.zeros((int(self.at.max()) + 90_000) // 86_400 - low + 2, dtype=np.int64)
+        loops.dates(self.at, ahead, quarter, quiet * 3600, low, 0, n, many)
+        dates, number = _numbered(many)
+        in_parts(n, lambda a, b: loops.days(self.at, ahead, quarter, quiet * 3600, low, number, a, b, day))
+        return quiet, dates + low, day
+
+    @cached_property
+    def _by_plate(self) -> tuple[Ints, Any]:
+        n, (ahead, quarter), shift = len(self), self.passages.ahead, self.quiet * 3600
         spot_bits, day_bits = bits(max(self.spots - 1, 0)), bits(max(self.days - 1, 0))
         if bits(self.many) + spot_bits + _TOD + day_bits > 64:
+            second = (self.at + ahead[self.at // 900 - quarter] - shift) % 86400
             order = np.lexsort((self.day, second, self.spot, self.plate))
             return ((self.spot.astype(np.int64) << _TOD) | second)[order], self.day[order]
-        packed = self.plate.astype(np.uint64)
-        for value, wide in ((self.spot, spot_bits), (second, _TOD), (self.day, day_bits)):
-            packed <<= np.uint64(wide)
-            packed |= value.astype(np.uint64)
-        packed.sort()
-        of = (packed & np.uint64((1 << day_bits) - 1)).astype(np.uint16)
-        packed >>= np.uint64(day_bits)
-        packed &= np.uint64((1 << (spot_bits + _TOD)) - 1)
-        return packed.view(np.int64), of
+        keys, of = np.empty(n, dtype=np.uint64), np.empty(n, dtype=np.uint16)
+        in_parts(n, lambda a, b: loops.by_habit(self.plate, self.spot, self.at, self.day, ahead, quarter, shift, spot_bits, day_bits, a, b, keys))
+        keys.sort()
+        in_parts(n, lambda a, b: loops.taken_apart(keys, day_bits, spot_bits + _TOD, a, b, of))
+        return keys.view(np.int64), of
+
+    @property
+    def key(self) -> Ints:
+        """(spot << 17) + second of the day, see above. Made at the first asking, O(n log n)."""
+        return self._by_plate[0]
+
+    @property
+    def of(self) -> Any:
+        """Days of ``key``."""
+        return self._by_plate[1]
 
     @cached_property
     def by_plate(self) -> Codes:
@@ -201,17 +221,21 @@ class Habits:
 
     def dealt(self, rules: Rules, seed: int, *, threads: int | None = None) -> tuple[Pairs, Any]:
         """The candidates of a city in which each plate's days are dealt out anew, and the days of the reads by plate."""
+        plate, spot, at, day, new = self._deal(seed, threads)
+        return searched(plate, spot, at, day, rules, self.many, self.spots, self.days, threads), new
+
+    def _deal(self, seed: int, threads: int | None) -> tuple[Codes, Codes, Ints, Any, Any]:
+        """Plate, spot, second and day of the reads in their new order, and the days by plate."""
+        n, (key, of) = len(self), self._by_plate
         at_bits, plate_bits = bits(max(self.days - 1, 0)) + _TOD, bits(max(self.many - 1, 0))
-        new, packed = np.empty_like(self.of), np.empty(len(self), dtype=np.uint64)
-        kernels.shuffled(self.first, self.of, self.key, self.listed, self.kinds, seed, at_bits, plate_bits, self.many, new, np.empty_like(self.listed), packed)
+        new, packed = np.empty_like(of), np.empty(n, dtype=np.uint64)
+        cuts = np.searchsorted(self.first, np.linspace(0, n, 5)).clip(0, self.many).tolist()
+        each(lambda part: kernels.shuffled(self.first, of, key, self.listed, self.kinds, seed, at_bits, plate_bits, *part, new, np.empty_like(self.listed),
+                                           packed), list(pairwise([0, *cuts[1:-1], self.many])), threads=threads)
         packed.sort()
-        plate = (packed & np.uint64((1 << plate_bits) - 1)).astype(np.uint32)
-        packed >>= np.uint64(plate_bits)
-        at = (packed & np.uint64((1 << at_bits) - 1)).astype(np.int64)
-        packed >>= np.uint64(at_bits)
-        spot = packed.astype(np.uint32)
-        del packed
-        return searched(plate, spot, at, (at >> _TOD).astype(np.uint16), rules, self.many, self.spots, self.days, threads), new
+        plate, spot, at, day = np.empty(n, np.uint32), np.empty(n, np.uint32), packed.view(np.int64), np.empty(n, np.uint16)
+        in_parts(n, lambda a, b: kernels.apart(packed, at_bits, plate_bits, a, b, plate, spot, at, day))
+        return plate, spot, at, day, new
 
     def null(self, rules: Rules, seed: int, *, threads: int | None = None) -> Null:
         """What scores candidates reach where nobody travels together; made once for each setting and kept with the reads."""
@@ -257,20 +281,10 @@ class Habits:
         return self.score(some, self.expected(some.low, some.high, rules, days=days, most=most, threads=threads), rate)
 
 
-def _numbered(date: Ints) -> tuple[Ints, Any]:
-    """The dates with reads, and the number of each read's; a stub of a day (trips that end after it) is taken to the day before."""
-    if not len(date):
-        return np.zeros(0, np.int64), np.zeros(0, np.uint16)
-    low = int(date.min())
-    if int(date.max()) - low > 100_000:
-        dates, which, many = np.unique(date, return_inverse=True, return_counts=True)
-        which = which.ravel()
-    else:
-        many, which = np.bincount(date - low), date - low
-        dates = np.arange(len(many)) + low
+def _numbered(many: Ints) -> tuple[Ints, Any]:
+    """The dates with reads, and the number of each date; a stub of a day (trips that end after it) is taken to the day before."""
     whole = many >= max(1.0, _STUB * float(np.median(many[many > 0])))
-    number = np.maximum(np.cumsum(whole) - 1, 0).astype(np.uint16)
-    return dates[whole], number[which]
+    return np.flatnonzero(whole), np.maximum(np.cumsum(whole) - 1, 0).astype(np.uint16)
 
 
 def _kinds(dates: Ints) -> tuple[Any, Floats, Any, Ints]:
@@ -297,7 +311,7 @@ def searched(plate: Codes, spot: Codes, at: Ints, day: Any, rules: Rules, many: 
     low = np.sum(lows, axis=0)
     plate_bits, spot_bits, day_bits = bits(max(many - 1, 0)), bits(max(spots - 1, 0)), bits(max(days - 1, 0))
     room = 64 - plate_bits - spot_bits - day_bits
-    parts = _parts(low, min(40_000_000, max(4_000_000, events // 12)), 1 << min(room, 40))
+    parts = _parts(low, min(16_000_000, max(4_000_000, events // 12)), 1 << min(room, 40))
 
     def one(part: tuple[int, int, int]) -> Pairs:
         first, last, size = part

@@ -32,22 +32,42 @@ def counted(plate: Any, spot: Any, at: Any, within: Any, start: Any, stop: Any, 
 
 @kernel("u4[:], u4[:], i8[:], u2[:], i8, i8, i8, i8, i8, i8, u8[:] -> i8")
 def filled(plate: Any, spot: Any, at: Any, day: Any, within: Any, first: Any, last: Any, plate_bits: Any, spot_bits: Any, day_bits: Any, out: Any) -> Any:
-    """Every co-read of plates ``first`` to ``last`` (the lower number) packed as (lower - first, higher, spot, day); returns how many."""
+    """Every co-read of plates ``first`` to ``last`` (the lower number) packed as (lower - first, higher, spot, day of the earlier); returns how many."""
     n = len(plate)
     k = 0
     by_plate, by_spot, by_day = np.uint64(plate_bits), np.uint64(spot_bits), np.uint64(day_bits)
     for i in range(n):
-        a, s, until = plate[i], spot[i], at[i] + within
+        a = plate[i]
+        if a < first or a >= last:
+            continue
+        s, since, until = spot[i], at[i] - within, at[i] + within
+        lower = np.uint64(a - first) << by_plate
+        j = i - 1
+        while j >= 0 and spot[j] == s and at[j] >= since:
+            if plate[j] > a:
+                out[k] = (((lower | np.uint64(plate[j])) << by_spot | np.uint64(s)) << by_day) | np.uint64(day[j])
+                k += 1
+            j -= 1
         j = i + 1
         while j < n and spot[j] == s and at[j] <= until:
-            b = plate[j]
-            lower = min(a, b)
-            if a != b and lower >= first and lower < last:
-                key = (np.uint64(lower - first) << by_plate) | np.uint64(max(a, b))
-                out[k] = (((key << by_spot) | np.uint64(s)) << by_day) | np.uint64(day[i])
+            if plate[j] > a:
+                out[k] = (((lower | np.uint64(plate[j])) << by_spot | np.uint64(s)) << by_day) | np.uint64(day[i])
                 k += 1
             j += 1
     return k
+
+
+@kernel("u8[:], i8, i8, i8, i8, u4[:], u4[:], i8[:], u2[:]")
+def apart(packed: Any, at_bits: Any, plate_bits: Any, start: Any, stop: Any, plate: Any, spot: Any, at: Any, day: Any) -> None:
+    """What ``shuffled`` packed, taken apart."""
+    by_plate, by_at = np.uint64(plate_bits), np.uint64(at_bits)
+    plate_mask, at_mask = (_ONE << by_plate) - _ONE, (_ONE << by_at) - _ONE
+    for i in range(start, stop):
+        rest = packed[i] >> by_plate
+        plate[i] = np.uint32(packed[i] & plate_mask)
+        at[i] = np.int64(rest & at_mask)
+        day[i] = np.uint16((rest & at_mask) >> np.uint64(TOD))
+        spot[i] = np.uint32(rest >> by_at)
 
 
 @kernel("u8[:], i8, i8, i8, i8, i8, i8, i8, i4[:], u4[:], u4[:], i4[:,:] -> i8")
@@ -140,14 +160,14 @@ def expected(one: Any, other: Any, first: Any, key: Any, day: Any, kind: Any, we
         out[q] = total
 
 
-@kernel("i8[:], u2[:], i8[:], u2[:], i8[:], u8, i8, i8, i8, u2[:], u2[:], u8[:]")
-def shuffled(first: Any, day: Any, key: Any, listed: Any, kinds: Any, seed: Any, at_bits: Any, plate_bits: Any, many: Any, new: Any, scratch: Any,
+@kernel("i8[:], u2[:], i8[:], u2[:], i8[:], u8, i8, i8, i8, i8, u2[:], u2[:], u8[:]")
+def shuffled(first: Any, day: Any, key: Any, listed: Any, kinds: Any, seed: Any, at_bits: Any, plate_bits: Any, start: Any, stop: Any, new: Any, scratch: Any,
              out: Any) -> None:
-    """Each plate's days dealt out anew among days of one kind: ``new`` the days, ``out`` the reads packed as (spot, moment, plate).
+    """The days of each plate in ``start:stop`` dealt out anew among days of one kind: ``new`` the days, ``out`` the reads packed as (spot, moment, plate).
 
     ``listed`` has the days kind by kind, those of kind k at ``kinds[k]:kinds[k + 1]``; ``scratch`` has the length of ``listed``.
     """
-    for p in range(many):
+    for p in range(start, stop):
         state = np.uint64(seed) + np.uint64(p + 1) * GOLD
         state = mixed(state)
         for k in range(len(kinds) - 1):

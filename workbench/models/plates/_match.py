@@ -22,7 +22,7 @@ _RAREST = 1e-6  # no plate is less likely to be there than this
 COLUMNS: dict[str, Any] = {
     "hit_id": pl.String, "entry_id": pl.String, "plate": pl.String, "region": pl.String, "list_name": pl.String, "reason": pl.String, "read_id": pl.String,
     "read_plate": pl.String, "read_region": pl.String, "reader": pl.String, "read_at": pl.Datetime("us", "UTC"), "kind": pl.String, "state_agrees": pl.Boolean,
-    "probability": pl.Float64, "chance": pl.Float64, "reads": pl.Int64, "last_at": pl.Datetime("us", "UTC"), "state": pl.String}
+    "probability": pl.Float64, "by_chance": pl.Float64, "reads": pl.Int64, "last_at": pl.Datetime("us", "UTC"), "state": pl.String}
 KINDS = ("exact", "alternative", "look-alike")
 
 
@@ -262,7 +262,7 @@ def bursts(found: pl.DataFrame, seen: dict[tuple[str, str], tuple[datetime, str,
             if held is None or row["last_at"] >= held[0]:  # a pass that came late does not take the place of a later one
                 seen[key] = new
         carried = seen[key] if goes_on else (row["last_at"], hit, 0.0, row["reads"], row["first_at"])
-        rows.append({**row, "hit_id": hit, "reads": carried[3], "last_at": carried[0], "state": "unverified", "chance": row.get("chance")})
+        rows.append({**row, "hit_id": hit, "reads": carried[3], "last_at": carried[0], "state": "unverified", "by_chance": row.get("by_chance")})
     return pl.DataFrame({c: [r[c] for r in rows] for c in COLUMNS}, schema=COLUMNS)
 
 

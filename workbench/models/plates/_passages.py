@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from workbench import plates, schema
+from workbench.engines.kernels import each
 from workbench.errors import BadInput, finite
 from workbench.geo import Plane, positions
+from workbench.models.codes import numbered
+from workbench.models.plates import _laid_kernels as loops
 from workbench.models.wording import local
 from workbench.results import Prepared
 
@@ -53,18 +58,19 @@ class Passages(Prepared):
         where, self._make_spots, ok = _spots(reads, spot)
         for column in (reads["plate"], moments):
             if column.null_count():
-                ok = ok & column.is_not_null().to_numpy()
-        at = moments.dt.epoch("us").fill_null(0).to_numpy() // 1_000_000
-        if len(at) and (at.min() < _FIRST or at.max() >= _LAST):
-            ok = ok & (at >= _FIRST) & (at < _LAST)
-        rows = np.flatnonzero(ok).astype(np.uint32)
-        self.placeless = len(reads) - len(rows)
-        whole = len(rows) == len(reads)
-        code, self.plates = _coded(reads["plate"] if whole else reads["plate"].gather(rows))
-        if not whole:
+                ok = column.is_not_null().to_numpy() if ok is None else ok & column.is_not_null().to_numpy()
+        at, low, high = _seconds(moments)
+        if len(at) and (low < _FIRST or high >= _LAST):
+            fits = (at >= _FIRST) & (at < _LAST)
+            ok = fits if ok is None else ok & fits
+        rows = None if ok is None or bool(ok.all()) else np.flatnonzero(ok).astype(np.uint32)
+        self.placeless = 0 if rows is None else len(reads) - len(rows)
+        code, self.plates = _coded(reads["plate"] if rows is None else reads["plate"].gather(rows))
+        if rows is not None:
             at, where = at[rows], where[rows]
-        order = ordered(where, at, code)
-        self.plate, self.spot, self.at, self.row = code[order], where[order], at[order], order if whole else rows[order]
+        self.plate, self.spot, self.at, self.row = _laid(where, at, code)
+        if rows is not None:
+            self.row = rows[self.row]
 
     def __len__(self) -> int:
         return len(self.at)
@@ -95,16 +101,20 @@ class Passages(Prepared):
         """Seconds since 1970 of the wall clock in ``zone``: // 86,400 is the local day, % 86,400 the second of that day."""
         if not len(self.at):
             return self.at
-        quarter = self.at // 900  # offsets change on quarters of an hour
-        low, high = int(quarter.min()), int(quarter.max())
-        if high - low > 4 * len(quarter) + 100_000:  # a few dates far off
-            hours, which = np.unique(quarter, return_inverse=True)
-            out: Ints = self.at + _offsets(hours, self.zone)[which.ravel()]
-            return out
-        out = quarter - low
-        np.take(_offsets(np.arange(low, high + 1), self.zone), out, out=out)
+        ahead, quarter = self.ahead
+        out = self.at // 900
+        out -= quarter
+        np.take(ahead, out, out=out)
         out += self.at
         return out
+
+    @cached_property
+    def ahead(self) -> tuple[Ints, int]:
+        """Seconds by which the wall clock in ``zone`` is ahead of UTC in each quarter of an hour (offsets change on these), and the first quarter."""
+        if not len(self.at):
+            return np.zeros(1, dtype=np.int64), 0
+        low, high = int(self.at.min()) // 900, int(self.at.max()) // 900
+        return _offsets(np.arange(low, high + 1), self.zone), low
 
 
 def _names(reads: pl.DataFrame) -> None:
@@ -127,9 +137,18 @@ def _offsets(quarters: Ints, zone: str) -> Ints:
     return out
 
 
+def in_parts(n: int, call: Callable[[int, int], Any]) -> None:
+    """``call(start, stop)`` of parts of ``n`` rows, side by side where there are many."""
+    cuts = np.linspace(0, n, 5).astype(np.int64).tolist() if n >= 200_000 else [0, n]
+    each(lambda part: call(*part), list(pairwise(cuts)))
+
+
 def firsts(codes: Any, many: int) -> Ints:
     """Where each code begins among sorted codes, shape (many + 1,)."""
-    return np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=many))]).astype(np.int64)
+    out = np.zeros(many + 1, dtype=np.int64)
+    loops.tallied(np.ascontiguousarray(codes, dtype=np.uint32), out)
+    np.cumsum(out, out=out)
+    return out
 
 
 def bits(largest: int) -> int:
@@ -140,65 +159,84 @@ def bits(largest: int) -> int:
 def ordered(first: Any, at: Ints, last: Codes | None) -> Codes:
     """The order by (first, at, last, row), shape (n,). One sort of packed numbers where they fit into 64 bits; O(n log n)."""
     n = len(first)
+    return np.zeros(0, np.uint32) if not n else _laid(np.array(first, dtype=np.uint32), at.copy(), np.zeros(n, np.uint32) if last is None else last)[3]
+
+
+def _laid(where: Codes, at: Ints, code: Codes) -> tuple[Codes, Codes, Ints, Codes]:
+    """plate, spot, second and row in order of (spot, second, plate, row); uses up ``where`` and ``at``, whose memory the answer takes. O(n log n)."""
+    n = len(where)
+    none = np.zeros(0, np.uint32)
     if not n:
-        return np.zeros(0, np.uint32)
+        return none, none, np.zeros(0, np.int64), none
     low = int(at.min())
     row_bits, at_bits = bits(n - 1), bits(int(at.max()) - low)
-    if bits(int(first.max())) + at_bits + row_bits > 64:
-        keys = (at, first) if last is None else (last, at, first)
-        return np.lexsort(keys).astype(np.uint32)
-    key = first.astype(np.uint64)
-    key <<= np.uint64(at_bits)
-    key |= (at - low).astype(np.uint64)
-    key <<= np.uint64(row_bits)
-    key |= np.arange(n, dtype=np.uint64)
+    if bits(int(where.max())) + at_bits + row_bits > 64:
+        order = np.lexsort((code, at, where)).astype(np.uint32)
+        return code[order], where[order], at[order], order
+    key, spot, second = at.view(np.uint64), where, at
+    in_parts(n, lambda a, b: loops.packed(where, at, low, at_bits, row_bits, a, b, key))
     key.sort()
-    row = (key & np.uint64((1 << row_bits) - 1)).astype(np.uint32)
-    if last is None:
-        return row
-    key >>= np.uint64(row_bits)
-    same = np.flatnonzero(key[1:] == key[:-1])  # reads of one spot and second are few: only they are put in order of the plate
-    if len(same):
-        tied = np.zeros(n, dtype=bool)
-        tied[same] = tied[same + 1] = True
-        at_ = np.flatnonzero(tied)
-        row[at_] = row[at_][np.lexsort((row[at_], last[row[at_]], key[at_]))]
-    return row
+    plate, row = np.empty(n, np.uint32), np.empty(n, np.uint32)
+    in_parts(n, lambda a, b: loops.unpacked(key, code, low, at_bits, row_bits, a, b, plate, spot, second, row))
+    many = int(loops.settled(spot, second, plate, row, np.zeros(0, np.int64)))
+    if many:  # the loop above has put the short runs in order
+        ends = np.empty(2 * many, dtype=np.int64)
+        loops.settled(spot, second, plate, row, ends)
+        for a, b in ends.reshape(-1, 2).tolist():
+            again = np.lexsort((row[a:b], plate[a:b]))
+            plate[a:b], row[a:b] = plate[a:b][again], row[a:b][again]
+    return plate, spot, second, row
+
+
+def _seconds(moments: pl.Series) -> tuple[Ints, int, int]:
+    """Whole seconds since 1970 of moments (a missing one is 0), the least and the greatest."""
+    dtype = moments.dtype
+    unit = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[dtype.time_unit] if isinstance(dtype, pl.Datetime) and dtype.time_unit else 1_000_000
+    raw = moments.to_physical().fill_null(0).to_numpy()
+    out, ends = np.empty(len(raw), dtype=np.int64), np.tile(np.array([_LAST, 0], dtype=np.int64), 8)
+    cuts = list(enumerate(pairwise(np.linspace(0, len(raw), 5).astype(np.int64).tolist())))
+    each(lambda part: loops.seconds(raw[part[1][0] : part[1][1]], unit, out[part[1][0] : part[1][1]], ends, 2 * part[0]), cuts)
+    return out, int(ends[::2].min()), int(ends[1::2].max())
 
 
 def _coded(names: pl.Series) -> tuple[Codes, pl.Series]:
     """Number each name into the sorted names that occur; null is 0 and to be left out by the caller."""
     if names.dtype.is_integer():
-        numbers = names.fill_null(0).to_numpy()
-        low = int(numbers.min()) if len(numbers) else 0
-        high = int(numbers.max()) if len(numbers) else -1
-        if low >= 0 and high < 4 * len(numbers) + 100_000:
-            seen = np.zeros(high + 1, dtype=bool)
-            seen[numbers] = True
-            values = np.flatnonzero(seen)
-        else:
-            values = np.unique(numbers)
+        low, high = (int(str(v)) if v is not None else 0 for v in (names.min(), names.max()))
+        if low < 0 or high >= min(4 * len(names) + 100_000, 1 << 32):
+            values, which = np.unique(names.fill_null(low).to_numpy(), return_inverse=True)
+            texts = pl.Series(values).cast(pl.String)
+            return _ranks(texts)[which.ravel()], texts.sort()
+        numbers = np.ascontiguousarray(names.fill_null(low).to_numpy(), dtype=np.uint32)
+        seen = np.zeros(high + 1, dtype=np.uint8)
+        loops.marked(numbers, seen)
+        values = np.flatnonzero(seen)
         texts = pl.Series(values).cast(pl.String)
-        order = texts.arg_sort().to_numpy()
-        rank = np.empty(len(values), dtype=np.uint32)
-        rank[order] = np.arange(len(values), dtype=np.uint32)
-        if len(values) and high < 4 * len(numbers) + 100_000 and low >= 0:
-            table = np.zeros(high + 1, dtype=np.uint32)
-            table[values] = rank
-            return table[numbers], texts.gather(order)
-        return rank[np.searchsorted(values, numbers)], texts.gather(order)
+        new, out = np.zeros(high + 1, dtype=np.uint32), np.empty(len(numbers), dtype=np.uint32)
+        new[values] = _ranks(texts)
+        in_parts(len(numbers), lambda a, b: loops.mapped(numbers[a:b], new, out[a:b]))
+        return out, texts.sort()
     texts = names.cast(pl.String)
     known = texts.unique().drop_nulls().sort()
-    return texts.cast(pl.Enum(known)).to_physical().fill_null(0).to_numpy().astype(np.uint32), known
+    code = numbered(known, texts)[0]
+    return np.maximum(code, 0, out=code).view(np.uint32), known
+
+
+def _ranks(texts: pl.Series) -> Codes:
+    """The place of each text among them all, sorted."""
+    order = texts.arg_sort().to_numpy()
+    out = np.empty(len(order), dtype=np.uint32)
+    out[order] = np.arange(len(order), dtype=np.uint32)
+    return out
 
 
 def _spots(reads: pl.DataFrame, metres: float) -> tuple[Codes, Any, Any]:
-    """The spot of each read, what makes the frame of spots, and which reads have a spot."""
-    ok = reads["reader"].is_not_null().to_numpy() if reads["reader"].null_count() else np.ones(len(reads), dtype=bool)
-    moving = reads["moving"].cast(pl.Boolean).fill_null(False).to_numpy() if "moving" in reads.columns else np.zeros(len(reads), dtype=bool)
-    if not moving.any():
+    """The spot of each read, what makes the frame of spots, and which reads have a spot (None: all)."""
+    ok = reads["reader"].is_not_null().to_numpy() if reads["reader"].null_count() else None
+    if "moving" not in reads.columns or not reads["moving"].cast(pl.Boolean).any():
         where, names = _coded(reads["reader"])
-        return where, lambda: _standing(reads, where, names), ok
+        return where, lambda: _standing(reads, names), ok
+    moving = reads["moving"].cast(pl.Boolean).fill_null(False).to_numpy()
     lon, lat = positions(reads)
     placed = np.isfinite(lon) & np.isfinite(lat)
     cell = np.full(len(reads), -1, dtype=np.int64)
@@ -217,12 +255,14 @@ def _spots(reads: pl.DataFrame, metres: float) -> tuple[Codes, Any, Any]:
     found = key.join(spots.select("who", "cell", "spot"), on=["who", "cell"], how="left", maintain_order="left")["spot"]
     where = found.fill_null(0).to_numpy().astype(np.uint32)
     shown = spots.select("spot", "reader", "lon", "lat", "moving")
-    return where, lambda: shown, ok & (~moving | placed)
+    stands = ~moving | placed
+    return where, lambda: shown, stands if ok is None else ok & stands
 
 
-def _standing(reads: pl.DataFrame, where: Codes, names: pl.Series) -> pl.DataFrame:
+def _standing(reads: pl.DataFrame, names: pl.Series) -> pl.DataFrame:
     """The frame of spots where every reader stands still."""
     lon, lat = positions(reads)
-    places = pl.DataFrame({"spot": where, "lon": lon, "lat": lat}).filter(reads["reader"].is_not_null())
-    middle = places.group_by("spot").agg(pl.col("lon", "lat").fill_nan(None).median()).sort("spot")
-    return middle.select("spot", reader=names.gather(middle["spot"]), lon="lon", lat="lat", moving=pl.lit(value=False))
+    places = pl.LazyFrame({"reader": reads["reader"], "lon": lon, "lat": lat}).filter(pl.col("reader").is_not_null())
+    middle = places.group_by("reader").agg(pl.col("lon", "lat").fill_nan(None).median()).with_columns(pl.col("reader").cast(pl.String)).collect()
+    shown = pl.DataFrame({"reader": names}).with_row_index("spot").join(middle, on="reader", how="left", maintain_order="left")
+    return shown.select("spot", "reader", "lon", "lat", moving=pl.lit(value=False))

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from workbench import plates, schema
-from workbench.errors import BadInput, CannotTell
+from workbench.errors import BadInput, CannotTell, finite
 from workbench.geo import Plane, positions
 from workbench.models.plates import _convoy_table as shown
 from workbench.models.plates._convoy import Habits, Null, Pairs, Rules, discoveries
@@ -102,6 +102,7 @@ def around(reads: pl.DataFrame | Passages, scenes: pl.DataFrame, *, near: float 
     rules = _rules(within, habit, least, spots, days)
     passages, habits, until = _habits(reads, zone, asof)
     _whole(most, "most", 1)
+    finite(near=near)
     if not 0 < near <= 20_000:
         raise BadInput(f"near={near!r} m does not do; give up to 20,000 metres, e.g. 400.")
     seen, placed = _at_scenes(habits, scenes, near, span(before, "before").total_seconds(), span(after, "after").total_seconds())
@@ -179,7 +180,7 @@ def _habits(reads: pl.DataFrame | Passages, zone: str, asof: Moment | None) -> t
     until = None if asof is None else moment(asof)
     if not len(passages):
         raise CannotTell("There are no reads with plate, reader and time, so nothing can be told of companions; load reads.")
-    before = None if until is None else int(np.ceil(until.timestamp()))
+    before = None if until is None else int(np.floor(until.timestamp()))
     key = ("convoy habits", before)
     if key not in passages.kept:
         passages.kept[key] = Habits(passages, before)

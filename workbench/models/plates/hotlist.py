@@ -123,7 +123,7 @@ class Matcher:
         dense: how many of all possible plates are those of vehicles that come by here; None = of each text by ``traffic`` (2 % without it).
         within: reads of one entry by one reader that follow each other within this are one hit.
         least: hits less likely than this are left out.
-        traffic: plates of this traffic (``plates.search.index``), from which ``chance`` of each hit follows, and how crowded its plates are; None = not told.
+        traffic: plates of this traffic (``plates.search.index``), from which ``by_chance`` of each hit follows, and how crowded they are; None = not told.
 
     Raises:
         BadInput: columns are missing, or a number is out of range.
@@ -158,10 +158,10 @@ class Matcher:
         likely = found.filter(pl.col("probability") >= self.least)
         self.left_out += found.height - likely.height
         if self._chances is None:
-            likely = likely.with_columns(chance=pl.lit(None, dtype=pl.Float64))
+            likely = likely.with_columns(by_chance=pl.lit(None, dtype=pl.Float64))
         else:
-            chance = pl.when(pl.col("kind") == _match.KINDS[2]).then("alike").otherwise("exact")
-            likely = likely.join(self._chances, on="entry_id", how="left", maintain_order="left").with_columns(chance=chance)
+            which = pl.when(pl.col("kind") == _match.KINDS[2]).then("alike").otherwise("exact")
+            likely = likely.join(self._chances, on="entry_id", how="left", maintain_order="left").with_columns(by_chance=which)
         made = _match.bursts(likely, self._seen, self.within)
         if len(self._seen) > self._bound:
             newest = max(held[0] for held in self._seen.values())
@@ -186,7 +186,7 @@ def match(reads: pl.DataFrame | Prepared, hotlist: pl.DataFrame, asof: Moment, *
         zone: zone of the times in the sentence. The others: see ``Matcher``.
 
     Returns: a Ranking. ``table``: hit_id, entry_id, plate, region, list_name, reason (of the entry), read_id, read_plate, read_region, reader, read_at (of
-    the best read), kind ("exact", "alternative", "look-alike"), state_agrees (null = not known), probability (that it is the listed plate), chance (how many
+    the best read), kind ("exact", "alternative", "look-alike"), state_agrees (null = not known), probability (that it is the listed plate), by_chance (how many
     plates of this traffic would match the entry in this way were they drawn character by character), reads (of one pass), last_at, state ("unverified").
 
     Raises:
