@@ -201,16 +201,17 @@ class Habits:
         stop = np.full(len(low), np.inf) if most is None else most * (rules.wide / rules.within)
 
         def some(start: int) -> None:
-            kernels.expected(low, high, self.first, self.key, of, self.kind, self.weight, rules.wide, start, min(start + _CHUNK, len(low)), stop, out)
+            kernels.expected(low, high, self.first, self.key, of, self.kind, self.weight, rules.wide, start, min(start + chunk, len(low)), stop, out)
 
-        each(some, range(0, len(low), _CHUNK), threads=threads)
+        chunk = min(_CHUNK, max(500, -(-len(low) // 4)))
+        each(some, range(0, len(low), chunk), threads=threads)
         out *= rules.within / rules.wide
         return out
 
     def score(self, pairs: Pairs, expected: Floats, rate: float) -> Floats:
         """-log of the chance of so many co-reads, see the head of this file; ``rate`` as of ``base``."""
-        reads = np.diff(self.first).astype(float)
-        e = expected + rate * reads[pairs.low] * reads[pairs.high]
+        low, high = ((self.first[x.astype(np.int64) + 1] - self.first[x]).astype(float) for x in (pairs.low, pairs.high))
+        e = expected + rate * low * high
         out: Floats = pairs.counts[:, 0] * np.log1p(1.0 / np.maximum(e, 1e-12))
         return out
 

@@ -34,8 +34,10 @@ def settled(habits: Habits, made: pl.DataFrame, rows: list[np.ndarray], rules: R
         rows: rows of the frame behind each pair.
         reach: metres within which places of moving readers are one.
     """
-    own, lon, lat = fleet(habits), *positions(habits.passages.frame)
-    moving = habits.passages.frame["moving"].fill_null(value=False).to_numpy()
+    own, kept = fleet(habits), habits.passages.kept
+    if "moving" not in kept:
+        kept["moving"] = (*positions(habits.passages.frame), habits.passages.frame["moving"].cast(pl.Boolean).fill_null(value=False).to_numpy())
+    lon, lat, moving = kept["moving"]
     reasons = []
     for (plate, other, reason), which in zip(made.select("plate", "other", "reason").iter_rows(), rows, strict=True):
         said = reason or own.get(plate) or own.get(other) or ""

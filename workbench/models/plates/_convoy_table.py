@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from workbench import schema
+from workbench.geo import positions
 from workbench.layers import Layer, Points
 from workbench.models.plates import _convoy_kernels as kernels
 from workbench.models.plates._convoy import Floats, Habits, Null, Pairs, Rules
 from workbench.models.plates._convoy_moving import settled
-from workbench.models.plates._passages import Codes, Passages, bits
+from workbench.models.plates._passages import Codes, bits
 from workbench.models.wording import several
 
 _HABIT = 0.5  # share of co-reads that the same hours and places would give on any other day, from which a pair is habitual
@@ -49,20 +52,7 @@ def table(habits: Habits, pairs: Pairs, rules: Rules, expected: Floats, score: F
           co: Near | None = None) -> pl.DataFrame:
     """The rows of a ranking: companions by p, then habitual ones by p, ``most`` of each; ``first`` is the plate asked about (of each pair)."""
     usual = expected * (rules.wide / rules.within) >= _HABIT * pairs.counts[:, 0]
-    order = np.lexsort((pairs.high, pairs.low, -score, p))
-    often = pairs.counts[:, 2] >= max(_DAYS, habits.days / 2)
-    reasons = {}
-    shown: tuple[list[int], list[int]] = ([], [])
-    for i in order.tolist():
-        group = 1 if usual[i] else 0
-        if len(shown[group]) >= most:
-            if min(len(s) for s in shown) >= most:
-                break
-            continue
-        reason = _reason(habits, pairs, i, bool(usual[i]), bool(often[i]))
-        reasons[i] = reason
-        shown[1 if reason else 0].append(i)
-    pick = np.array([*shown[0][:most], *shown[1][:most]], dtype=np.int64)
+    pick, reasons = _picked(habits, pairs, np.lexsort((pairs.high, pairs.low, -score, p)), usual, most)
     swap = np.zeros(len(pick), dtype=bool) if first is None else pairs.high[pick] == (first if np.isscalar(first) else first[pick])
     one, other = np.where(swap, pairs.high[pick], pairs.low[pick]), np.where(swap, pairs.low[pick], pairs.high[pick])
     counts, e = pairs.counts[pick], expected[pick]
@@ -73,55 +63,86 @@ def table(habits: Habits, pairs: Pairs, rules: Rules, expected: Floats, score: F
         "ratio": pl.Series([n / x if x > 0 else None for n, x in zip(counts[:, 0].tolist(), e.tolist(), strict=True)], dtype=pl.Float64),
         "p": p[pick], "q": q[pick],
         "days": counts[:, 2].astype(np.int64), "spots": counts[:, 1].astype(np.int64),
-        "habitual": pl.Series([bool(reasons[i]) for i in pick.tolist()], dtype=pl.Boolean),
-        "reason": pl.Series([reasons[i] for i in pick.tolist()], dtype=pl.String), "co_reads": counts[:, 3].astype(np.int64),
+        "habitual": pl.Series([bool(r) for r in reasons], dtype=pl.Boolean),
+        "reason": pl.Series(reasons, dtype=pl.String), "co_reads": counts[:, 3].astype(np.int64),
         "evidence": _evidence(habits, rows),
     })
     moves = "moving" in habits.passages.frame.columns and len(made)
-    return settled(habits, made, rows, rules, 2 * habits.passages.options["spot"]) if moves else made
+    if not moves:
+        return made
+    return settled(habits, made, [rows[0][a:b] for a, b in pairwise(rows[1].tolist())], rules, 2 * habits.passages.options["spot"])
 
 
-def _reason(habits: Habits, pairs: Pairs, i: int, usual: bool, often: bool) -> str:
-    """Why a pair is habitual; "" when it is not."""
-    if usual:
-        return "their habits bring them to the same places in the same quarter of an hour on other days too"
-    if often:
-        low, high = (np.unique(habits.of[habits.first[x] : habits.first[x + 1]]) for x in (pairs.low[i], pairs.high[i]))
-        both = len(np.intersect1d(low, high, assume_unique=True))
-        if pairs.counts[i, 2] >= _SHARE * both:
-            return f"together on {pairs.counts[i, 2]} of the {both} days on which both were read"
+def _picked(habits: Habits, pairs: Pairs, order: Any, usual: Any, most: int) -> tuple[Any, list[str]]:
+    """The first ``most`` companions and the first ``most`` habitual ones, in order, and why each is habitual ("" where it is not)."""
+    often = ~usual & (pairs.counts[:, 2] >= max(_DAYS, habits.days / 2))
+    plain = np.cumsum(~(usual | often)[order])
+    why = {}
+    more = 0  # companions among those that were often together
+    for at in np.flatnonzero(often[order]).tolist():
+        if plain[at] + more >= most:
+            break
+        i = int(order[at])
+        why[i] = _reason(habits, pairs, i)
+        more += not why[i]
+    seldom = ~(usual | often)
+    seldom[[i for i, reason in why.items() if not reason]] = True
+    usual = usual.copy()
+    usual[[i for i, reason in why.items() if reason]] = True
+    first, second = order[seldom[order]][:most], order[usual[order]][:most]
+    same = "their habits bring them to the same places in the same quarter of an hour on other days too"
+    return np.concatenate([first, second]), [""] * len(first) + [why.get(int(i), same) for i in second]
+
+
+def _reason(habits: Habits, pairs: Pairs, i: int) -> str:
+    """Why a pair that is often together is habitual; "" when it is not."""
+    low, high = (np.unique(habits.of[habits.first[x] : habits.first[x + 1]]) for x in (pairs.low[i], pairs.high[i]))
+    both = len(np.intersect1d(low, high, assume_unique=True))
+    if pairs.counts[i, 2] >= _SHARE * both:
+        return f"together on {pairs.counts[i, 2]} of the {both} days on which both were read"
     return ""
 
 
-def _rows(habits: Habits, one: Codes, other: Codes, within: int, co: Near | None) -> list[Any]:
-    """The rows of the frame behind each pair, in order of time."""
-    rows, reads = [], np.diff(habits.first)
-    near: dict[int, tuple[Codes, Codes, Codes]] = {}
-    for a, b in zip(one.tolist(), other.tolist(), strict=True):
-        light, second = (a, b) if co is not None or reads[a] <= reads[b] else (b, a)
-        if light not in near:
-            own, others = co if co is not None else co_reads(habits, light, within)
-            met = habits.plate[others]
-            order = np.argsort(met, kind="stable")
-            near[light] = met[order], own[order], others[order]
-        met, own, others = near[light]
-        low, high = np.searchsorted(met, np.array([second, second + 1], dtype=met.dtype))
-        both = np.sort(np.concatenate([own[low:high], others[low:high]]))
-        both = both[np.concatenate([[True], both[1:] != both[:-1]])]
-        both = both[np.argsort(habits.at[both], kind="stable")]
-        rows.append(habits.passages.row[both if habits.places is None else habits.places[both]])
-    return rows
+def _rows(habits: Habits, one: Codes, other: Codes, within: int, co: Near | None) -> tuple[Any, Any]:
+    """The rows of the frame behind each pair, in order of time, pair after pair, and where each pair's begin."""
+    if co is not None:
+        return _of_co(habits, other, np.zeros(len(one), dtype=np.int64), [co])
+    reads = habits.first[1:] - habits.first[:-1]
+    light = np.where(reads[one] <= reads[other], one, other)
+    each, which = np.unique(light, return_inverse=True)
+    return _of_co(habits, np.where(light == one, other, one), which.ravel(), [co_reads(habits, p, within) for p in each.tolist()])
 
 
-def _evidence(habits: Habits, rows: list[Any]) -> pl.Series:
+def _of_co(habits: Habits, second: Codes, which: Any, found: list[Near]) -> tuple[Any, Any]:
+    """As ``_rows``: of each second plate, its co-reads with the plate whose co-reads are ``found[which]``."""
+    if not len(second):
+        return np.zeros(0, np.uint32), np.zeros(1, np.int64)
+    plates_bits = np.uint64(bits(max(habits.many - 1, 0)))
+    own, others = (np.concatenate([f[k] for f in found]) for k in (0, 1))
+    met = np.repeat(np.arange(len(found), dtype=np.uint64), [len(f[0]) for f in found]) << plates_bits | habits.plate[others]
+    order = np.argsort(met, kind="stable")
+    met, own, others = met[order], own[order], others[order]
+    wanted = np.asarray(which, dtype=np.uint64) << plates_bits | second
+    low, high = np.searchsorted(met, wanted), np.searchsorted(met, wanted, side="right")
+    many = high - low
+    at = np.repeat(low - np.concatenate([[0], np.cumsum(many)[:-1]]), many) + np.arange(int(many.sum()))
+    pair = np.repeat(np.arange(len(second)), many)
+    pair, read = np.concatenate([pair, pair]), np.concatenate([own[at], others[at]])
+    order = np.lexsort((read, habits.at[read], pair))
+    pair, read = pair[order], read[order]
+    fresh = np.concatenate([[True], (pair[1:] != pair[:-1]) | (read[1:] != read[:-1])])[: len(read)]
+    pair, read = pair[fresh], read[fresh]
+    return habits.passages.row[read if habits.places is None else habits.places[read]], np.searchsorted(pair, np.arange(len(second) + 1))
+
+
+def _evidence(habits: Habits, rows: tuple[Any, Any]) -> pl.Series:
     """The ids of the reads behind each pair; their row numbers where reads have none."""
-    frame = habits.passages.frame
-    if not rows:
-        return pl.Series("evidence", [], dtype=pl.List(pl.String))
-    which = np.concatenate(rows)
+    frame, (which, ends) = habits.passages.frame, rows
+    if not len(which):
+        return pl.Series("evidence", [[]] * (len(ends) - 1), dtype=pl.List(pl.String))
     ids = frame["read_id"].gather(which).cast(pl.String) if "read_id" in frame.columns else pl.Series(which).cast(pl.String)
-    listed, ends = ids.to_list(), np.cumsum([len(r) for r in rows]).tolist()
-    return pl.Series("evidence", [listed[a:b] for a, b in zip([0, *ends], ends, strict=False)], dtype=pl.List(pl.String))
+    pair = np.repeat(np.arange(len(ends) - 1), np.diff(ends))  # every pair has some
+    return pl.DataFrame({"pair": pair, "evidence": ids}).group_by("pair", maintain_order=True).agg("evidence")["evidence"]
 
 
 def of_plate(made: pl.DataFrame, wanted: str, own: int, rules: Rules, pairs: Pairs, level: float) -> str:
@@ -172,17 +193,20 @@ def _q(q: float) -> str:
     return f"q = {q:.3f}" if q >= 0.001 else "q under 0.001"
 
 
-def layers(passages: Passages, made: pl.DataFrame) -> tuple[Layer, ...]:
+def layers(habits: Habits, made: pl.DataFrame, within: int) -> tuple[Layer, ...]:
     """The spots of the first pair's reads, with the times."""
-    if made.is_empty() or "read_id" not in passages.frame.columns:
+    frame = habits.passages.frame
+    if made.is_empty() or "read_id" not in frame.columns:
         return ()
-    ids = made["evidence"][0]
-    if len(passages.frame) > 2_000_000:  # a search for the ids would cost more than the question
+    one, other = (np.array([habits.passages.code(made[c][0])], dtype=np.uint32) for c in ("plate", "other"))
+    rows = frame.select("read_id", "plate", "reader", "read_at", "lon", "lat")[_rows(habits, one, other, within, None)[0]]
+    lon, lat = positions(rows)
+    placed = np.isfinite(lon) & np.isfinite(lat)
+    if not placed.any():
         return ()
-    rows = passages.frame.filter(pl.col("read_id").cast(pl.String).is_in(ids.implode())).sort("read_at", "read_id")
-    rows = rows.filter(pl.col("lon").is_finite() & pl.col("lat").is_finite())
-    if rows.is_empty():
-        return ()
+    rows = rows.filter(pl.Series(placed))
+    rows = schema.utc(rows, ["read_at"]).with_columns(pl.col("read_id").cast(pl.String)).sort("read_at", "read_id")
     tips = tuple(f"{a} {b} {c:%Y-%m-%d %H:%M:%S} UTC" for a, b, c in rows.select("plate", "reader", "read_at").iter_rows())
     first, second = made["plate"][0], made["other"][0]
-    return (Points(f"{first} with {second}", rows["lon"].to_numpy(), rows["lat"].to_numpy(), tuple(rows["read_id"].cast(pl.String)), tips, kind="read"),)
+    lon, lat = positions(rows)
+    return (Points(f"{first} with {second}", lon, lat, tuple(rows["read_id"]), tips, kind="read"),)

@@ -75,7 +75,7 @@ def companions(reads: pl.DataFrame | Passages, plate: str, *, within: Span = "60
     table = _table(habits, pairs, rules, null, rate, most=most, first=p, co=co)
     headline = shown.of_plate(table, wanted, own, rules, pairs, _LEVEL)
     notes = (*_notes(passages, null), "Habitual companions stand behind the others: they share places and hours whether they travel together or not.")
-    return _ranking(passages, headline, table, until, rules, {"plate": wanted, "seed": seed, **_base(null, pairs, rate)}, notes, used=own)
+    return _ranking(habits, headline, table, until, rules, {"plate": wanted, "seed": seed, **_base(null, pairs, rate)}, notes, used=own)
 
 
 @recorded
@@ -120,7 +120,7 @@ def around(reads: pl.DataFrame | Passages, scenes: pl.DataFrame, *, near: float 
     headline = head + shown.of_all(table, found, null, _LEVEL)
     detail = {"near": f"{near:g} m", "before": said(span(before)), "after": said(span(after)), "scenes": placed, "plates": len(seen), "seed": seed,
               **_base(null, found, rate)}
-    return _ranking(passages, headline, table, until, rules, detail, _notes(passages, null), frames=(scenes,))
+    return _ranking(habits, headline, table, until, rules, detail, _notes(passages, null), frames=(scenes,))
 
 
 @recorded
@@ -145,7 +145,7 @@ def pairs(reads: pl.DataFrame | Passages, *, within: Span = "60s", asof: Moment 
     null, rate = _null(habits, rules, seed)
     table = _table(habits, found, rules, null, rate, most=most)
     headline = shown.of_all(table, found, null, _LEVEL)
-    return _ranking(passages, headline, table, until, rules, {"seed": seed, **_base(null, found, rate)}, _notes(passages, null))
+    return _ranking(habits, headline, table, until, rules, {"seed": seed, **_base(null, found, rate)}, _notes(passages, null))
 
 
 def _of_plates(habits: Habits, codes: list[int], rules: Rules) -> tuple[Pairs, Any]:
@@ -251,8 +251,9 @@ def _notes(passages: Passages, null: Null) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _ranking(passages: Passages, headline: str, table: pl.DataFrame, until: datetime | None, rules: Rules, detail: dict[str, Any], notes: tuple[str, ...], *,
+def _ranking(habits: Habits, headline: str, table: pl.DataFrame, until: datetime | None, rules: Rules, detail: dict[str, Any], notes: tuple[str, ...], *,
              used: int | None = None, frames: tuple[pl.DataFrame, ...] = ()) -> Ranking:
+    passages = habits.passages
     parameters = {"within": f"{rules.within} s", "habit": f"{rules.wide} s", "least": rules.reads, "spots": rules.spots, "days": rules.days,
                   "zone": passages.zone, **detail}
     basis = Basis.of(passages, *frames, method="co-reads against each plate's habits with independent days, p by days dealt out anew", source=_SOURCE,
@@ -261,4 +262,4 @@ def _ranking(passages: Passages, headline: str, table: pl.DataFrame, until: date
         frame = passages.frame
         passages.kept["span"] = (frame["read_at"].min(), frame["read_at"].max())
     basis = replace(basis, span=passages.kept["span"])
-    return Ranking(headline=headline, table=table, layers=shown.layers(passages, table), basis=basis, base=origin_of(passages).base)
+    return Ranking(headline=headline, table=table, layers=shown.layers(habits, table, rules.within), basis=basis, base=origin_of(passages).base)
