@@ -1,6 +1,8 @@
-"""Compiled loops that make a network's arrays: statements sorted by their lower and upper end (two passes of counting sort), then merged to edges."""
+"""Compiled loops that make a network's arrays: statements sorted by their lower and upper end (as packed numbers, or in two passes of counting sort), then merged to edges."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from workbench.engines.kernels import kernel
 
@@ -21,6 +23,33 @@ def renumber(codes, new):  # type: ignore[no-untyped-def]
     for r in range(len(codes)):
         if codes[r] >= 0:
             codes[r] = new[codes[r]]
+
+
+@kernel("i4[:], i4[:], i8, i8, u8[:] -> i8")
+def packed(source, target, name_bits, row_bits, out):  # type: ignore[no-untyped-def]
+    """Statements that tie two things as (lower end, upper end, row) in one number; how many there are."""
+    kept = 0
+    by_name, by_row = np.uint64(name_bits), np.uint64(row_bits)
+    for r in range(len(source)):
+        a, b = source[r], target[r]
+        if a > b:
+            a, b = b, a
+        if a >= 0 and a != b:
+            out[kept] = (((np.uint64(a) << by_name) | np.uint64(b)) << by_row) | np.uint64(r)
+            kept += 1
+    return kept
+
+
+@kernel("u8[:], i8, i8, i8, i8[:]")
+def unpacked(keys, kept, name_bits, row_bits, low):  # type: ignore[no-untyped-def]
+    """What ``packed`` packed, sorted, as upper end and row in one number, in place; to ``low[i + 1]`` is added how many have i as lower end."""
+    by_name, by_row = np.uint64(name_bits), np.uint64(row_bits)
+    name_mask, row_mask = (np.uint64(1) << by_name) - np.uint64(1), (np.uint64(1) << by_row) - np.uint64(1)
+    for k in range(kept):
+        key = keys[k]
+        rest = key >> by_row
+        low[np.int64(rest >> by_name) + 1] += 1
+        keys[k] = ((rest & name_mask) << np.uint64(32)) | (key & row_mask)
 
 
 @kernel("i4[:], i4[:], i8[:], i8[:] -> i8")

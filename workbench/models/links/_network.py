@@ -15,6 +15,7 @@ import polars as pl
 
 from workbench import schema
 from workbench.errors import BadInput, NotFound, did_you_mean, finite
+from workbench.models.codes import numbered
 from workbench.models.links import _arrays, _meet
 from workbench.models.links._meet import Found
 from workbench.models.window import Moment, moment
@@ -47,16 +48,10 @@ class Network(Prepared):
         if len(source) >= 1 << 30:
             raise BadInput(f"{len(source):,} statements are more than one network holds (1,073,741,823); filter them by kind or time first.")
         self.frame, self.ids = frame, ids
-        low, high = np.zeros(n + 1, dtype=np.int64), np.zeros(n + 1, dtype=np.int64)
-        kept = _arrays.tally(source, target, low, high)
         self.nameless = int(np.count_nonzero((source < 0) | (target < 0)))
+        low, by_low, kept = _sorted(n, source, target)
         self.loops = len(source) - kept - self.nameless
-        np.cumsum(low, out=low)
-        np.cumsum(high, out=high)
-        by_high, by_low = np.empty(kept, dtype=np.int64), np.empty(kept, dtype=np.int64)
-        _arrays.scatter(source, target, high, by_high)
-        lows, up, down = low.copy(), np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-        _arrays.second(high, by_high, lows, by_low)
+        up, down = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         m = _arrays.merged(low, by_low, up, down)
         self.low = np.concatenate([[0], np.cumsum(up)])
         self.first = np.concatenate([[0], np.cumsum(up + down)])
@@ -315,6 +310,27 @@ class Network(Prepared):
         return graph
 
 
+def _sorted(n: int, source: Codes, target: Codes) -> tuple[Ints, Ints, int]:
+    """Statements by lower end (from ``low``), those of one in order of (upper end, row), which are one number each; how many tie two things."""
+    low, name_bits, row_bits = np.zeros(n + 1, dtype=np.int64), max(1, int(n).bit_length()), max(1, len(source).bit_length())
+    if 2 * name_bits + row_bits <= 64:
+        keys = np.empty(len(source), dtype=np.uint64)
+        kept = int(_arrays.packed(source, target, name_bits, row_bits, keys))
+        keys = keys[:kept]
+        keys.sort()
+        _arrays.unpacked(keys, kept, name_bits, row_bits, low)
+        np.cumsum(low, out=low)
+        return low, keys.view(np.int64), kept
+    high = np.zeros(n + 1, dtype=np.int64)
+    kept = int(_arrays.tally(source, target, low, high))
+    np.cumsum(low, out=low)
+    np.cumsum(high, out=high)
+    by_high, by_low = np.empty(kept, dtype=np.int64), np.empty(kept, dtype=np.int64)
+    _arrays.scatter(source, target, high, by_high)
+    _arrays.second(high, by_high, low.copy(), by_low)
+    return low, by_low, kept
+
+
 def limit(max_degree: int | None) -> int:
     """The largest degree that is followed.
 
@@ -367,5 +383,5 @@ def _numbers(a: pl.Series, b: pl.Series) -> tuple[pl.Series, Codes, Codes]:
 
 def _texts(a: pl.Series, b: pl.Series) -> tuple[pl.Series, Codes, Codes]:
     names = pl.concat([a.unique(), b.unique()]).drop_nulls().unique().sort().alias("id")
-    codes = [s.cast(pl.Enum(names)).to_physical().cast(pl.Int32).fill_null(-1).to_numpy() for s in (a, b)]
-    return names, np.ascontiguousarray(codes[0]), np.ascontiguousarray(codes[1])
+    source, target = numbered(names, a, b)
+    return names, source, target
