@@ -1,4 +1,4 @@
-"""Compiled loops that make a network's arrays: statements sorted by their lower and upper end (as packed numbers, or in two passes of counting sort), then merged to edges."""
+"""Compiled loops that make a network's arrays: statements sorted by lower and upper end (packed, or in two passes of counting sort), merged to edges."""
 
 from __future__ import annotations
 

@@ -94,6 +94,20 @@ def counts(passages: Passages, until: int | None) -> Ints:
     return kept[until]
 
 
+def _activity(passages: Passages, until: int | None) -> tuple[Ints, Floats, Floats]:
+    """The class of each plate by its reads (powers of two), and of each class how many plates it has and their mean reads. Kept with the passages."""
+    key = ("activity", until)
+    if key not in passages.kept:
+        every = counts(passages, until)
+        kind, read = np.zeros(len(every), dtype=np.int64), every > 0
+        kind[read] = np.log2(every[read]).astype(np.int64)
+        c = int(kind.max()) + 1 if len(kind) else 1
+        size = np.bincount(kind[read], minlength=c).astype(float)
+        passages.kept[key] = kind, size, np.bincount(kind[read], weights=every[read], minlength=c) / np.maximum(size, 1)
+    held: tuple[Ints, Floats, Floats] = passages.kept[key]
+    return held
+
+
 def named(ids: pl.Series) -> pl.Series:
     """The ids of scenes as texts; one without an id is named by its row.
 
@@ -190,9 +204,8 @@ def _told(
     spread = spread + (spread.sum(axis=1, keepdims=True) + 1 / steps) / (spread.sum(axis=(1, 2), keepdims=True) + 1)  # a class with few is drawn to all
     spread[:, :, 0] = 0.0
     spread /= spread.sum(axis=2, keepdims=True)
-    every = counts(passages, until)
     fresh = ~then & (own.ravel()[flat] == 1)
-    floor = _floor(every, plate, own, days, scene[fresh], plate[index[fresh]])
+    floor = _floor(_activity(passages, until), plate, own, days, scene[fresh], plate[index[fresh]])
     other = np.flatnonzero(~then)
     narrow = np.uint16 if len(day_scene) < 1 << 16 else np.int64  # numpy sorts 16 bits by counting
     order = other[np.argsort(where[other].astype(narrow), kind="stable")]
@@ -236,18 +249,14 @@ def _days(scenes: Scenes, zone: str, m: int, window: timedelta) -> tuple[Ints, I
     return s, low[s, d], d == reach, late[s, d]
 
 
-def _floor(every: Ints, plate: Ints, own: Ints, days: Ints, scene: Ints, fresh: Ints) -> Floats:
+def _floor(activity: tuple[Ints, Floats, Floats], plate: Ints, own: Ints, days: Ints, scene: Ints, fresh: Ints) -> Floats:
     """The chance that a plate never seen at a scene on other days is there on one more day, by scene and how often the plate is read at all.
 
     One day brings new plates: those seen on just one of the days, over days and plates not seen (Good, Biometrika 40, 1953, 237-264), here by class of
     activity (powers of two of its reads), scene and class multiplied; a class with few is drawn towards the rate per read of all by the weight of one plate.
     """
-    n, kind = len(days), np.zeros(len(every), dtype=np.int64)
-    read = every > 0
-    kind[read] = np.log2(every[read]).astype(np.int64)
-    c = int(kind.max()) + 1 if len(kind) else 1
-    size = np.bincount(kind[read], minlength=c).astype(float)
-    mean = np.bincount(kind[read], weights=every[read], minlength=c) / np.maximum(size, 1)
+    n, (kind, size, mean) = len(days), activity
+    c = len(size)
     k, s = np.nonzero(own > 0)
     unseen = size[None, :] - np.bincount(s * c + kind[plate[k]], minlength=n * c).reshape(n, c)
     brought = np.bincount(scene * c + kind[fresh], minlength=n * c).reshape(n, c)
