@@ -117,6 +117,9 @@ def test_plates_shows_who_stands_out_at_the_scenes_and_answers_about_any_plate(o
     expect(page.get_by_text(re.compile(r"HCC1427 was read \d+ times"))).to_be_visible()
     page.get_by_role("button", name="Who travelled with it?").click()
     expect(page.get_by_text(re.compile(r"YXK8164 passed \d+ spots with it"))).to_be_visible()
+    page.get_by_label("Plate").first.fill("yxk 8164")  # typed, and asked about without a search
+    page.get_by_role("button", name="Where was it?").click()
+    expect(page.get_by_text(re.compile(r"YXK8164 was read \d+ times"))).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     last = Audit(server.workspace / "audit.db").entries(12)
     assert last.filter((pl.col("action") == "plates") & (pl.col("object") == "HCC1427")).height >= 2, "each question is written down"

@@ -122,14 +122,21 @@ class _Plates:
         """A plate that was read is asked about at once; for a part, or one never read, those that fit are listed."""
         plate = ""
         with careful(self.message, self.main):
-            typed = str(self.find.value_input or self.find.value or "").strip()
+            typed = self._typed()
             self.found_card.visible = False
-            if not ({"?", "*"} & set(typed)) and self._reads.code(typed) is not None:
+            if self._read(typed):
                 plate = plate_names.normal(typed)
             else:
                 self._list(typed)
         if plate:
             self.choose(plate)
+
+    def _typed(self) -> str:
+        return str(self.find.value_input or self.find.value or "").strip()
+
+    def _read(self, typed: str) -> bool:
+        """Whether what was typed is a whole plate that was read."""
+        return not ({"?", "*"} & set(typed)) and self._reads.code(typed) is not None
 
     def _list(self, typed: str) -> None:
         known = len(plate_names.normal(typed))
@@ -147,7 +154,7 @@ class _Plates:
     def choose(self, plate: str) -> None:
         """Ask about a plate."""
         self.plate = plate
-        self.find.value = plate
+        self.find.param.update(value=plate, value_input=plate)
         if self.question.value == SCENES:
             self.question.value = WHERE  # which works
         else:
@@ -163,6 +170,12 @@ class _Plates:
             if mine != self.turn:
                 return
             self.answer.hide()
+            typed = self._typed()
+            if self.question.value != SCENES and typed and plate_names.normal(typed) != self.plate:  # typed, but not searched
+                if not self._read(typed):
+                    self._list(typed)
+                    return
+                self.plate, self.found_card.visible = plate_names.normal(typed), False
             if not self.plate and self.question.value != SCENES:
                 self.message.show("Search a plate first; part of one will do.")
                 return
