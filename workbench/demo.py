@@ -8,14 +8,18 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import polars as pl
+
 from workbench import apps, briefings, workspace
+from workbench.models import plates
 from workbench.models.hotspots import backtest, choose, counts, kde
 from workbench.models.links import case as links_case
+from workbench.models.plates import convoy, stakeout
 from workbench.session import open_workbench
 
 
 def run(folder: Path, *, serve: bool = True, port: int = 5006, progress: Callable[[str, float], None] | None = None) -> None:
-    """Make the workspace (or complete the one there), load, ask three models, write the briefing, then serve until stopped.
+    """Make the workspace (or complete the one there), load, ask the models, write the briefing, then serve until stopped.
 
     Prints each step and its time; without ``serve`` it ends with the paths of the workspace, the HTML and the PDF.
 
@@ -45,9 +49,14 @@ def run(folder: Path, *, serve: bool = True, port: int = 5006, progress: Callabl
     models = {offered.name: partial(offered.surface, zone=zone), "counts": partial(counts.surface, zone=zone), "kde": partial(kde.surface, zone=zone)}
     start = city.agency.moment(asof.astimezone(city.agency.tz).date() - timedelta(days=182))  # a local morning, as on the page of hotspots
     score = backtest.rolling(burglaries, grid, models, start=start, end=asof, zone=zone)
-    links = links_case.around(city.facts(), city.casebook.subjects(number)["entity"].to_list())
+    subjects = city.casebook.subjects(number)["entity"].to_list()
+    links = links_case.around(city.facts(), subjects)
+    reads = plates.prepare(city.reads(asof - timedelta(days=30), asof), zone=zone)
+    scenes = city.incidents().filter(pl.col("incident_id").is_in([s.partition(":")[2] for s in subjects if s.startswith("incident:")]))
+    near = stakeout.stakeout(reads, scenes, asof=asof, zone=zone)
+    company = convoy.companions(reads, near.table["plate"][0], asof=asof, zone=zone)
     print(f"      {offered.sentence}", flush=True)
-    for result in (risk, score, links):
+    for result in (risk, score, links, near, company):
         print(f"      {result.headline}", flush=True)
     step(3, "models asked")
 
