@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests.test_expunge import ORDER, city
 from tests.test_keep import READS, write
 from tests.test_purge import FACTS, HEADER, NOW, at, bytes_of, workspace
 from workbench import serving
-from workbench.casebook import Casebook
+from workbench.casebook import Casebook, place
 from workbench.casebook.hits import Hits
 from workbench.casebook.identities import Judgements
 from workbench.errors import AccessRefused
@@ -43,12 +44,12 @@ def hit(number: int, read: str, seen: str, days: float, listed: str | None = Non
             "kind": "exact", "probability": 0.9}
 
 
-def watched(tmp_path: Path) -> tuple[Path, Hits]:
+def watched(tmp_path: Path, moved: Callable[[Path], Path] = lambda path: path) -> tuple[Path, Hits]:
     """Four old reads with a hit each, one new read whose pass began with an old one, and a hit whose read the lake never had."""
-    path = workspace(tmp_path / "city")
+    path = moved(workspace(tmp_path / "city"))
     Lake(path / "lake").load(READS, write(path / "in/reads.csv", HEADER, [*((r, p, at(d), "R1") for r, p, d in OLD),
                                                                           ("READ-NEW-1", "QXJZ0005", at(3), "R1")]))
-    book = Hits(Casebook(path / "casebook.db"))
+    book = Hits(place.of(path))
     found = [hit(n, r, p, d, listed="QXJZOO02" if n == 2 else None) for n, (r, p, d) in enumerate(OLD, 1)]
     more = [hit(5, "READ-NEW-1", "QXJZ0005", 3), hit(6, "READ-GONE-6", "QXJZ0006", 50), hit(7, "READ-LIVE-7", "QXJZ0007", 2)]
     assert book.add(pl.DataFrame([*found, *more], infer_schema_length=None), user="anna") == 7

@@ -18,11 +18,10 @@ import polars as pl
 import sqlalchemy as sa
 
 from workbench import casebook
-from workbench.casebook import Casebook, hits, identities
+from workbench.casebook import Casebook, hits, identities, place
 from workbench.engines.duckdb import literal
 from workbench.lake import Lake
 from workbench.oversight import certificate, holds
-from workbench.oversight.evidence import FILE
 from workbench.oversight.traces import Search
 
 _LAID = "casework.json"
@@ -50,9 +49,9 @@ class Work:
 
 def due(folder: Path, home: Path, lake: Lake, said: Mapping[str, Any]) -> Work:
     """What goes with the rows whose keys were written down in ``home``. O(hits + judgements)."""
-    if not (folder / FILE).exists():
+    if not place.there(folder):
         return Work()
-    book = Casebook(folder / FILE)
+    book = place.of(folder)
     listed = hits.Hits(book).frame()
     going = _without_read(listed, _keys(home, "reads", "read_id"), lake, said)
     kept = _in_evidence(book, said)
@@ -70,9 +69,9 @@ def due(folder: Path, home: Path, lake: Lake, said: Mapping[str, Any]) -> Work:
 
 def found(folder: Path, search: Search) -> Work:
     """Hits and judgements that hold one of the values although nothing that stays has them: an order's, and records that were never in the lake."""
-    if not (folder / FILE).exists():
+    if not place.there(folder):
         return Work()
-    book = Casebook(folder / FILE)
+    book = place.of(folder)
     going = [str(row[0]) for row in hits.Hits(book).frame().select(_FOUND).iter_rows() if search.in_bytes("\n".join(row).encode("utf-8", "surrogatepass"))]
     judgements, pairs = _about(book, lambda _, one, other: bool(search.in_bytes(f"{one}\n{other}".encode("utf-8", "surrogatepass"))))
     return Work(frozenset(going), judgements, pairs)
@@ -80,9 +79,9 @@ def found(folder: Path, search: Search) -> Work:
 
 def texts(folder: Path, said: Mapping[str, Any]) -> str:
     """What the hits that stay hold, so that it is held otherwise; with an order only of those that evidence or a hold keeps."""
-    if not (folder / FILE).exists():
+    if not place.there(folder):
         return ""
-    book = Casebook(folder / FILE)
+    book = place.of(folder)
     stay = hits.Hits(book).frame()
     if said.get("persons"):
         stay = _firsts(stay)
@@ -106,7 +105,7 @@ def forget(folder: Path, home: Path, more: Work | None = None) -> None:
     work = _laid(home)
     if not (work.hits or work.judgements or work.pairs):
         return
-    with Casebook(folder / FILE).engine.begin() as db:
+    with place.of(folder).engine.begin() as db:
         for one in sorted(work.hits):
             for table in (hits.checks, hits.hits):
                 db.execute(table.delete().where(table.c.hit_id == one))

@@ -22,6 +22,7 @@ import polars as pl
 
 from workbench import agency as agencies
 from workbench import schema
+from workbench.casebook import place
 from workbench.engines.duckdb import name
 from workbench.errors import BadInput, NotFound
 from workbench.lake import Lake, floors, journal
@@ -181,8 +182,8 @@ def carry_on(folder: Path, purge_id: str) -> Certificate:
         casework.forget(folder, home, casework.found(folder, search))
         work += clearing.casebook(folder, search)
         work += clearing.audit(folder, search, user=said["user"], certificate=purge_id)
-    if not gone and (folder / evidence.FILE).exists():
-        clearing.tidy_sqlite(folder / evidence.FILE)
+    if not gone:
+        work += clearing.tidy(folder)
     work += casework.told(home)
     body = {"certificate_id": purge_id, "at": datetime.now(UTC).isoformat(), **{k: said[k] for k in ("kind", "user", "reason", "policy", "moment", "holds",
             "salt", "root")}, "tables": _tables(said, first, second), "outputs": noted.listed(), "work": work,
@@ -193,7 +194,7 @@ def carry_on(folder: Path, purge_id: str) -> Certificate:
 
 
 def verification(folder: Path, searches: list[Search], otherwise: int) -> dict[str, Any]:
-    """Look for the values in every byte of the workspace, unpacked too: what was looked at, and where any was found."""
+    """Look for the values in every byte of the workspace, unpacked too, and in a casebook's database: what was looked at, and where any was found."""
     where: dict[str, set[str]] = {}
     files = looked = count = skipped = 0
     waiting = clearing.watched(folder)
@@ -205,6 +206,9 @@ def verification(folder: Path, searches: list[Search], otherwise: int) -> dict[s
             looked += size
             if found and file.parent not in waiting:
                 where.setdefault(str(file.relative_to(folder)), set()).update(found)
+        for table, text in place.rows(folder):
+            if found := search.in_bytes(text.encode("utf-8", "surrogatepass")):
+                where.setdefault(f"table {table} of the casebook's database", set()).update(found)
     return {"values": count, "files": files, "bytes": looked, "found": len(set().union(*where.values())) if where else 0, "where": sorted(where),
             "otherwise_held": otherwise, "too_short": skipped}
 
@@ -279,7 +283,7 @@ def _otherwise(folder: Path, lake: Lake, values: list[str], work: str) -> set[st
         found |= search.in_bytes(f"{key}\n{text}".encode("utf-8", "surrogatepass"))
     for store in sorted(f for name_ in clearing.STORES for f in folder.glob(f"{name_}*")):
         found |= search.in_file(store)[0]
-    if (folder / evidence.FILE).exists():
+    if place.there(folder):
         in_force = holds.listed(folder).filter(pl.col("state").is_in(["in force", "not begun"]))
         for row in in_force.iter_rows(named=True):
             found |= search.in_bytes(f"{row['selector']}\n{row['facts']}".encode())
