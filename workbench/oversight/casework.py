@@ -77,12 +77,13 @@ def found(folder: Path, search: Search) -> Work:
     return Work(frozenset(going), judgements, pairs)
 
 
-def texts(folder: Path, said: Mapping[str, Any]) -> str:
-    """What the hits that stay hold, so that it is held otherwise; with an order only of those that evidence or a hold keeps."""
+def texts(folder: Path, said: Mapping[str, Any], gone: Collection[str] = ()) -> str:
+    """What the hits that stay hold, so that it is held otherwise; with an order only of those that evidence or a hold keeps. ``gone`` are hits that still
+    stand there and go."""
     if not place.there(folder):
         return ""
     book = place.of(folder)
-    stay = hits.Hits(book).frame()
+    stay = hits.Hits(book).frame().filter(~pl.col("hit_id").is_in(list(gone)))
     if said.get("persons"):
         stay = _firsts(stay)
         kept, held = _in_evidence(book, said), holds.of_hits(folder, stay, datetime.fromisoformat(said["moment"]))["hit_id"].to_list()
@@ -91,9 +92,20 @@ def texts(folder: Path, said: Mapping[str, Any]) -> str:
     return "\n".join(v for c in _FOUND for v in stay[c].to_list())
 
 
+def judged(folder: Path, but: Work) -> str:
+    """The record ids of the judgements and pairs of the queue, but for those of ``but``."""
+    book, texts = place.of(folder), list[str]()
+    _, pairs = _about(book, lambda *pair: True)
+    texts += [v for pair in pairs - but.pairs for v in pair[1:]]
+    said = identities.said.c
+    with book.engine.connect() as db:
+        texts += [v for n, *ids in db.execute(sa.select(said.judgement_id, said.left_id, said.right_id)) if n not in but.judgements for v in ids]
+    return "\n".join(texts)
+
+
 def lay(home: Path, work: Work) -> None:
     """Write down what goes, beside what was written down before."""
-    before = _laid(home)
+    before = laid(home)
     said = {"hits": sorted(before.hits | work.hits), "judgements": sorted(before.judgements | work.judgements), "pairs": sorted(before.pairs | work.pairs)}
     certificate.put(home / _LAID, json.dumps(said))
 
@@ -102,7 +114,7 @@ def forget(folder: Path, home: Path, more: Work | None = None) -> None:
     """Delete what was written down, and ``more``, which is written down first. Deleting twice does no harm."""
     if more is not None:
         lay(home, more)
-    work = _laid(home)
+    work = laid(home)
     if not (work.hits or work.judgements or work.pairs):
         return
     with place.of(folder).engine.begin() as db:
@@ -118,11 +130,15 @@ def forget(folder: Path, home: Path, more: Work | None = None) -> None:
 
 def told(home: Path) -> list[str]:
     """What was deleted, for the certificate."""
-    work = _laid(home)
-    counted = ((len(work.hits), "hits with what was said of them", "the reads they came from are kept no longer"),
-               (len(work.judgements), "judgements on who is who", "a record they are about is kept no longer"),
-               (len(work.pairs), "pairs of the queue of identities", "a record they are about is kept no longer"))
-    return [f"casebook: {what} deleted, since {why}: {count:,}" for count, what, why in counted if count]
+    return [f"casebook: {what} deleted, since {why}: {count:,}" for count, what, why in counted(laid(home))]
+
+
+def counted(work: Work) -> list[tuple[int, str, str]]:
+    """How many of what go, and why; no row of what nothing goes of."""
+    rows = ((len(work.hits), "hits with what was said of them", "the reads they came from are kept no longer"),
+            (len(work.judgements), "judgements on who is who", "a record they are about is kept no longer"),
+            (len(work.pairs), "pairs of the queue of identities", "a record they are about is kept no longer"))
+    return [row for row in rows if row[0]]
 
 
 def _without_read(listed: pl.DataFrame, gone: Collection[str], lake: Lake, said: Mapping[str, Any]) -> pl.DataFrame:
@@ -171,7 +187,8 @@ def _keys(home: Path, table: str, column: str) -> set[str]:
     return set(pl.read_parquet(file)[column].to_list()) if file.exists() else set()
 
 
-def _laid(home: Path) -> Work:
+def laid(home: Path) -> Work:
+    """What was written down."""
     if not (home / _LAID).exists():
         return Work()
     said = json.loads((home / _LAID).read_text(encoding="utf-8"))

@@ -68,12 +68,17 @@ def run(path: str | Path, now: datetime | None = None, *, user: str, reason: str
         versions = lake.versions()
         kept = holds.held(folder, lake, versions, moment)
         selection = _with_barred(retention.selection(rules, moment, kept), lake, versions)
-        about = {"kind": "Purge under the retention policy", "user": user, "reason": reason, "policy": rules.sentences(), "moment": moment.isoformat(),
-                 "holds": _respected(folder, lake, versions, selection, kept),
-                 "outputs_before": (moment - rules.limits["outputs"].span).timestamp() if "outputs" in rules.limits else None,
-                 "cases_before": (moment - rules.limits["cases"].span).isoformat() if "cases" in rules.limits else None}
+        about = {"kind": "Purge under the retention policy", "user": user, "reason": reason, "policy": rules.sentences(),
+                 "holds": _respected(folder, lake, versions, selection, kept), **moments(rules, moment)}
         begin(folder, purge_id, lake, selection, about, [])
         return carry_on(folder, purge_id)
+
+
+def moments(rules: retention.Policy, moment: datetime) -> dict[str, Any]:
+    """When a purge is, and before when outputs were changed or cases closed that go with it."""
+    return {"moment": moment.isoformat(),
+            "outputs_before": (moment - rules.limits["outputs"].span).timestamp() if "outputs" in rules.limits else None,
+            "cases_before": (moment - rules.limits["cases"].span).isoformat() if "cases" in rules.limits else None}
 
 
 def certificates(path: str | Path) -> pl.DataFrame:
@@ -121,6 +126,12 @@ def begin(folder: Path, purge_id: str, lake: Lake, selection: Selection, about: 
     """Write down what goes: the keys, the values that tell of them, and ``values`` beside. Nothing is changed yet."""
     home = folder / FOLDER / _WORK / purge_id
     home.mkdir(parents=True)
+    said = survey(folder, home, lake, selection, about, values)
+    certificate.put(home / "state.json", json.dumps(said))
+
+
+def survey(folder: Path, home: Path, lake: Lake, selection: Selection, about: dict[str, Any], values: list[str]) -> dict[str, Any]:
+    """Look up what goes and write it into ``home``, which alone does nothing; gives the state with which a purge is begun."""
     lake_purge.lay(home, selection)
     versions, told, ids, tables = lake.versions(), set(values), list[str](), dict[str, Any]()
     con = lake.connect()
@@ -151,7 +162,7 @@ def begin(folder: Path, purge_id: str, lake: Lake, selection: Selection, about: 
     casework.lay(home, work)
     said |= {"root": certificate.merkle(salt, [*ids, *work.ids()]), "holds": [*about["holds"], *work.respected]}
     pl.DataFrame({"value": sorted(told | work.values)}, schema={"value": pl.String}).write_parquet(home / "values.parquet")
-    certificate.put(home / "state.json", json.dumps(said))
+    return said
 
 
 def carry_on(folder: Path, purge_id: str) -> Certificate:
@@ -279,6 +290,12 @@ def _otherwise(folder: Path, lake: Lake, values: list[str], work: str) -> set[st
             found |= search.in_file(file)[0]
     for segment in journal.segments(lake.path):
         found |= search.in_file(segment.path)[0]
+    return found | beside(folder, search)
+
+
+def beside(folder: Path, search: Search) -> set[str]:
+    """The values that evidence, the other stores or holds have."""
+    found: set[str] = set()
     for key, text in evidence.texts(folder):
         found |= search.in_bytes(f"{key}\n{text}".encode("utf-8", "surrogatepass"))
     for store in sorted(f for name_ in clearing.STORES for f in folder.glob(f"{name_}*")):
