@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -16,15 +18,16 @@ from tests.test_expunge import ORDER, city
 from tests.test_keep import READS, write
 from tests.test_purge import FACTS, HEADER, NOW, at, bytes_of, workspace
 from workbench import serving
-from workbench.casebook import Casebook
+from workbench.casebook import Casebook, place
 from workbench.casebook.hits import Hits
 from workbench.casebook.identities import Judgements
+from workbench.cli import retention as cli
 from workbench.errors import AccessRefused
 from workbench.lake import Lake
 from workbench.loaders import Part, Source
 from workbench.loaders.kit.expressions import column, local_time, text
 from workbench.models.plates import convoy
-from workbench.oversight import certificate, covered, evidence, expunge, holds, purge, watch
+from workbench.oversight import casework, certificate, covered, evidence, expunge, holds, preview, purge, watch
 from workbench.oversight.audit import Audit, Person
 
 CALLS = Source(name="toy_cdr", title="telephone calls", columns=("id", "caller", "called", "at"),
@@ -34,6 +37,7 @@ PHONES = Source(name="toy_phones", title="phones", columns=("id", "number"), par
 TIES = Source(name="toy_more_ties", title="ties", columns=("id", "person", "entity"),
               parts=(Part("associations", {"association_id": text("id"), "person_id": text("person"), "entity_kind": "'phone'", "entity_id": text("entity"),
                                            "relation": "'subscriber'"}),))
+PERSONS = Source(name="toy_persons", title="people", columns=("id", "surname"), parts=(Part("people", {"person_id": text("id"), "surname": text("surname")}),))
 OLD = [("READ-OLD-1", "QXJZ0001", 40), ("READ-OLD-2", "QXJZ0002", 41), ("READ-OLD-3", "QXJZ0003", 42), ("READ-OLD-4", "QXJZ0004", 43)]
 
 
@@ -43,12 +47,12 @@ def hit(number: int, read: str, seen: str, days: float, listed: str | None = Non
             "kind": "exact", "probability": 0.9}
 
 
-def watched(tmp_path: Path) -> tuple[Path, Hits]:
+def watched(tmp_path: Path, moved: Callable[[Path], Path] = lambda path: path) -> tuple[Path, Hits]:
     """Four old reads with a hit each, one new read whose pass began with an old one, and a hit whose read the lake never had."""
-    path = workspace(tmp_path / "city")
+    path = moved(workspace(tmp_path / "city"))
     Lake(path / "lake").load(READS, write(path / "in/reads.csv", HEADER, [*((r, p, at(d), "R1") for r, p, d in OLD),
                                                                           ("READ-NEW-1", "QXJZ0005", at(3), "R1")]))
-    book = Hits(Casebook(path / "casebook.db"))
+    book = Hits(place.of(path))
     found = [hit(n, r, p, d, listed="QXJZOO02" if n == 2 else None) for n, (r, p, d) in enumerate(OLD, 1)]
     more = [hit(5, "READ-NEW-1", "QXJZ0005", 3), hit(6, "READ-GONE-6", "QXJZ0006", 50), hit(7, "READ-LIVE-7", "QXJZ0007", 2)]
     assert book.add(pl.DataFrame([*found, *more], infer_schema_length=None), user="anna") == 7
@@ -78,6 +82,31 @@ def test_a_confirmed_hit_whose_read_is_evidence_stays_with_the_case_and_goes_wit
     (path / "agency.toml").write_text((path / "agency.toml").read_text() + 'cases = "1 year after closing"\n')
     purge.run(path, NOW, user="anna", reason="daily purge")
     assert sorted(book.frame()["read_id"]) == ["READ-LIVE-7", "READ-NEW-1"] and bytes_of(path, ["READ-OLD-1", "QXJZ0001"]) == {}
+
+
+def test_the_preview_of_a_purge_shows_the_hits_and_judgements_that_it_then_deletes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, book = watched(tmp_path)
+    toml = path / "agency.toml"
+    toml.write_text(toml.read_text() + "people = 30\n")
+    Lake(path / "lake").load(PERSONS, write(path / "in/people.csv", "id,surname", [("PERS-000001", "A"), ("PERS-000002", "B")]))
+    judged = Judgements(place.of(path))
+    for left, right in (("PERS-000001", "PERS-000009"), ("PERS-000008", "PERS-000009"), ("QXJZ0001", "PERS-000009")):  # of a record, of none, of a value
+        judged.judge("person", left, right, "different", "another scar", user="anna")
+    assert judged.take(pl.DataFrame({"kind": ["person"], "left": ["PERS-000002"], "right": ["PERS-000007"]}), user="anna").height == 1
+    number = holds.add(path, "C1", sworn_by="Sgt. Toy", facts=FACTS, citation="GS 20-183.32", select={"plates": ["QXJZOO02"]}, user="anna",
+                       begins=NOW - timedelta(days=1), until=NOW + timedelta(days=30))
+    files = sorted(f for f in path.rglob("*") if f.is_file() and f.name != "lock")
+    now = preview.work(path, NOW)
+    assert (len(now.hits), len(now.judgements), len(now.pairs), [h["hold_id"] for h in now.respected]) == (4, 1, 0, [number])
+    later = datetime.now(UTC) + timedelta(days=60)
+    shown = preview.work(path, later)
+    assert (len(shown.hits), len(shown.judgements), len(shown.pairs), shown.respected) == (7, 2, 1, ())
+    cli._preview(path, argparse.Namespace(days=60.0))
+    assert "7 hits with what was said of them go, since the reads they came from are kept no longer" in capsys.readouterr().out
+    assert sorted(f for f in path.rglob("*") if f.is_file() and f.name != "lock") == files and book.frame().height == 7
+    made = purge.run(path, later, user="anna", reason="daily purge")
+    assert [line for line in made.body["work"] if " deleted, since " in line] == [f"casebook: {what} deleted, since {why}: {n}"
+                                                                                  for n, what, why in casework.counted(shown)]
 
 
 def test_a_hold_on_the_listed_plate_keeps_its_hit_and_the_certificate_says_so(tmp_path: Path) -> None:

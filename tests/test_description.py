@@ -167,6 +167,39 @@ def test_nothing_at_or_after_the_moment_is_looked_at() -> None:
     assert search(given, {"hair": "red"}, at=at).table.equals(search(cut, {"hair": "red"}, at=at).table)
 
 
+def test_an_arrest_made_later_is_not_known_yet_neither_now_nor_on_the_solved_incidents() -> None:
+    given, start = small(), datetime(2026, 1, 1, tzinfo=UTC)
+    doers = dict(given.involvements.select("incident_id", "entity_id").iter_rows())
+    days = {"I10": 30, "I60": 75, "I70": 200, "I79": 200}  # days after the start on which the doers of these were arrested
+    arrests = pl.DataFrame({"arrest_id": list(days), "incident_id": list(days), "person_id": [doers[i] for i in days],
+                            "arrested_at": [start + timedelta(days=d) for d in days.values()]})
+    late = replace(given, arrests=arrests)
+    p = solved.past(late, "person", start + timedelta(days=80), Plane.local(41.6, -90.9))
+    assert [c[0] for c in p.solved] == [f"I{k}" for k in range(80) if k not in (70, 79)] and not {"I70", "I79"} & set(p.key)
+    row = p.ids.index(doers["I10"])
+    times = [dict(zip(s.rows.tolist(), s.times.tolist(), strict=True)).get(row, 0) for d in (29.5, 30.5) for s in [solved.scene(p, p.day[0] + d, 0.0, 0.0)]]
+    others = sum(doers[f"I{k}"] == doers["I10"] for k in range(30) if k != 10)
+    assert times == [others, others + (doers["I30"] == doers["I10"]) + 1]
+    cut = replace(late, involvements=late.involvements.filter(~pl.col("incident_id").is_in(["I70", "I79"])))
+    at = (-90.9, 41.6, "2026-03-22T00:00:00Z")
+    found, without = (search(f, {"hair": "red"}, at=at) for f in (late, cut))
+    assert found.table.equals(without.table) and "76 of 78 parts as arrestee have no row among the arrests" in found.basis.notes[-1]
+
+
+def test_more_words_in_common_never_count_as_less_and_factors_stay_odds(facts: Facts) -> None:
+    p = solved.past(facts, "person", datetime(2026, 7, 1, tzinfo=UTC), Plane.local(41.6, -90.9))
+    scenes = [solved.scene(p, *c[1:5]) for c in p.solved]
+    worded = np.exp(solved.learn(p, p.solved, scenes).worded)
+    assert (np.diff(worded) >= 0).all() and worded[0] <= 1 <= worded[-1]
+    rng = np.random.default_rng(2)
+    for _ in range(200):
+        factor, share = rng.gamma(2, 0.5, 4), rng.dirichlet(np.ones(4))
+        made = solved._rising(factor, share)
+        assert (np.diff(made) >= 0).all() and made @ share == pytest.approx(factor @ share)
+    assert solved._rising(np.array([1.2, 0.82, 1.5]), np.array([0.5, 0.25, 0.25])).tolist() == pytest.approx([1.0733, 1.0733, 1.5], abs=1e-4)
+    assert solved._rising(np.array([0.5, 1.0, 3.0]), np.full(3, 1 / 3)).tolist() == [0.5, 1.0, 3.0]
+
+
 def test_rows_in_another_order_give_the_same_list() -> None:
     given, at = small(), (-90.9, 41.6, "2026-03-25T00:00:00Z")
     other = replace(given, people=given.people.reverse(), incidents=given.incidents.reverse(), involvements=given.involvements.reverse())

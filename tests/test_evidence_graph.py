@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from tests.test_links import at, small, with_reads
 from workbench.errors import BadInput, NotFound
-from workbench.models.links import _codes, case, evidence
+from workbench.models import codes
+from workbench.models.links import case, evidence
 from workbench.models.links.evidence import Evidence, Facts, build, how, why
 
 CREW = ("P003170", "P003171", "P003172", "P003173")
@@ -279,6 +280,10 @@ def test_pairs_that_travelled_together_rest_on_their_reads() -> None:
         links = why(graph, "AAA", "BBB")
         assert "5 times together, 0.21 expected by chance, p = 0.0004" in links.headline
         assert links.table["base_rate"][0] == "5 times together, 0.21 expected by chance, p = 0.0004"
+        direct, told = links.table.row(0, named=True), links.graph.graph
+        assert direct["expected"] == direct["by_chance"] == told["by_chance"] == told["expected"][0] == 0.0004  # the figure of the headline, no other
+    near = why(build(rich()), "VAN001", "I2")
+    assert near.table["by_chance"][0] is near.table["expected"][0] is None and near.table["base_rate"][0] in near.headline  # one day of reads tells no habit
     bare = build(Facts(reads=reads), convoys=pl.DataFrame({**pair, "other": ["CCC"]}))
     assert len(bare) == 0 and bare.notes == ("1 pair of the convoys given have no read together in these tables and make no link.",)
     with pytest.raises(BadInput, match="The frame of convoys has no column 'p'"):
@@ -494,9 +499,9 @@ def test_texts_are_numbered_as_a_dictionary_would() -> None:
     names = pl.Series([f"n{i}" for i in range(500)])
     asked = pl.Series([None if i % 17 == 0 else f"n{rng.integers(0, 600)}" for i in range(2000)], dtype=pl.String)
     place = {n: i for i, n in enumerate(names)}
-    assert _codes.numbered(names, asked)[0].tolist() == [place.get(v, -1) if v is not None else -1 for v in asked]
-    assert _codes.repeated(pl.Series(["a", "b", "a"])) and not _codes.repeated(names)
-    assert _codes.lacking(names, pl.Series(["n1", "x"])) == 1 and _codes.lacking(names, names) == -1
+    assert codes.numbered(names, asked)[0].tolist() == [place.get(v, -1) if v is not None else -1 for v in asked]
+    assert codes.repeated(pl.Series(["a", "b", "a"])) and not codes.repeated(names)
+    assert codes.lacking(names, pl.Series(["n1", "x"])) == 1 and codes.lacking(names, names) == -1
 
 
 # --- the made-up city --------------------------------------------------------------------------------------------------------------

@@ -279,7 +279,15 @@ def test_a_read_far_off_minutes_before_rules_a_scene_out_and_its_absence_at_two_
     two = told.table.filter(pl.col("about") == "two").row(0, named=True)
     assert two["what"] == "not read" and 0 < two["weight"] < 1
     assert "at 1 it cannot have been (read elsewhere), at 1 it was not read" in told.headline and "at 1 nothing speaks against it" in told.headline
-    assert "the same holds on average for" in told.headline
+    plates, hit = reads["plate"].n_unique(), 0
+    for about, spot, hour in (("far", 48, 100.05), ("there", 24, 200.1), ("two", 10, 303.0)):  # by hand: who was read too far away to be there at that moment
+        away = [(p, np.hypot((r % SIDE - spot % SIDE) * APART, (r // SIDE - spot // SIDE) * APART), abs(h - hour)) for p, r, h in rows + mine + pairs]
+        out = {p for p, metres, hours in away if (metres - 1600) / (120_000 / 3600) > hours * 3600}
+        hit += len(out)
+        assert ("SUSP1" in out) == (about == "far")
+    assert f"A plate taken at random from the {plates} read is ruled out by a read elsewhere, wholly or for a part of the time, at " in told.headline
+    said = float(told.headline.partition("of the time, at ")[2].partition(" %")[0])
+    assert said == pytest.approx(100 * hit / 3 / plates, abs=0.051) and told.headline.endswith("of these scenes; SUSP1 is at 1 of 3.")
 
 
 def test_readers_that_were_down_cannot_tell(rows: Any) -> None:

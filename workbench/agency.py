@@ -21,7 +21,7 @@ from workbench.geo import Polygon
 FILE = "agency.toml"
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 #: Sections that are kept as they stand and checked by the room that they are for.
-SETTINGS = ("access", "accounts", "audit", "roles", "server")
+SETTINGS = ("access", "accounts", "audit", "casebook", "roles", "server")
 _SECTIONS = {
     "agency": {"name", "zone", "crs", "week_start", "day_start", "about", "demo_case"},
     "study_area": {"geojson", "bounds"},

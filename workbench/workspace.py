@@ -69,23 +69,23 @@ def create(folder: str | Path, *, sample: bool = False, name: str | None = None,
         text = agencies.template(name or "My agency", zone or "UTC", bounds=bounds, beats="map/beats.geojson" if beats else None,
                                  user=current_user())
         _write(path / agencies.FILE, text)
-    from workbench.casebook import Casebook  # a load needs none, and SQLAlchemy takes a third of a second
+    from workbench.casebook import place  # a load needs none, and SQLAlchemy takes a third of a second
 
     agencies.read(path)
-    Casebook(path / "casebook.db")
+    place.of(path)
     Audit(path / "audit.db").write(Person(current_user()), "init", path.name, sample=sample, new=new)
     return Made(path, new)
 
 
 def _sample(path: Path) -> None:
-    from workbench.casebook import Casebook
+    from workbench.casebook import place
 
     samples = bundle.folder("samples")
     for kind in _SAMPLE_MAPS:
         if (samples / f"{kind}.geojson").is_file():
             _copy(samples / f"{kind}.geojson", path / "map" / f"{kind}.geojson")
     _copy(samples / agencies.FILE, path / agencies.FILE)
-    Casebook(path / "casebook.db").fill(samples / "cases.json", user=current_user())
+    place.of(path).fill(samples / "cases.json", user=current_user())
 
 
 def may(folder: Path, person: Person, deed: str) -> Person:

@@ -11,9 +11,9 @@ import polars as pl
 
 from workbench.apps import page
 from workbench.apps.page import careful, text
+from workbench.casebook import place
 from workbench.errors import WorkbenchError
 from workbench.oversight import certificate, entries, holds, intelligence, purge, retention, review, roots
-from workbench.oversight.evidence import FILE as CASEBOOK
 from workbench.session import Workbench
 
 #: Days ahead in which the end of a hold and the review of an intelligence record are told.
@@ -80,7 +80,7 @@ def _tomorrow(workbench: Workbench, now: datetime) -> Tile:
 
 
 def _holds(workbench: Workbench, now: datetime) -> Tile:
-    if not (workbench.path / CASEBOOK).exists():
+    if not place.there(workbench.path):
         return Tile("Holds", "0", "There is no casebook yet.")
     force = holds.listed(workbench.path, now).filter(pl.col("state") == "in force")
     soon = force.filter(pl.col("ends_at") <= now + timedelta(days=AHEAD)).sort("ends_at")

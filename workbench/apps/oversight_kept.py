@@ -14,9 +14,9 @@ from workbench.apps import page
 from workbench.apps.oversight_head import CSS
 from workbench.apps.page import careful, text
 from workbench.apps.picktable import PickTable
+from workbench.casebook import place
 from workbench.oversight import certificate, holds, policy, purge, retention
 from workbench.oversight.access import matrix
-from workbench.oversight.evidence import FILE as CASEBOOK
 from workbench.session import Workbench
 
 
@@ -82,7 +82,7 @@ class Kept:
         return table(("Table", "Rows that go", "Held back", "Copied to case evidence", "From, to"), rows, (1,))
 
     def _holds(self, now: datetime) -> str:
-        if not (self.workbench.path / CASEBOOK).exists():
+        if not place.there(self.workbench.path):
             return "<p class=lead>None: there is no casebook yet.</p>"
         found = holds.listed(self.workbench.path, now).filter(pl.col("state").is_in(["in force", "not begun"])).sort("ends_at")
         if found.is_empty():

@@ -102,7 +102,9 @@ class Casebook:
     """
 
     def __init__(self, url: str | Path) -> None:
-        self.engine = sa.create_engine(f"sqlite:///{url}" if isinstance(url, Path) else url, connect_args={"timeout": 30} if isinstance(url, Path) else {})
+        file, where = isinstance(url, Path), f"sqlite:///{url}" if isinstance(url, Path) else url
+        pool = sa.NullPool if str(url).startswith("postgresql") else None  # no connection stays open that a purge would have to wait for
+        self.engine = sa.create_engine(where, connect_args={"timeout": 30} if file else {}, poolclass=pool)
         if isinstance(url, Path):
             sa.event.listen(self.engine, "connect", lambda db, record: db.execute("pragma secure_delete = on"))
         sa.event.listen(self.engine, "handle_error", _unfit)

@@ -67,17 +67,21 @@ def _show(folder: Path, args: argparse.Namespace) -> None:
 
 
 def _preview(folder: Path, args: argparse.Namespace) -> None:
-    from workbench.oversight import outputs, retention
+    from workbench.oversight import casework, outputs, preview, retention
 
-    found = retention.due(folder, days=args.days)
+    found, work = retention.due(folder, days=args.days), preview.work(folder, days=args.days)
     for row in found.iter_rows(named=True):
         held = f", {row['held']:,} held (hold {row['holds']})" if row["held"] else ""
         print(f"{row['table']:14} {row['rows']:>12,} rows are beyond {row['limit']} ({row['source']}): {row['goes']:,} go{held}, "
               f"{row['in_evidence']:,} are in case evidence; "
               f"{row['earliest']:%Y-%m-%d %H:%M} to {row['latest']:%Y-%m-%d %H:%M} UTC; e.g. {', '.join(row['keys'])}")
+    for count, what, why in casework.counted(work):
+        print(f"{'casebook':14} {count:>12,} {what} go, since {why}")
+    for hold in work.respected:
+        print(f"{'casebook':14} {hold['rows']:>12,} hits stay by hold {hold['hold_id']} ({hold['matter']})")
     for file, why in outputs.due(folder, days=args.days):
         print(f"{file}: {why}")
-    if found.is_empty():
+    if found.is_empty() and not casework.counted(work):
         print(f"Nothing goes within {args.days:g} days.")
 
 

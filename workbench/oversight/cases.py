@@ -10,16 +10,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from workbench import casebook
-from workbench.casebook import Casebook
-from workbench.oversight.evidence import FILE
+from workbench.casebook import place
 
 
 def forget(folder: Path, said: Mapping[str, Any]) -> list[str]:
     """Empty the cases that were closed before ``said["cases_before"]``, and seal or delete the evidence rows ``said["evidence"]``; gives what was done."""
-    if not (folder / FILE).exists():
+    if not place.there(folder):
         return []
     done: list[str] = []
-    with Casebook(folder / FILE).engine.begin() as db:
+    with place.of(folder).engine.begin() as db:
         if said.get("cases_before"):
             query = sa.select(casebook.closings.c.case_number).where(casebook.closings.c.closed_at < datetime.fromisoformat(said["cases_before"]))
             for (number,) in db.execute(query).all():

@@ -18,11 +18,10 @@ import polars as pl
 import sqlalchemy as sa
 
 from workbench import casebook
-from workbench.casebook import Casebook, hits, identities
+from workbench.casebook import Casebook, hits, identities, place
 from workbench.engines.duckdb import literal
 from workbench.lake import Lake
 from workbench.oversight import certificate, holds
-from workbench.oversight.evidence import FILE
 from workbench.oversight.traces import Search
 
 _LAID = "casework.json"
@@ -50,9 +49,9 @@ class Work:
 
 def due(folder: Path, home: Path, lake: Lake, said: Mapping[str, Any]) -> Work:
     """What goes with the rows whose keys were written down in ``home``. O(hits + judgements)."""
-    if not (folder / FILE).exists():
+    if not place.there(folder):
         return Work()
-    book = Casebook(folder / FILE)
+    book = place.of(folder)
     listed = hits.Hits(book).frame()
     going = _without_read(listed, _keys(home, "reads", "read_id"), lake, said)
     kept = _in_evidence(book, said)
@@ -70,20 +69,21 @@ def due(folder: Path, home: Path, lake: Lake, said: Mapping[str, Any]) -> Work:
 
 def found(folder: Path, search: Search) -> Work:
     """Hits and judgements that hold one of the values although nothing that stays has them: an order's, and records that were never in the lake."""
-    if not (folder / FILE).exists():
+    if not place.there(folder):
         return Work()
-    book = Casebook(folder / FILE)
+    book = place.of(folder)
     going = [str(row[0]) for row in hits.Hits(book).frame().select(_FOUND).iter_rows() if search.in_bytes("\n".join(row).encode("utf-8", "surrogatepass"))]
     judgements, pairs = _about(book, lambda _, one, other: bool(search.in_bytes(f"{one}\n{other}".encode("utf-8", "surrogatepass"))))
     return Work(frozenset(going), judgements, pairs)
 
 
-def texts(folder: Path, said: Mapping[str, Any]) -> str:
-    """What the hits that stay hold, so that it is held otherwise; with an order only of those that evidence or a hold keeps."""
-    if not (folder / FILE).exists():
+def texts(folder: Path, said: Mapping[str, Any], gone: Collection[str] = ()) -> str:
+    """What the hits that stay hold, so that it is held otherwise; with an order only of those that evidence or a hold keeps. ``gone`` are hits that still
+    stand there and go."""
+    if not place.there(folder):
         return ""
-    book = Casebook(folder / FILE)
-    stay = hits.Hits(book).frame()
+    book = place.of(folder)
+    stay = hits.Hits(book).frame().filter(~pl.col("hit_id").is_in(list(gone)))
     if said.get("persons"):
         stay = _firsts(stay)
         kept, held = _in_evidence(book, said), holds.of_hits(folder, stay, datetime.fromisoformat(said["moment"]))["hit_id"].to_list()
@@ -92,9 +92,20 @@ def texts(folder: Path, said: Mapping[str, Any]) -> str:
     return "\n".join(v for c in _FOUND for v in stay[c].to_list())
 
 
+def judged(folder: Path, but: Work) -> str:
+    """The record ids of the judgements and pairs of the queue, but for those of ``but``."""
+    book, texts = place.of(folder), list[str]()
+    _, pairs = _about(book, lambda *pair: True)
+    texts += [v for pair in pairs - but.pairs for v in pair[1:]]
+    said = identities.said.c
+    with book.engine.connect() as db:
+        texts += [v for n, *ids in db.execute(sa.select(said.judgement_id, said.left_id, said.right_id)) if n not in but.judgements for v in ids]
+    return "\n".join(texts)
+
+
 def lay(home: Path, work: Work) -> None:
     """Write down what goes, beside what was written down before."""
-    before = _laid(home)
+    before = laid(home)
     said = {"hits": sorted(before.hits | work.hits), "judgements": sorted(before.judgements | work.judgements), "pairs": sorted(before.pairs | work.pairs)}
     certificate.put(home / _LAID, json.dumps(said))
 
@@ -103,10 +114,10 @@ def forget(folder: Path, home: Path, more: Work | None = None) -> None:
     """Delete what was written down, and ``more``, which is written down first. Deleting twice does no harm."""
     if more is not None:
         lay(home, more)
-    work = _laid(home)
+    work = laid(home)
     if not (work.hits or work.judgements or work.pairs):
         return
-    with Casebook(folder / FILE).engine.begin() as db:
+    with place.of(folder).engine.begin() as db:
         for one in sorted(work.hits):
             for table in (hits.checks, hits.hits):
                 db.execute(table.delete().where(table.c.hit_id == one))
@@ -119,11 +130,15 @@ def forget(folder: Path, home: Path, more: Work | None = None) -> None:
 
 def told(home: Path) -> list[str]:
     """What was deleted, for the certificate."""
-    work = _laid(home)
-    counted = ((len(work.hits), "hits with what was said of them", "the reads they came from are kept no longer"),
-               (len(work.judgements), "judgements on who is who", "a record they are about is kept no longer"),
-               (len(work.pairs), "pairs of the queue of identities", "a record they are about is kept no longer"))
-    return [f"casebook: {what} deleted, since {why}: {count:,}" for count, what, why in counted if count]
+    return [f"casebook: {what} deleted, since {why}: {count:,}" for count, what, why in counted(laid(home))]
+
+
+def counted(work: Work) -> list[tuple[int, str, str]]:
+    """How many of what go, and why; no row of what nothing goes of."""
+    rows = ((len(work.hits), "hits with what was said of them", "the reads they came from are kept no longer"),
+            (len(work.judgements), "judgements on who is who", "a record they are about is kept no longer"),
+            (len(work.pairs), "pairs of the queue of identities", "a record they are about is kept no longer"))
+    return [row for row in rows if row[0]]
 
 
 def _without_read(listed: pl.DataFrame, gone: Collection[str], lake: Lake, said: Mapping[str, Any]) -> pl.DataFrame:
@@ -172,7 +187,8 @@ def _keys(home: Path, table: str, column: str) -> set[str]:
     return set(pl.read_parquet(file)[column].to_list()) if file.exists() else set()
 
 
-def _laid(home: Path) -> Work:
+def laid(home: Path) -> Work:
+    """What was written down."""
     if not (home / _LAID).exists():
         return Work()
     said = json.loads((home / _LAID).read_text(encoding="utf-8"))

@@ -17,11 +17,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
+from workbench import casebook as work
+from workbench.casebook import hits, identities, place
 from workbench.oversight import intelligence as records
 from workbench.oversight.audit import Audit, Person
 from workbench.oversight.certificate import FOLDER as CERTIFICATES
 from workbench.oversight.certificate import KEYS
-from workbench.oversight.evidence import FILE as CASEBOOK
 from workbench.oversight.traces import Search
 
 MASK = "(purged)"
@@ -33,8 +36,8 @@ _WRITTEN = ("plugins", "templates", "notebooks", "map")
 _APART = ("lake", KEYS)
 _CACHES = (".ipynb_checkpoints", ".virtual_documents", "__pycache__", "out", "in")
 #: Casebook tables and their columns that may tell of a purged row; evidence and holds keep theirs.
-_WORK = {"case_subjects": ("entity", "why"), "leads": ("entity", "text", "basis"), "judgements": ("why",), "cases": ("title", "reason"),
-         "case_closings": ("why",), "hits": ("list_name", "reason"), "hit_checks": ("note",), "identity_judgements": ("why",)}
+_WORK = ((work.subjects, ("entity", "why")), (work.leads, ("entity", "text", "basis")), (work.judgements, ("why",)), (work.cases, ("title", "reason")),
+         (work.closings, ("why",)), (hits.hits, ("list_name", "reason")), (hits.checks, ("note",)), (identities.said, ("why",)))
 Noted = Callable[[str, str], None]
 
 
@@ -75,7 +78,7 @@ def others(path: Path) -> Iterator[Path]:
             inside[:] = [d for d in inside if d != "_work"]
         inside.sort()
         for name in sorted(names):
-            if (here / name).is_symlink() or here == path and name.startswith((CASEBOOK, AUDIT, *STORES)):
+            if (here / name).is_symlink() or here == path and name.startswith((place.FILE, AUDIT, *STORES)):
                 continue
             yield here / name
 
@@ -98,30 +101,38 @@ def old_outputs(path: Path, before: float, noted: Noted) -> None:
 
 
 def casebook(path: Path, search: Search) -> list[str]:
-    """Mask the values in subjects, leads, judgements, cases and what was said of hits, and leave no byte of them in the file; gives what was done."""
-    file, said = path / CASEBOOK, []
-    if not file.exists():
+    """Mask the values in subjects, leads, judgements, cases and what was said of hits, and leave no byte of them in the store; gives what was done."""
+    if not place.there(path):
         return []
-    db = sqlite3.connect(file, timeout=30)
-    try:
-        db.execute("pragma secure_delete = on")
-        for table, columns in _WORK.items():
-            if not db.execute("select 1 from sqlite_master where type = 'table' and name = ?", (table,)).fetchone():
-                continue
-            rows = db.execute(f"select rowid, {', '.join(columns)} from {table}").fetchall()
-            touched = 0
-            for rowid, *texts in rows:
-                new = [_without(text, search, entity=column == "entity") for column, text in zip(columns, texts, strict=True)]
-                if new != texts:
-                    db.execute(f"update {table} set {', '.join(f'{c} = ?' for c in columns)} where rowid = ?", (*new, rowid))
-                    touched += 1
+    said = []
+    with place.of(path).engine.begin() as db:
+        held = sa.inspect(db).get_table_names()
+        for table, names in _WORK:
+            touched = _cover(db, table, names, search) if table.name in held else 0
             if touched:
-                said.append(f"casebook: values masked in {touched:,} rows of {table}")
-        db.commit()
-    finally:
-        db.close()
-    tidy_sqlite(file)
-    return said
+                said.append(f"casebook: values masked in {touched:,} rows of {table.name}")
+    return said + tidy(path)
+
+
+def _cover(db: sa.Connection, table: sa.Table, names: tuple[str, ...], search: Search) -> int:
+    """Mask the values in some columns of a table; gives how many rows."""
+    key, touched = list(table.primary_key.columns), 0
+    for row in db.execute(sa.select(*key, *(table.c[n].label(f"text {n}") for n in names))).all():
+        texts = row[len(key):]
+        new = [_without(text, search, entity=n == "entity") for n, text in zip(names, texts, strict=True)]
+        if new != list(texts):
+            db.execute(table.update().where(*(k == v for k, v in zip(key, row, strict=False))).values(dict(zip(names, new, strict=True))))
+            touched += 1
+    return touched
+
+
+def tidy(path: Path) -> list[str]:
+    """Leave nothing of deleted rows in the casebook's store; gives what could not be done."""
+    if place.address(path) is not None:
+        return place.vacuumed(path)
+    if (path / place.FILE).exists():
+        tidy_sqlite(path / place.FILE)
+    return []
 
 
 def audit(path: Path, search: Search, *, user: str, certificate: str) -> list[str]:

@@ -17,13 +17,11 @@ import polars as pl
 import sqlalchemy as sa
 
 from workbench import casebook, schema
-from workbench.casebook import Casebook
+from workbench.casebook import place
 from workbench.engines.duckdb import literal, name
 from workbench.errors import BadInput, NotFound
 from workbench.lake import Lake
 from workbench.lake import purge as lake_purge
-
-FILE = "casebook.db"
 
 
 def attach(workspace: Any, case: str, table: str, keys: Any, why: str, user: str, *, at: datetime | None = None) -> list[int]:
@@ -47,7 +45,7 @@ def attach(workspace: Any, case: str, table: str, keys: Any, why: str, user: str
     if len(why.split()) < 2:
         raise BadInput(f"why={why!r} says too little; write what the row shows, e.g. 'the plate of the getaway car two minutes after the robbery'.")
     path = Path(getattr(workspace, "path", workspace))
-    lake, book = Lake(path / "lake"), Casebook(path / FILE)
+    lake, book = Lake(path / "lake"), place.of(path)
     schema.table(table)
     book.case(case)
     versions, made = lake.versions(), []
@@ -77,7 +75,7 @@ def of(workspace: Any, case: str) -> pl.DataFrame:
     Raises:
         NotFound: no such case.
     """
-    book = Casebook(Path(getattr(workspace, "path", workspace)) / FILE)
+    book = place.of(getattr(workspace, "path", workspace))
     book.case(case)
     return book._frame(casebook.evidence, casebook.evidence.c.case_number == case, casebook.evidence.c.evidence_id)
 
@@ -116,10 +114,10 @@ def keys(path: Path, table: str) -> set[str]:
 
 def texts(path: Path, table: str | None = None) -> list[tuple[str, str]]:
     """(key, row as JSON) of the evidence of all cases."""
-    if not (path / FILE).exists():
+    if not place.there(path):
         return []
     query = sa.select(casebook.evidence.c.row_key, casebook.evidence.c.row_json).where(casebook.evidence.c.row_json.is_not(None))
-    with Casebook(path / FILE).engine.connect() as db:
+    with place.of(path).engine.connect() as db:
         return [(str(k), str(t)) for k, t in db.execute(query if table is None else query.where(casebook.evidence.c.table_name == table))]
 
 

@@ -16,12 +16,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from workbench import casebook, schema
-from workbench.casebook import Casebook
+from workbench.casebook import place
 from workbench.engines.duckdb import literal
 from workbench.errors import BadInput, NotFound, whole
 from workbench.lake import Lake
 from workbench.lake.purge import Selection
-from workbench.oversight import evidence, holds, purge
+from workbench.oversight import holds, purge
 from workbench.oversight.certificate import Certificate
 
 #: Tables of things that go with the person when nobody else is tied to them, by the word for them in ties.
@@ -146,8 +146,8 @@ def _evidence(folder: Path, lake: Lake, selection: Selection) -> list[int]:
     """The numbers of the evidence whose rows the order means."""
     keys: dict[str, set[Any]] = {t: set(lake.frame(t, where=w).select(list(schema.TABLES[t].key)).rows()) for t, w in selection.rows.items()}
     columns = (casebook.evidence.c.evidence_id, casebook.evidence.c.table_name, casebook.evidence.c.row_key)
-    if not (folder / evidence.FILE).exists():
+    if not place.there(folder):
         return []
-    with Casebook(folder / evidence.FILE).engine.connect() as db:
+    with place.of(folder).engine.connect() as db:
         rows = db.execute(sa.select(*columns).where(casebook.evidence.c.row_json.is_not(None))).all()
     return [int(n) for n, table, key in rows if tuple(json.loads(key)) in keys.get(table, ())]

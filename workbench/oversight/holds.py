@@ -16,11 +16,10 @@ import polars as pl
 
 from workbench import agency as agencies
 from workbench import casebook, plates, schema
-from workbench.casebook import Casebook
+from workbench.casebook import place
 from workbench.engines.duckdb import literal, name
 from workbench.errors import BadInput, NotFound, did_you_mean, whole
 from workbench.lake import Lake
-from workbench.oversight.evidence import FILE
 
 #: What a selector may say.
 SELECTS = ("plates", "persons", "readers", "area", "tables", "start", "end")
@@ -61,7 +60,7 @@ def add(path: str | Path, matter: str, *, sworn_by: str, facts: str, citation: s
     chosen = _selector(Path(path), select)
     row = {"matter": matter, "sworn_by": sworn_by, "facts": facts, "citation": citation, "selector": json.dumps(chosen), "begins_at": start, "ends_at": until,
            "made_by": user, "made_at": datetime.now(UTC)}
-    with Casebook(Path(path) / FILE).engine.begin() as db:
+    with place.of(path).engine.begin() as db:
         return int(db.execute(casebook.holds.insert().values(**row)).inserted_primary_key[0])  # type: ignore[index]
 
 
@@ -87,14 +86,14 @@ def release(path: str | Path, hold_id: int, why: str, user: str) -> None:
         raise BadInput(f"why={why!r} says too little; write why the rows need not be kept any longer, e.g. 'charges dropped on 4 June'.")
     if _row(path, hold_id)["released_at"] is not None:
         raise BadInput(f"Hold {hold_id} is released already.")
-    with Casebook(Path(path) / FILE).engine.begin() as db:
+    with place.of(path).engine.begin() as db:
         db.execute(casebook.holds.update().where(casebook.holds.c.hold_id == hold_id).values(
             released_by=user, released_at=datetime.now(UTC), release_why=why))
 
 
 def listed(path: str | Path, now: datetime | None = None) -> pl.DataFrame:
     """All holds with ``state``: in force, not begun, ended or released."""
-    found = Casebook(Path(path) / FILE)._frame(casebook.holds, None, casebook.holds.c.hold_id)
+    found = place.of(path)._frame(casebook.holds, None, casebook.holds.c.hold_id)
     moment = pl.lit(now or datetime.now(UTC), pl.Datetime("us", "UTC"))
     state = (pl.when(pl.col("released_at").is_not_null()).then(pl.lit("released")).when(pl.col("ends_at") <= moment).then(pl.lit("ended"))
              .when(pl.col("begins_at") > moment).then(pl.lit("not begun")).otherwise(pl.lit("in force")))
@@ -107,7 +106,7 @@ def held(path: str | Path, lake: Lake, versions: Mapping[str, int], now: datetim
     A hold keeps a key when any of its editions fulfils the selector. Cost: one pass over the selecting columns for each hold and table.
     """
     found: dict[str, list[pl.DataFrame]] = {}
-    in_force = listed(path, now).filter(pl.col("state") == "in force") if (Path(path) / FILE).exists() else pl.DataFrame()
+    in_force = listed(path, now).filter(pl.col("state") == "in force") if place.there(path) else pl.DataFrame()
     con = lake.connect()
     try:
         for row in in_force.iter_rows(named=True):
@@ -116,10 +115,10 @@ def held(path: str | Path, lake: Lake, versions: Mapping[str, int], now: datetim
                 where = _where(Path(path), table, chosen) if table in versions or "journal" in versions else None
                 if where is not None:
                     key = ", ".join(map(name, schema.TABLES[table].key))
-                    place = ", lon, lat" if "area" in chosen else ""
-                    rows = con.sql(f"select distinct {key}{place}, {row['hold_id']} as hold_id from {lake.relation_sql(table, versions, history=True)} "
+                    spot = ", lon, lat" if "area" in chosen else ""
+                    rows = con.sql(f"select distinct {key}{spot}, {row['hold_id']} as hold_id from {lake.relation_sql(table, versions, history=True)} "
                                    f"where {where}").pl()
-                    if place:
+                    if spot:
                         inside = agencies.read(Path(path)).area(chosen["area"]).contains(rows["lon"].to_numpy(), rows["lat"].to_numpy())
                         rows = rows.filter(pl.Series(inside)).drop("lon", "lat").unique()
                     found.setdefault(table, []).append(rows)
@@ -182,8 +181,8 @@ def _selector(path: Path, select: Mapping[str, Any]) -> dict[str, Any]:
             if not isinstance(value, datetime) or value.tzinfo is None:
                 raise BadInput(f"A hold's {key} is a time with a zone; {value!r} was given.")
             chosen[key] = value.isoformat()
-    place = chosen.keys() & {"readers", "area"}
-    if not chosen.keys() & {"plates", "persons"} and not (place and {"start", "end"} <= chosen.keys()):
+    there = chosen.keys() & {"readers", "area"}
+    if not chosen.keys() & {"plates", "persons"} and not (there and {"start", "end"} <= chosen.keys()):
         raise BadInput("A hold selects plates or persons, or readers or an area with both start and end; all rows of a table cannot be held.")
     return chosen
 

@@ -22,6 +22,7 @@ import polars as pl
 
 from workbench import agency as agencies
 from workbench import schema
+from workbench.casebook import place
 from workbench.engines.duckdb import name
 from workbench.errors import BadInput, NotFound
 from workbench.lake import Lake, floors, journal
@@ -67,12 +68,17 @@ def run(path: str | Path, now: datetime | None = None, *, user: str, reason: str
         versions = lake.versions()
         kept = holds.held(folder, lake, versions, moment)
         selection = _with_barred(retention.selection(rules, moment, kept), lake, versions)
-        about = {"kind": "Purge under the retention policy", "user": user, "reason": reason, "policy": rules.sentences(), "moment": moment.isoformat(),
-                 "holds": _respected(folder, lake, versions, selection, kept),
-                 "outputs_before": (moment - rules.limits["outputs"].span).timestamp() if "outputs" in rules.limits else None,
-                 "cases_before": (moment - rules.limits["cases"].span).isoformat() if "cases" in rules.limits else None}
+        about = {"kind": "Purge under the retention policy", "user": user, "reason": reason, "policy": rules.sentences(),
+                 "holds": _respected(folder, lake, versions, selection, kept), **moments(rules, moment)}
         begin(folder, purge_id, lake, selection, about, [])
         return carry_on(folder, purge_id)
+
+
+def moments(rules: retention.Policy, moment: datetime) -> dict[str, Any]:
+    """When a purge is, and before when outputs were changed or cases closed that go with it."""
+    return {"moment": moment.isoformat(),
+            "outputs_before": (moment - rules.limits["outputs"].span).timestamp() if "outputs" in rules.limits else None,
+            "cases_before": (moment - rules.limits["cases"].span).isoformat() if "cases" in rules.limits else None}
 
 
 def certificates(path: str | Path) -> pl.DataFrame:
@@ -120,6 +126,12 @@ def begin(folder: Path, purge_id: str, lake: Lake, selection: Selection, about: 
     """Write down what goes: the keys, the values that tell of them, and ``values`` beside. Nothing is changed yet."""
     home = folder / FOLDER / _WORK / purge_id
     home.mkdir(parents=True)
+    said = survey(folder, home, lake, selection, about, values)
+    certificate.put(home / "state.json", json.dumps(said))
+
+
+def survey(folder: Path, home: Path, lake: Lake, selection: Selection, about: dict[str, Any], values: list[str]) -> dict[str, Any]:
+    """Look up what goes and write it into ``home``, which alone does nothing; gives the state with which a purge is begun."""
     lake_purge.lay(home, selection)
     versions, told, ids, tables = lake.versions(), set(values), list[str](), dict[str, Any]()
     con = lake.connect()
@@ -150,7 +162,7 @@ def begin(folder: Path, purge_id: str, lake: Lake, selection: Selection, about: 
     casework.lay(home, work)
     said |= {"root": certificate.merkle(salt, [*ids, *work.ids()]), "holds": [*about["holds"], *work.respected]}
     pl.DataFrame({"value": sorted(told | work.values)}, schema={"value": pl.String}).write_parquet(home / "values.parquet")
-    certificate.put(home / "state.json", json.dumps(said))
+    return said
 
 
 def carry_on(folder: Path, purge_id: str) -> Certificate:
@@ -181,8 +193,8 @@ def carry_on(folder: Path, purge_id: str) -> Certificate:
         casework.forget(folder, home, casework.found(folder, search))
         work += clearing.casebook(folder, search)
         work += clearing.audit(folder, search, user=said["user"], certificate=purge_id)
-    if not gone and (folder / evidence.FILE).exists():
-        clearing.tidy_sqlite(folder / evidence.FILE)
+    if not gone:
+        work += clearing.tidy(folder)
     work += casework.told(home)
     body = {"certificate_id": purge_id, "at": datetime.now(UTC).isoformat(), **{k: said[k] for k in ("kind", "user", "reason", "policy", "moment", "holds",
             "salt", "root")}, "tables": _tables(said, first, second), "outputs": noted.listed(), "work": work,
@@ -193,7 +205,7 @@ def carry_on(folder: Path, purge_id: str) -> Certificate:
 
 
 def verification(folder: Path, searches: list[Search], otherwise: int) -> dict[str, Any]:
-    """Look for the values in every byte of the workspace, unpacked too: what was looked at, and where any was found."""
+    """Look for the values in every byte of the workspace, unpacked too, and in a casebook's database: what was looked at, and where any was found."""
     where: dict[str, set[str]] = {}
     files = looked = count = skipped = 0
     waiting = clearing.watched(folder)
@@ -205,6 +217,9 @@ def verification(folder: Path, searches: list[Search], otherwise: int) -> dict[s
             looked += size
             if found and file.parent not in waiting:
                 where.setdefault(str(file.relative_to(folder)), set()).update(found)
+        for table, text in place.rows(folder):
+            if found := search.in_bytes(text.encode("utf-8", "surrogatepass")):
+                where.setdefault(f"table {table} of the casebook's database", set()).update(found)
     return {"values": count, "files": files, "bytes": looked, "found": len(set().union(*where.values())) if where else 0, "where": sorted(where),
             "otherwise_held": otherwise, "too_short": skipped}
 
@@ -275,11 +290,17 @@ def _otherwise(folder: Path, lake: Lake, values: list[str], work: str) -> set[st
             found |= search.in_file(file)[0]
     for segment in journal.segments(lake.path):
         found |= search.in_file(segment.path)[0]
+    return found | beside(folder, search)
+
+
+def beside(folder: Path, search: Search) -> set[str]:
+    """The values that evidence, the other stores or holds have."""
+    found: set[str] = set()
     for key, text in evidence.texts(folder):
         found |= search.in_bytes(f"{key}\n{text}".encode("utf-8", "surrogatepass"))
     for store in sorted(f for name_ in clearing.STORES for f in folder.glob(f"{name_}*")):
         found |= search.in_file(store)[0]
-    if (folder / evidence.FILE).exists():
+    if place.there(folder):
         in_force = holds.listed(folder).filter(pl.col("state").is_in(["in force", "not begun"]))
         for row in in_force.iter_rows(named=True):
             found |= search.in_bytes(f"{row['selector']}\n{row['facts']}".encode())

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from workbench.casebook import Casebook
+from workbench.casebook import place
 from workbench.errors import AccessRefused, BadInput, NotFound, did_you_mean
 from workbench.oversight import entries, settings, store, watch
 
@@ -45,9 +45,9 @@ class Filled:
 
 def cases(folder: Path) -> dict[str, tuple[str, str]] | None:
     """The cases of a workspace as the watch takes them: number -> (status, who opened it); None where there is no casebook."""
-    if not (folder / "casebook.db").exists():
+    if not place.there(folder):
         return None
-    return {r["case_number"]: (r["status"], r["opened_by"]) for r in Casebook(folder / "casebook.db").cases().iter_rows(named=True)}
+    return {r["case_number"]: (r["status"], r["opened_by"]) for r in place.of(folder).cases().iter_rows(named=True)}
 
 
 def flags_of(audit: Audit, agency: Agency, cases: Mapping[str, tuple[str, str]] | None = None, *, now: datetime | None = None) -> pl.DataFrame:

@@ -14,7 +14,7 @@ import polars as pl
 
 from workbench import agency as agencies
 from workbench import gate
-from workbench.casebook import Casebook
+from workbench.casebook import Casebook, place
 from workbench.errors import AccessRefused, BadInput, NotFound, WorkbenchError, did_you_mean
 from workbench.lake import Lake, known
 from workbench.layers import Layer
@@ -71,7 +71,7 @@ class Opened:
 
     @cached_property
     def _casebook(self) -> Casebook:
-        return Casebook(self.path / "casebook.db")
+        return place.of(self.path)
 
     @property
     def casebook(self) -> Casebook:

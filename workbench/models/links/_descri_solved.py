@@ -27,12 +27,14 @@ _SLOPES = np.arange(0.0, 1.55, 0.1)
 
 @dataclass(frozen=True, eq=False)
 class Past:
-    """Involvements of those who may be listed: ``who`` (row of ``ids``), day, place in metres (nan) and MO words of each; homes alike; ``solved`` are
-    the latest incidents whose doer is known: id, day, x, y, words, who."""
+    """Involvements of those who may be listed: ``who`` (row of ``ids``), day, day from which it is known, place in metres (nan) and MO words of each; homes
+    alike; ``solved`` are the latest incidents whose doer is known: id, day, x, y, words, who; ``undated``: parts as arrestee without a
+    row among the arrests, of how many."""
 
     ids: list[str]
     who: Ints
     day: Floats
+    known: Floats
     x: Floats
     y: Floats
     words: list[frozenset[str]]
@@ -42,14 +44,24 @@ class Past:
     home_y: Floats
     home_since: Floats
     solved: list[tuple[str, float, float, float, frozenset[str], list[int]]]
+    undated: tuple[int, int]
 
 
 def past(facts: Facts, kind: str, at: datetime, plane: Plane) -> Past:
-    """What had happened strictly before ``at``. O(involvements)."""
+    """What had happened and was known strictly before ``at``. O(involvements).
+
+    A part as arrestee is known from the arrest on, where the table of arrests has it, others from the incident on: nothing says when they came to be known.
+    """
     held = facts.before(at)
     started = held.incidents.unique("incident_id", keep="last").select("incident_id", "started_at", "lon", "lat", "mo")
     rows = held.involvements.join(started, on="incident_id", how="inner").filter(pl.col("started_at").is_not_null())
     role = pl.col("role").str.to_lowercase()
+    first = facts.arrests.select("incident_id", entity_id="person_id", arrested_at="arrested_at").drop_nulls()
+    first = first.group_by("incident_id", "entity_id").agg(pl.col("arrested_at").min())
+    known = pl.when(role == "arrestee").then(pl.max_horizontal("started_at", "arrested_at")).otherwise(pl.col("started_at"))
+    rows = rows.join(first, on=["incident_id", "entity_id"], how="left", maintain_order="left").with_columns(known_at=known).drop("arrested_at")
+    rows = rows.filter(pl.col("known_at") < at)
+    arrested = rows.filter((pl.col("entity_kind") == "person") & (role == "arrestee")).join(first, on=["incident_id", "entity_id"], how="left")["arrested_at"]
     people = rows.filter((pl.col("entity_kind") == "person") & role.is_in(OFFENDERS))
     own = held.associations.filter((pl.col("entity_kind") == kind) & pl.col("relation").str.to_lowercase().is_in(_OWNS))
     if kind == "person":
@@ -58,7 +70,8 @@ def past(facts: Facts, kind: str, at: datetime, plane: Plane) -> Past:
         used = rows.filter((pl.col("entity_kind") == "vehicle") & role.is_in(USED))
         theirs = people.drop("entity_id").with_columns(person_id=people["entity_id"]).join(own.select("person_id", "entity_id"), on="person_id", how="inner")
         events, proven = pl.concat([used, theirs.select(used.columns)]), used.filter(role == "used")
-    events = events.unique(["incident_id", "entity_id"], keep="first", maintain_order=True).sort("started_at", "incident_id", "entity_id")
+    events = events.sort("known_at", maintain_order=True).unique(["incident_id", "entity_id"], keep="first", maintain_order=True)
+    events = events.sort("started_at", "incident_id", "entity_id")
     ids = events["entity_id"].unique(maintain_order=True).to_list()
     row_of = {key: n for n, key in enumerate(ids)}
     x, y = _metres(events, plane)
@@ -72,9 +85,9 @@ def past(facts: Facts, kind: str, at: datetime, plane: Plane) -> Past:
         px, py = _metres(part.head(1), plane)
         solved.append((part["incident_id"][0], _days(part["started_at"])[0], float(px[0]), float(py[0]), tokens(part["mo"][0]),
                        sorted({row_of[e] for e in part["entity_id"].to_list()})))
-    return Past(ids, np.array([row_of[e] for e in events["entity_id"].to_list()], dtype=np.int64), _days(events["started_at"]), x, y,
+    return Past(ids, np.array([row_of[e] for e in events["entity_id"].to_list()], dtype=np.int64), _days(events["started_at"]), _days(events["known_at"]), x, y,
                 [tokens(t) for t in events["mo"].to_list()], events["incident_id"].to_list(),
-                np.array([row_of[p] for p in homes["person_id"].to_list()], dtype=np.int64), hx, hy, since, solved)
+                np.array([row_of[p] for p in homes["person_id"].to_list()], dtype=np.int64), hx, hy, since, solved, (arrested.null_count(), len(arrested)))
 
 
 def _days(times: pl.Series) -> Floats:
@@ -102,7 +115,7 @@ class Scene:
 
 def scene(p: Past, day: float, x: float, y: float, words: frozenset[str] = frozenset(), *, radius: float = np.inf) -> Scene:
     """Who was known before a day, of those with a place within ``radius`` metres or with none on record. O(involvements)."""
-    n, before = len(p.ids), p.day < day
+    n, before = len(p.ids), (p.day < day) & (p.known < day)
     who = p.who[before]
     times = np.bincount(who, minlength=n)
     prior = np.bincount(who, np.exp((p.day[before] - day) / _YEAR), minlength=n) + 0.1 * times
@@ -157,12 +170,27 @@ def learn(p: Past, cases: list[tuple[Any, ...]], scenes: list[Scene]) -> Learnt:
             if (hit & ok).any():
                 same[k] += np.bincount(b[hit & ok], minlength=sizes[k]) / (hit & ok).sum()
                 other[k] += np.bincount(b[ok], s.prior[ok] / s.prior[ok].sum(), minlength=sizes[k])
-    logs = []
-    for a, seen in zip(same, other, strict=True):
-        share = seen / seen.sum() if seen.sum() else np.full(len(seen), 1 / len(seen))
-        share = np.maximum(share, 1e-6)
-        logs.append(np.log((a + _PSEUDO * share) / (a.sum() + _PSEUDO)) - np.log(share))
-    return Learnt(logs[0], logs[1], (known + 1) / (len(cases) + 2), len(cases))
+    near, worded = (_factors(a, seen) for a, seen in zip(same, other, strict=True))
+    return Learnt(np.log(near[0]), np.log(_rising(*worded)), (known + 1) / (len(cases) + 2), len(cases))
+
+
+def _factors(same: Floats, other: Floats) -> tuple[Floats, Floats]:
+    """How many times likelier a doer is in each bin than anybody, drawn towards 1 as by ``_PSEUDO`` cases without effect; and the share of anybody in it."""
+    share = other / other.sum() if other.sum() else np.full(len(other), 1 / len(other))
+    share = np.maximum(share, 1e-6)
+    return (same + _PSEUDO * share) / (same.sum() + _PSEUDO) / share, share
+
+
+def _rising(factor: Floats, share: Floats) -> Floats:
+    """The factors nearest to the given ones that never fall from bin to bin: neighbours that fall are pooled (isotonic regression, weighted by share; M. Ayer
+    et al., Annals of Mathematical Statistics 26, 1955, 641-647). More words in common can then never count as less."""
+    pools: list[tuple[float, float, int]] = []  # factor, share, bins
+    for value, weight in zip(factor.tolist(), share.tolist(), strict=True):
+        pools.append((value, weight, 1))
+        while len(pools) > 1 and pools[-2][0] >= pools[-1][0]:
+            (a, v, m), (b, w, n) = pools[-2:]
+            pools[-2:] = [((a * v + b * w) / (v + w), v + w, m + n)]
+    return np.repeat([f for f, _, _ in pools], [n for _, _, n in pools])
 
 
 def chances(prior: Floats, score: Floats, known: float, slope: float) -> Floats:

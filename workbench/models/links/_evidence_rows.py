@@ -287,7 +287,7 @@ def travelled(facts: Facts, convoys: pl.DataFrame) -> tuple[pl.DataFrame, int]:
         " past {} ({} times together, {} expected by chance, p = {})",
         "reader",
         "together",
-        pl.col("expected").cast(pl.Float64).round(2),
+        pl.col("expected").cast(pl.Float64).round_sig_figs(2),
         pl.col("p").cast(pl.Float64).round_sig_figs(2),
     )
     made = _rows(

@@ -59,13 +59,15 @@ _SMALL = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """ways: the paths; rows: statements shown; against: rows that contradict; more: of each tie (low, high id) its statements in all."""
+    """ways: the paths; rows: statements shown; against: rows that contradict; more: of each tie (low, high id) its statements in all;
+    reads: what these say of the direct tie, where it rests on some."""
 
     ways: Ways
     rows: pl.DataFrame
     against: pl.DataFrame
     more: dict[tuple[str, str], dict[str, Any]]
     asof: datetime | None
+    reads: OfReads | None = None
 
 
 def evidence(shown: Shown) -> pl.DataFrame:
@@ -110,7 +112,7 @@ def table(graph: Evidence, shown: Shown) -> pl.DataFrame:
                     "length": length,
                     "observed": ways.observed[length - 1],
                     "expected": ways.expected[length - 1],
-                    "by_chance": ways.by_chance,
+                    "by_chance": ways.by_chance if length == 1 or shown.reads is None else min(1.0, sum(e or 0.0 for e in ways.expected[1:length])),
                     "base_rate": rates[e],
                     "text": texts[min(names[a], names[b]), max(names[a], names[b])],
                 }
@@ -120,16 +122,9 @@ def table(graph: Evidence, shown: Shown) -> pl.DataFrame:
 
 def _base_rate(graph: Evidence, shown: Shown, via: int, source: str, target: str, about: dict[str, Any]) -> str:
     """What chance or habit would give for one step: of reads the plate's own habit, otherwise how many share the thing that is shared."""
-    if "travelled with" in about["kinds"]:
-        return str(about["note"]).partition("(")[2].rstrip(")") or "as often as the convoys given say"
-    if "read near" in about["kinds"]:
-        plate, scene = (source, target) if source.startswith("vehicle:") else (target, source)
-        own, incident = graph.places("reads", "plate", _plates(graph, plate)), graph.held("incidents", "incident_id", [scene.partition(":")[2]])
-        at, lon, lat = graph.track
-        habit = usual(at[own], lon[own], lat[own], incident.row(0, named=True), graph.reach, graph.reading) if len(incident) else None
-        if habit is not None:
-            return f"read there at those hours on {habit[1]} of {habit[2]} other days: {habit[0]:.0%} by its own habit"
-        return "too few days of reads to tell its habit there"
+    reads = of_reads(graph, source, target, shown.more)
+    if reads is not None:
+        return reads.text
     kind, tied = graph.kinds[0][int(graph.kinds[1][via])], int(graph.network.degree[via])
     said = f"{graph.nodes['label'][via]} is tied to {several(tied, 'thing')}"
     things, pairs = shown.ways.shared[kind]
@@ -137,6 +132,37 @@ def _base_rate(graph: Evidence, shown: Shown, via: int, source: str, target: str
         return said
     of = int((graph.kinds[1] == graph.kinds[1][via]).sum())
     return f"{said}; of {several(of, kind, _MANY.get(kind, ''))} {things:,} tie two people or more ({several(pairs, 'pair')})"
+
+
+@dataclass(frozen=True)
+class OfReads:
+    """What reads say of a tie that rests on them: the chance of one as strong (None: cannot tell), and the sentence with the figures behind it."""
+
+    chance: float | None
+    text: str
+
+
+def of_reads(graph: Evidence, source: str, target: str, more: dict[tuple[str, str], dict[str, Any]]) -> OfReads | None:
+    """Of a tie by reads the p of the convoy given, or how often the plate is read there by its own habit; None for a tie without reads."""
+    kinds = more.get((min(source, target), max(source, target)), {}).get("kinds", ())
+    if "travelled with" in kinds:
+        ends = [sorted(_plates(graph, end)) for end in (source, target)]
+        given = graph.made.get("convoys")
+        if given is None:
+            return OfReads(None, "as often as the convoys given say")
+        both = (pl.col("plate").is_in(ends[0]) & pl.col("other").is_in(ends[1])) | (pl.col("plate").is_in(ends[1]) & pl.col("other").is_in(ends[0]))
+        row = given.filter(both).sort("p", nulls_last=True).row(0, named=True)
+        expected, p = (f"{row[c]:.2g}" if row[c] is not None else "an unknown number" for c in ("expected", "p"))
+        return OfReads(row["p"], f"{row['together']} times together, {expected} expected by chance, p = {p}")
+    if "read near" not in kinds:
+        return None
+    plate, scene = (source, target) if source.startswith("vehicle:") else (target, source)
+    own, incident = graph.places("reads", "plate", _plates(graph, plate)), graph.held("incidents", "incident_id", [scene.partition(":")[2]])
+    at, lon, lat = graph.track
+    habit = usual(at[own], lon[own], lat[own], incident.row(0, named=True), graph.reach, graph.reading) if len(incident) else None
+    if habit is None:
+        return OfReads(None, "too few days of reads to tell its habit there")
+    return OfReads(habit[0], f"read there at those hours on {habit[1]} of {habit[2]} other days: {habit[0]:.0%} by its own habit")
 
 
 def _plates(graph: Evidence, vehicle: str) -> set[str]:
@@ -155,17 +181,21 @@ def headline(graph: Evidence, shown: Shown, table: pl.DataFrame, hops: int, hub:
     parts = [f"directly by {several(rows['rows'], 'row')} ({', '.join(rows['kinds'])})"] if rows else []
     parts += [f"by {several(paths, 'path')} of up to {several(hops, 'step')}"] if paths else []
     steps = next(k for k, n in enumerate(ways.observed, start=1) if n)
-    n, expected = sum(ways.observed[:steps]), sum(ways.expected[:steps])
-    what = several(n, "direct tie" if steps == 1 else f"path of {steps} steps", "" if steps == 1 else f"paths of {steps} steps")
-    chance = f"{what} where chance would give {expected:.2g}" + (
-        f" (at most {ways.by_chance:.2g} of pairs with as many ties have one)" if ways.by_chance <= _SMALL else ", so that alone does not stand out"
-    )
-    if rows and {"travelled with", "read near"} & set(rows["kinds"]):  # what chance gives is known from the reads themselves
-        chance = table.filter(pl.col("path") == 0)["base_rate"][0]
+    chance = shown.reads.text if shown.reads is not None else _dealt(ways, steps)
     kind = graph.kinds[0][int(graph.kinds[1][ways.b])]
     many = _MANY.get(kind, kind + "s")
     others = f"{'at least ' if ways.at_least else ''}{ways.others:,} of {ways.of:,} other {many} are as near to {graph.nodes['label'][ways.a]}"
     return f"{one} and {two} are tied {' and '.join(parts)}; {chance}; {others}.{contrary}"
+
+
+def _dealt(ways: Ways, steps: int) -> str:
+    """What ties dealt out anew would give of the shortest paths."""
+    n, expected, by_chance = sum(ways.observed[:steps]), sum(e or 0.0 for e in ways.expected[:steps]), ways.by_chance
+    what = several(n, "direct tie" if steps == 1 else f"path of {steps} steps", "" if steps == 1 else f"paths of {steps} steps")
+    rare = by_chance is not None and by_chance <= _SMALL
+    return f"{what} where chance would give {expected:.2g}" + (
+        f" (at most {by_chance:.2g} of pairs with as many ties have one)" if rare else ", so that alone does not stand out"
+    )
 
 
 def _nothing(graph: Evidence, shown: Shown, one: str, two: str, hops: int, hub: int | None) -> str:
@@ -215,7 +245,7 @@ def graph(made: Evidence, shown: Shown, table: pl.DataFrame) -> Any:
         contrary.setdefault((min(r["source"], r["target"]), max(r["source"], r["target"])), []).append(_plain(r))
     out: Any = nx.Graph(
         observed=list(ways.observed),
-        expected=[round(e, 6) for e in ways.expected],
+        expected=[e if e is None else float(f"{e:.6g}") for e in ways.expected],
         by_chance=ways.by_chance,
         against=[r for rows in contrary.values() for r in rows],
         centre=made.nodes["id"][ways.a],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -38,7 +39,8 @@ class Ways:
 
     Attributes:
         nodes, edges: i4, shapes (p, hops + 1) and (p, hops), -1 behind the end. length, score: shape (p,).
-        observed, expected: paths by number of steps. by_chance: of a path this short, at most. others: how many of b's kind are as near to a as b is
+        observed, expected: paths by number of steps. by_chance: of a path this short, at most; of a direct
+            tie by reads what these give (None: cannot tell). others: how many of b's kind are as near to a as b is
             (``at_least``: so many at least), of ``of``. hubs: codes of hubs tied to both. unlisted: paths that were not ranked.
         chance: ties by kind. shared: kind -> (things of it that tie two people or more, pairs of people so tied).
     """
@@ -50,8 +52,8 @@ class Ways:
     length: Ints
     score: Floats
     observed: tuple[int, ...]
-    expected: list[float]
-    by_chance: float
+    expected: Sequence[float | None]
+    by_chance: float | None
     others: int
     at_least: bool
     of: int
@@ -73,7 +75,10 @@ def answer(evidence: Evidence, a: str, b: str, asked: Asked) -> Links:
     rows, more = _rows(evidence, used, asked.asof)
     on = np.unique(np.concatenate([ways.nodes[ways.nodes >= 0], [ways.a, ways.b]]))
     contrary = against(evidence, evidence.network.named(on), rows, asked.asof)
-    shown = told.Shown(ways, rows, contrary, more, asked.asof)
+    reads = told.of_reads(evidence, evidence.nodes["id"][ways.a], evidence.nodes["id"][ways.b], more) if ways.observed[0] else None
+    if reads is not None:  # ties dealt out anew know only which pairs were handed in, the reads how often the two would meet
+        ways = replace(ways, expected=[reads.chance, *ways.expected[1:]], by_chance=reads.chance)
+    shown = told.Shown(ways, rows, contrary, more, asked.asof, reads)
     table = told.table(evidence, shown)
     basis = Basis.of(
         evidence,

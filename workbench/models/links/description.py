@@ -58,7 +58,7 @@ def search(facts: Facts, description: Mapping[str, Any], *, at: tuple[float, flo
         facts: the tables; people, vehicles, involvements, incidents, associations and addresses are looked at.
         description: of a person age (years), height_cm, weight_kg (each a number or (lowest, highest)), build ("thin", "medium", "heavy"), hair, eyes, marks,
             clothing, mo (words), sex, race; of a vehicle plate (``?`` one unknown character, ``*`` any number), make, model, colour, body.
-        at: longitude, latitude and time of the incident; nothing that happened at or after it is looked at.
+        at: longitude, latitude and time of the incident; nothing that happened, and no arrest that was made, at or after it is looked at.
         fillers: at least so many others are on the list beside the first.
         most: rows at most (never fewer than ``fillers`` + 1).
         radius: those are looked at who have an earlier incident or home within so many metres, or no place on record; doubled until there are enough.
@@ -113,7 +113,7 @@ def search(facts: Facts, description: Mapping[str, Any], *, at: tuple[float, flo
     none = float(1 - chance[:-1][order].sum()) if tested else None
     basis = Basis.of(facts.people, facts.vehicles, facts.involvements, facts.incidents, facts.associations, facts.addresses, method="likelihood ratios of a "
                      "description over records, chances tested on solved incidents", source=_SOURCE, used=len(here.rows), asof=when,
-                     notes=_notes(tested, guarded, radius, reach, own, kind),
+                     notes=(*_notes(tested, guarded, radius, reach, own, kind), *_undated(p)),
                      parameters={"described": used, "protected attributes used": guarded or "none", "fillers": fillers, "radius": reach,
                                  "slope": round(slope, 2),
                                  "errors assumed": {k: ERRORS[k] for k in used if k in ERRORS}, "seed": seed})
@@ -254,6 +254,12 @@ def _notes(tested: solved.Tested | None, guarded: list[str], radius: float, reac
     if "clothing" in own and kind == "person":
         notes.append("Clothing is looked for in the narratives of earlier incidents and counts little: people change it.")
     return tuple(notes)
+
+
+def _undated(p: solved.Past) -> list[str]:
+    """Of how many arrests nothing says when they were."""
+    some, of = p.undated
+    return [f"{some:,} of {of:,} parts as arrestee have no row among the arrests; they count as known from the incident on."] if some else []
 
 
 def _headline(table: pl.DataFrame, here: solved.Scene, tested: solved.Tested | None, none: float | None, kind: str) -> str:

@@ -201,7 +201,8 @@ def why(evidence: Evidence, a: str, b: str, *, hops: int = 4, most: int = 10, hu
     Graph attributes: observed, expected (paths by number of steps), by_chance, against.
 
     ``by_chance`` is the chance that two things with as many ties have a path this short or shorter when ties are dealt out anew: at most the expected number
-    of such paths (Markov's inequality), so it errs on the side of caution.
+    of such paths (Markov's inequality), so it errs on the side of caution. Of a direct tie by reads ``expected`` and ``by_chance`` are what the headline
+    says, too: the p of the convoy given, or the plate's own habit; null where too few days of reads can tell.
 
     Raises:
         NotFound: nothing is called so. BadInput: several things are, both names are one thing, or an option is out of range.

@@ -69,17 +69,18 @@ def far_from(passages: Passages, rows: Ints, lon: float, lat: float) -> Any:
 
 
 def ruled_out_too(passages: Passages, whole: pl.DataFrame, limits: Limits) -> list[tuple[int, int]]:
-    """For each scene, in order: how many plates are ruled out at least at its beginning, and how many plates were read at all."""
+    """For each scene, in order: how many plates are ruled out in some moment of it or in all, and how many plates were read at all."""
     out, every = [], int(np.count_nonzero(counts(passages, limits.until)))
     px, py = positions(passages.spots)
     ok = np.isfinite(px) & np.isfinite(py)
-    for lon, lat, start in whole.sort("started_at", "incident_id").select("lon", "lat", "started_at").iter_rows():
+    for lon, lat, start, end in whole.sort("started_at", "incident_id").select("lon", "lat", "started_at", "ended_at").iter_rows():
+        begin, stop = start.timestamp(), max(end or start, start).timestamp()
         far = np.where(ok, _days.apart(np.where(ok, px, lon), np.where(ok, py, lat), lon, lat), 0.0)
         hit = np.zeros(len(passages.plates), dtype=bool)
         for s in np.flatnonzero(far > limits.metres).tolist():
             a, b, half = passages.by_spot[s], passages.by_spot[s + 1], (far[s] - limits.metres) / limits.speed
-            last = start.timestamp() + half if limits.until is None else min(start.timestamp() + half, limits.until)
-            low, high = a + np.searchsorted(passages.at[a:b], [start.timestamp() - half, last])
+            last = stop + half if limits.until is None else min(stop + half, limits.until)
+            low, high = a + np.searchsorted(passages.at[a:b], [begin - half, last])
             hit[passages.plate[low:high]] = True
         out.append((int(hit.sum()), every))
     return out

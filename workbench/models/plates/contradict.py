@@ -168,12 +168,10 @@ def _scenes(passages: Passages, plate: str, mine: Ints, scenes: pl.DataFrame, ne
     whole = scenes.filter(there & scenes["started_at"].is_not_null()).unique("incident_id", keep="first")
     if whole.is_empty():
         raise CannotTell("No scene has a position and a time, so no read can speak against having been there; add them.")
-    rows, counts, other = [], {"ruled out": 0, "not read": 0, "cannot tell": 0, "nothing": 0}, 0
+    rows, counts = [], {"ruled out": 0, "in part": 0, "not read": 0, "cannot tell": 0, "nothing": 0}
     numbers = {i: n for n, i in enumerate(near.frame["incident_id"].to_list())}
-    base, least = _against.ruled_out_too(passages, whole, limits), 0
-    for s, (about, lon, lat, start, end) in enumerate(
-        whole.sort("started_at", "incident_id").select("incident_id", "lon", "lat", "started_at", "ended_at").iter_rows()
-    ):
+    base, least = _against.ruled_out_too(passages, whole, limits), 0  # scenes at which it is ruled out wholly or in part
+    for about, lon, lat, start, end in whole.sort("started_at", "incident_id").select("incident_id", "lon", "lat", "started_at", "ended_at").iter_rows():
         low, high = start.timestamp(), max(end or start, start).timestamp()
         out = _elsewhere(passages, about, f"at scene {about}", mine, lon, lat, low, high, limits)
         spots = near.spot[near.scene == numbers[about]] if about in numbers else np.zeros(0, dtype=np.int64)
@@ -181,27 +179,30 @@ def _scenes(passages: Passages, plate: str, mine: Ints, scenes: pl.DataFrame, ne
         if out is not None:
             rows.append(out)
             counts["ruled out"] += out["weight"] >= 1 - 1e-9
-            other += base[s][0]
             least += 1
         if seen is not None and (out is None or out["weight"] < 1 - 1e-9):
             rows.append(seen)
             counts[seen["what"]] += 1
-        elif out is None:
+        elif out is not None:
+            counts["in part"] += out["weight"] < 1 - 1e-9
+        else:
             counts["nothing"] += 1
-    plates = base[0][1] if base else 0
     chances = [r["weight"] for r in rows if r["what"] == "not read"]
     up = f" (they would have with a probability of {min(chances):.2f} to {max(chances):.2f})" if chances else ""
-    partly = (
-        f" For {several(least, 'scene')} ruled out wholly or in part, the same holds on average for {other / least:,.0f} of {plates:,} plates." if least else ""
+    share, plates = 100 * sum(hit / every for hit, every in base) / len(base), base[0][1]
+    usual = (
+        f" A plate taken at random from the {plates:,} read is ruled out by a read elsewhere, wholly or for a part of the time, at "
+        f"{share:.{0 if share >= 9.95 or share == 0 else 1}f} % of these scenes; {plate} is at {least} of {len(whole)}."
     )
     told = {
         "ruled out": "it cannot have been (read elsewhere)",
+        "in part": "it cannot have been for a part of the time (read elsewhere)",
         "not read": f"it was not read though readers there were up{up}",
         "cannot tell": "nothing can be told",
         "nothing": "nothing speaks against it",
     }
     said = ", ".join(f"at {'all' if counts[k] == len(whole) > 1 else counts[k]} {words}" for k, words in told.items() if counts[k])
-    headline = f"Against {plate} at {several(len(whole), 'scene')}: {said or 'at none it can be ruled out wholly'}.{partly}"
+    headline = f"Against {plate} at {several(len(whole), 'scene')}: {said or 'at none it can be ruled out wholly'}.{usual}"
     return rows, headline, list(near.notes)
 
 
