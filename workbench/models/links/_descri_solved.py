@@ -277,7 +277,9 @@ def _slope(cases: list[tuple[Any, Scene, Floats]], taught: Learnt) -> float:
         if not len(s.rows):
             continue
         total, hit = described + sum(taught.context(s)), np.isin(s.rows, case[5])
-        for k, slope in enumerate(_SLOPES):
-            chance = chances(s.prior, total, taught.known, float(slope))
-            gain[k] += np.log(max(float(chance[:-1][hit].sum() if hit.any() else chance[-1]), 1e-12))
+        weight, step = taught.known * s.prior / s.prior.sum(), np.exp((_SLOPES[1] - _SLOPES[0]) * np.clip(total, -40, 40))
+        for k in range(len(_SLOPES)):  # weight is prior times exp(slope x score), a step further each time
+            right = float(weight[hit].sum()) if hit.any() else 1 - taught.known
+            gain[k] += np.log(max(right / (float(weight.sum()) + 1 - taught.known), 1e-12))
+            weight = weight * step
     return float(_SLOPES[int(np.argmax(gain))])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ import polars as pl
 
 from workbench import plates
 from workbench.errors import BadInput, did_you_mean
-from workbench.geo import Floats
+from workbench.geo import Floats, Ints
 
 PROTECTED = ("race", "sex")
 NUMBERS = {"age": (3.0, 110.0), "height_cm": (90.0, 230.0), "weight_kg": (20.0, 300.0)}
@@ -93,19 +93,49 @@ def _band(name: str, value: Any) -> tuple[float, float]:
     return a, b
 
 
+class Words:
+    """One word or none a record, as numbers: ``names`` in order, ``codes`` i8, shape (n,), -1 for none."""
+
+    def __init__(self, names: list[str], codes: Ints) -> None:
+        self.names, self.codes = names, codes
+
+    @classmethod
+    def of(cls, values: Iterable[str | None]) -> Words:
+        listed = list(values)
+        names = sorted({v for v in listed if v is not None})
+        place = {v: i for i, v in enumerate(names)}
+        return cls(names, np.array([-1 if v is None else place[v] for v in listed], dtype=np.int64))
+
+    def __getitem__(self, row: int) -> str | None:
+        code = int(self.codes[row])
+        return None if code < 0 else self.names[code]
+
+    def take(self, rows: Any) -> Words:
+        """Of some records."""
+        return Words(self.names, self.codes[rows])
+
+
 @dataclass(frozen=True, eq=False)
 class Traits:
-    """Records as arrays, one entry a record: ``numbers`` (nan = not recorded; "born" in days since 1970), ``words`` (None), ``texts`` (None)."""
+    """Records as arrays, one entry a record: ``numbers`` (nan = not recorded; "born" in days since 1970), ``words``, ``texts`` (frozensets or None)."""
 
-    ids: list[str]
+    ids: Any
     numbers: dict[str, Floats]
-    words: dict[str, list[str | None]]
-    texts: dict[str, list[frozenset[str] | None]]
+    words: dict[str, Words]
+    texts: dict[str, Any]
 
     def take(self, rows: Any) -> Traits:
         """Some of them, by row numbers."""
-        return Traits([self.ids[i] for i in rows], {k: v[rows] for k, v in self.numbers.items()}, {k: [v[i] for i in rows] for k, v in self.words.items()},
-                      {k: [v[i] for i in rows] for k, v in self.texts.items()})
+        return Traits(self.ids[rows], {k: v[rows] for k, v in self.numbers.items()}, {k: v.take(rows) for k, v in self.words.items()},
+                      {k: v[rows] for k, v in self.texts.items()})
+
+
+def _array(values: Iterable[Any]) -> Any:
+    """Python objects as an array of one dimension."""
+    listed = list(values)
+    out = np.empty(len(listed), dtype=object)
+    out[:] = listed
+    return out
 
 
 def people(frame: pl.DataFrame, ids: list[str], clothing: Mapping[str, str]) -> Traits:
@@ -114,19 +144,20 @@ def people(frame: pl.DataFrame, ids: list[str], clothing: Mapping[str, str]) -> 
                                                                                  maintain_order="left")
     born = full["born_on"].cast(pl.Date, strict=False).to_physical().cast(pl.Float64).fill_null(np.nan).to_numpy()
     numbers = {"born": born} | {c: full[c].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy() for c in ("height_cm", "weight_kg")}
-    words = {c: [word(v) for v in full[c].to_list()] for c in ("hair", "eyes", "sex", "race")}
+    words = {c: Words.of(word(v) for v in full[c].to_list()) for c in ("hair", "eyes", "sex", "race")}
     with np.errstate(invalid="ignore", divide="ignore"):
         mass = numbers["weight_kg"] / (numbers["height_cm"] / 100) ** 2
-    words["build"] = [None if not np.isfinite(m) else "THIN" if m < 21 else "HEAVY" if m >= 27 else "MEDIUM" for m in mass]
+    words["build"] = Words.of(None if not np.isfinite(m) else "THIN" if m < 21 else "HEAVY" if m >= 27 else "MEDIUM" for m in mass)
     marks = [None if v is None else tokens(v) for v in full["marks"].to_list()]
-    return Traits(ids, numbers, words, {"marks": marks, "clothing": [tokens(clothing[i]) if i in clothing else None for i in ids]})
+    worn = [tokens(clothing[i]) if i in clothing else None for i in ids]
+    return Traits(_array(ids), numbers, words, {"marks": _array(marks), "clothing": _array(worn)})
 
 
 def vehicles(frame: pl.DataFrame, ids: list[str]) -> Traits:
     """Traits of vehicles by their ids."""
     full = pl.DataFrame({"vehicle_id": ids}, schema={"vehicle_id": pl.String}).join(frame.unique("vehicle_id", keep="last"), on="vehicle_id", how="left",
                                                                                    maintain_order="left")
-    return Traits(ids, {}, {c: [word(v) for v in full[c].to_list()] for c in VEHICLE}, {})
+    return Traits(_array(ids), {}, {c: Words.of(word(v) for v in full[c].to_list()) for c in VEHICLE}, {})
 
 
 def factors(asked: Description, traits: Traits, at: datetime) -> dict[str, Floats]:
@@ -139,8 +170,9 @@ def factors(asked: Description, traits: Traits, at: datetime) -> dict[str, Float
             out[name] = _words_in(said, traits.texts.get(name), ERRORS[name], len(traits.ids))
         elif name == "plate":
             fits = re.compile(plates.pattern(said)), re.compile(plates.pattern(said, look_alikes=True))
-            told = traits.words.get("plate") or [None] * len(traits.ids)
-            out[name] = _rated(np.array([np.nan if p is None else ERRORS[name] if fits[0].match(p) else 0.08 if fits[1].match(p) else 0.0 for p in told]))
+            told = traits.words.get("plate") or Words([], np.full(len(traits.ids), -1))
+            chance = np.array([*(ERRORS[name] if fits[0].match(p) else 0.08 if fits[1].match(p) else 0.0 for p in told.names), np.nan])
+            out[name] = _rated(chance[told.codes])  # -1 is the last
         elif name != "mo":
             out[name] = _word(said, traits.words.get(name), ERRORS[name], len(traits.ids))
     return out
@@ -168,14 +200,17 @@ def _number(said: tuple[float, float], values: Floats | None, error: float, n: i
     return _rated(np.exp(-0.5 * ((sum(said) / 2 - values) / spread) ** 2))
 
 
-def _word(said: str, values: list[str | None] | None, right: float, n: int) -> Floats:
-    if values is None or not any(v is not None for v in values):
+def _word(said: str, words: Words | None, right: float, n: int) -> Floats:
+    held = 0 if words is None else int(np.count_nonzero(words.codes >= 0))
+    if words is None or not held:
         return np.zeros(n)
-    share = sum(v == said for v in values) / sum(v is not None for v in values)
-    return _rated(np.array([np.nan if v is None else right + (1 - right) * share if v == said else (1 - right) * max(share, 1e-3) for v in values]))
+    same = words.codes == (words.names.index(said) if said in words.names else -2)
+    share = int(np.count_nonzero(same)) / held
+    chance = np.where(same, right + (1 - right) * share, (1 - right) * max(share, 1e-3))
+    return _rated(np.where(words.codes < 0, np.nan, chance))
 
 
-def _words_in(said: frozenset[str], texts: list[frozenset[str] | None] | None, right: float, n: int) -> Floats:
+def _words_in(said: frozenset[str], texts: Any, right: float, n: int) -> Floats:
     """Rarer words tell more; all together at most a factor of 50, since words of one mark go together."""
     out = np.zeros(n)
     known = [i for i in range(n) if texts is not None and texts[i] is not None]
@@ -207,12 +242,13 @@ def witnessed(asked: Description, traits: Traits, row: int, at: datetime, rng: n
                 out[name] = frozenset(w for w in sorted(own) if rng.random() < max(ERRORS[name], 0.5)) or frozenset([min(own)])
         elif name in traits.words and traits.words[name][row] is not None:
             own_word = str(traits.words[name][row])
-            known = [v for v in traits.words[name] if v is not None]
+            words = traits.words[name]
+            known = words.codes[words.codes >= 0]
             if name == "plate":
                 keep = max(1, sum(c not in "?*" for c in said))
                 out[name] = own_word[:keep] + "*"
             else:
-                out[name] = own_word if rng.random() < ERRORS[name] else str(known[int(rng.integers(len(known)))])
+                out[name] = own_word if rng.random() < ERRORS[name] else words.names[int(known[int(rng.integers(len(known)))])]
     return out
 
 
@@ -228,5 +264,5 @@ def told(name: str, said: Any, traits: Traits, row: int, at: datetime) -> str:
         own = traits.texts[name][row]
         shared = ", ".join(sorted(w.lower() for w in said & (own or frozenset())))
         return f"{name} not recorded" if own is None else f"{name}: {shared or 'none of the words'}"
-    found = (traits.words.get(name) or [None] * (row + 1))[row]
+    found = traits.words[name][row] if name in traits.words else None
     return f"{name} {found if name in ('plate', 'sex', 'race') else found.lower()}" if found is not None else f"{name} not recorded"
