@@ -20,7 +20,7 @@ from tests.test_purge import FACTS, HEADER, NOW, at, bytes_of, workspace
 from workbench import serving
 from workbench.casebook import Casebook, place
 from workbench.casebook.hits import Hits
-from workbench.casebook.identities import Judgements
+from workbench.casebook.identities import Ids, Judgements
 from workbench.cli import retention as cli
 from workbench.errors import AccessRefused
 from workbench.lake import Lake
@@ -93,6 +93,8 @@ def test_the_preview_of_a_purge_shows_the_hits_and_judgements_that_it_then_delet
     for left, right in (("PERS-000001", "PERS-000009"), ("PERS-000008", "PERS-000009"), ("QXJZ0001", "PERS-000009")):  # of a record, of none, of a value
         judged.judge("person", left, right, "different", "another scar", user="anna")
     assert judged.take(pl.DataFrame({"kind": ["person"], "left": ["PERS-000002"], "right": ["PERS-000007"]}), user="anna").height == 1
+    bore = {"PERS-000001": "PERS-000001", "PERS-000007": "PERS-000001", "PERS-000005": "PERS-000004", "PERS-000004": "PERS-000004"}
+    assert Ids(place.of(path)).keep("person", pl.DataFrame({"record_id": list(bore), "entity_id": list(bore.values())})) == 4
     number = holds.add(path, "C1", sworn_by="Sgt. Toy", facts=FACTS, citation="GS 20-183.32", select={"plates": ["QXJZOO02"]}, user="anna",
                        begins=NOW - timedelta(days=1), until=NOW + timedelta(days=30))
     files = sorted(f for f in path.rglob("*") if f.is_file() and f.name != "lock")
@@ -101,12 +103,14 @@ def test_the_preview_of_a_purge_shows_the_hits_and_judgements_that_it_then_delet
     later = datetime.now(UTC) + timedelta(days=60)
     shown = preview.work(path, later)
     assert (len(shown.hits), len(shown.judgements), len(shown.pairs), shown.respected) == (7, 2, 1, ())
+    assert now.named == frozenset() and shown.named == {("person", "PERS-000001"), ("person", "PERS-000007")}  # the record's, and one named after it
     cli._preview(path, argparse.Namespace(days=60.0))
     assert "7 hits with what was said of them go, since the reads they came from are kept no longer" in capsys.readouterr().out
     assert sorted(f for f in path.rglob("*") if f.is_file() and f.name != "lock") == files and book.frame().height == 7
     made = purge.run(path, later, user="anna", reason="daily purge")
     assert [line for line in made.body["work"] if " deleted, since " in line] == [f"casebook: {what} deleted, since {why}: {n}"
                                                                                   for n, what, why in casework.counted(shown)]
+    assert Ids(place.of(path)).every()["record_id"].sort().to_list() == ["PERS-000004", "PERS-000005"] and bytes_of(path, ["PERS-000001"]) == {}
 
 
 def test_a_hold_on_the_listed_plate_keeps_its_hit_and_the_certificate_says_so(tmp_path: Path) -> None:

@@ -186,6 +186,20 @@ def test_an_arrest_made_later_is_not_known_yet_neither_now_nor_on_the_solved_inc
     assert found.table.equals(without.table) and "76 of 78 parts as arrestee have no row among the arrests" in found.basis.notes[-1]
 
 
+def test_no_solved_incident_is_tested_on_what_its_own_narrative_says_of_clothing() -> None:
+    given = small()
+    given = replace(given, incidents=given.incidents.with_columns(narrative=pl.format("wore a coat of the kind W{}", pl.col("incident_id"))))
+    p = solved.past(given, "person", datetime(2026, 4, 1, tzinfo=UTC), Plane.local(41.6, -90.9))
+    worn = description._worn(given, p)
+    for case in p.solved:
+        before = worn(case[1])
+        assert not any(f"W{case[0]}" in (text or ()) for text in before)
+        earlier = {f"W{p.key[i]}" for i in np.flatnonzero(p.day < case[1]) if p.who[i] == case[5][0]}
+        assert {w for w in before[case[5][0]] or () if w.startswith("WI")} == earlier
+    found = search(given, {"clothing": "coat of the kind WI3"}, at=(-90.9, 41.6, "2026-04-01T00:00:00Z"))  # told by one narrative: its own, had it leaked
+    assert found.first_ten is not None and found.table["entity"].is_in([f"person:{p.ids[p.solved[3][5][0]]}"]).any()
+
+
 def test_more_words_in_common_never_count_as_less_and_factors_stay_odds(facts: Facts) -> None:
     p = solved.past(facts, "person", datetime(2026, 7, 1, tzinfo=UTC), Plane.local(41.6, -90.9))
     scenes = [solved.scene(p, *c[1:5]) for c in p.solved]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.conftest import CASE
 from workbench.errors import BadInput
 from workbench.models.links import _identity_groups as grouping
 from workbench.models.links import identities
+from workbench.models.links._identity_state import named_as
 from workbench.models.links.identities import Identities, resolve
 
 FEBRL = {
@@ -147,6 +149,30 @@ def test_new_records_join_or_start_entities_and_ids_stay() -> None:
     assert same.identities.equals(more.identities)
     back = resolve(rows.clear(), known=more, withdrawn=late["record_id"].to_list())
     assert back.identities.sort("record_id").rows() == early.identities.sort("record_id").rows()
+
+
+def test_groups_keep_the_ids_that_their_records_bore_in_an_earlier_run() -> None:
+    state, at = answer().state, datetime(2026, 6, 1, tzinfo=UTC)
+    (one, other), (two, *_), three = answer().table.filter(pl.col("records") == 2)["record_ids"].to_list()[:3]
+
+    def ids(**bore: str) -> pl.DataFrame:
+        since = [at + timedelta(days=k) for k in range(len(bore))]
+        return pl.DataFrame({"record_id": list(bore), "entity_id": list(bore.values()), "since": since}, schema_overrides={"since": pl.Datetime("us", "UTC")})
+
+    def named(**bore: str) -> dict[str, str]:
+        made = named_as(state, ids(**bore))
+        assert len(set(zip(made.entity, made.group.tolist(), strict=True))) == made.entity.n_unique() == len(set(made.group.tolist()))
+        return dict(zip(made.frame["record_id"], made.entity, strict=True))
+
+    new = dict(answer().identities.select("record_id", "entity_id").iter_rows())
+    assert named() == named(**{one: one, other: one}) == new
+    assert named(**{one: other, other: other}) == new | {one: other, other: other}
+    assert named(**{one: "GONE", other: other})[one] == "GONE"  # two that were: the older stays
+    split = named(**{r: three[1] for r in (one, other, *three)})  # one that was falls apart: the id stays with one part
+    assert sorted({split[one], split[three[0]]}) == sorted({three[1], three[0]} if split[three[0]] != three[1] else {three[1], one})
+    assert named(**{two: one})[one] != one  # an id that is borne elsewhere is given to nobody else
+    with pytest.raises(BadInput, match="goes without known="):
+        resolve(made_up().drop("cluster"), known=answer(), ids=ids())
 
 
 def test_a_changed_record_is_compared_anew() -> None:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from tests.conftest import CASE
 from workbench import cli
 from workbench.casebook import Casebook
-from workbench.casebook.identities import Judgements
+from workbench.casebook.identities import Ids, Judgements, ids
 from workbench.errors import BadInput, NotFound
 
 NOW = datetime(2026, 6, 1, 9, tzinfo=UTC)
@@ -100,6 +100,23 @@ def test_many_who_ask_in_the_same_moment_share_the_queue_without_overlap(store: 
         assert db.execute(sa.text("select count(*) from identity_review")).scalar() == len(given)
 
 
+def test_ids_are_kept_between_runs_and_one_who_sees_fewer_records_changes_nobody_elses(store: Callable[[], Judgements]) -> None:
+    def kept() -> Ids:
+        return Ids(Casebook(store().engine.url.render_as_string(hide_password=False)))
+
+    def answer(**ids: str) -> pl.DataFrame:
+        return pl.DataFrame({"record_id": list(ids), "entity_id": list(ids.values())})
+
+    every = pl.Series(["A", "B", "C", "D", "E"])
+    assert kept().keep("person", answer(A="B", B="B", C="C", D="C", E="E"), at=NOW) == 4  # who stands alone under the own id is not kept
+    assert kept().frame("person", every).rows() == [("A", "B", NOW), ("B", "B", NOW), ("C", "C", NOW), ("D", "C", NOW)]
+    assert kept().frame("person", pl.Series(["A", "C", "D"]))["record_id"].to_list() == ["C", "D"] and kept().frame("vehicle", every).is_empty()
+    assert kept().keep("person", answer(A="A", D="A"), at=NOW + timedelta(days=1)) == 0  # neither B nor C is seen: what is named after them stays
+    assert dict(kept().frame("person", every).select("record_id", "entity_id").iter_rows()) == {"A": "B", "B": "B", "C": "C", "D": "C"}
+    assert kept().keep("person", answer(A="B", B="B", C="C", D="B", E="E"), at=NOW + timedelta(days=2)) == 2
+    assert kept().frame("person", every).rows() == [("A", "B", NOW), ("B", "B", NOW), ("D", "B", NOW)]
+
+
 def test_pairs_are_taken_judged_listed_and_undone_from_the_command_line(own_city: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["-w", str(own_city), *(x for k, v in CASE.items() for x in (f"--{k}", v))]
 
@@ -108,9 +125,16 @@ def test_pairs_are_taken_judged_listed_and_undone_from_the_command_line(own_city
         got = capsys.readouterr()
         return got.err if code else got.out
 
-    assert "records are of" in said("resolve", "-n", "3")
+    first = said("resolve", "-n", "3")
+    shown = first.splitlines()[1]
+    one, *others = shown.partition(" % ")[2].replace(",", " ").split()
+    assert "records are of" in first and shown.split()[0] == min(one, *others)
+    book = Casebook(own_city / "casebook.db")
+    with book.engine.begin() as db:  # as if the other record had founded the entity
+        db.execute(ids.update().where(ids.c.entity_id == shown.split()[0]).values(entity_id=max(one, *others)))
     pairs = said("queue", "-n", "2").splitlines()
     left, right = pairs[0].split()[:2]
+    assert set(Ids(book).every().filter(pl.col("record_id").is_in([one, *others]))["entity_id"]) == {max(one, *others)}  # the id it bore, not one made anew
     assert len(pairs) == 3 and "yours for half an hour" in pairs[2]
     assert "needs its reason" in said("judge", left, right, "different", code=1)
     assert "Did you mean 'different'" in said("judge", left, right, "diferent", "--why", "x", code=1)

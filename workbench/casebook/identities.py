@@ -36,6 +36,14 @@ holds = sa.Table(
     sa.Column("held_by", sa.String, nullable=False),
     sa.Column("held_at", sa.DateTime(timezone=True), nullable=False),
 )
+ids = sa.Table(
+    "identity_ids",
+    _meta,
+    sa.Column("kind", sa.String, primary_key=True),
+    sa.Column("record_id", sa.String, primary_key=True),
+    sa.Column("entity_id", sa.String, nullable=False),
+    sa.Column("since", sa.DateTime(timezone=True), nullable=False),  # when the entity first bore it
+)
 VERDICTS = ("same", "different", "unsure")
 KINDS = ("person", "vehicle", "address")
 #: How long a pair stays with whoever took it.
@@ -173,6 +181,58 @@ class Judgements:
         pair = _pair(kind, left, right)
         with self.engine.begin() as db:
             return bool(db.execute(holds.delete().where(*(holds.c[c] == v for c, v in pair.items()), holds.c.held_by == user)).rowcount)
+
+
+class Ids:
+    """Which id each record of an entity of two records or more bore last, so that the next run gives the same; an id is the record that founded the entity."""
+
+    def __init__(self, casebook: Casebook) -> None:
+        self.engine = casebook.engine
+        _meta.create_all(self.engine, tables=[ids], checkfirst=True)
+
+    def every(self) -> pl.DataFrame:
+        """All that is held: kind, record_id, entity_id, since."""
+        with self.engine.connect() as db:
+            rows = [(*row, _aware(at)) for *row, at in db.execute(sa.select(ids.c.kind, ids.c.record_id, ids.c.entity_id, ids.c.since))]
+        return pl.DataFrame(rows, schema={"kind": pl.String, "record_id": pl.String, "entity_id": pl.String, "since": pl.Datetime("us", "UTC")}, orient="row")
+
+    def frame(self, kind: str, visible: pl.Series) -> pl.DataFrame:
+        """The ids of the records in ``visible``, but for those named after a record that is not among them: record_id, entity_id, since."""
+        _kind(kind)
+        found = self.every().filter(pl.col("kind") == kind).drop("kind")
+        seen = visible.cast(pl.String).implode()
+        return found.filter(pl.col("record_id").is_in(seen) & founder(pl.col("entity_id")).is_in(seen)).sort("record_id")
+
+    def keep(self, kind: str, identities: pl.DataFrame, *, at: datetime | None = None) -> int:
+        """Keep the ids of an answer (``Identities.identities``); gives how many records bear another than before. One transaction.
+
+        What is held of records that are not in the answer stays, and so does an id named after one of these: who asked may see fewer records than others.
+        """
+        visible = identities["record_id"]
+        before, now = self.frame(kind, visible), at or datetime.now(UTC)
+        since = dict(before.select("entity_id", "since").iter_rows())
+        had, shown = dict(before.select("record_id", "entity_id").iter_rows()), identities.filter(
+            (pl.len().over("entity_id") > 1) | (pl.col("entity_id") != pl.col("record_id")))
+        have = dict(shown.select("record_id", "entity_id").iter_rows())
+        changed = sorted(r for r in {*had, *have} if had.get(r) != have.get(r))
+        try:
+            with self.engine.begin() as db:
+                for record in changed:
+                    if record in had:
+                        db.execute(ids.delete().where(ids.c.kind == kind, ids.c.record_id == record))
+                others = {r for (r,) in db.execute(sa.select(ids.c.record_id).where(ids.c.kind == kind))}
+                changed = [r for r in changed if r in had or r not in others]
+                for record in changed:
+                    if record in have:
+                        db.execute(ids.insert().values(kind=kind, record_id=record, entity_id=have[record], since=since.get(have[record], now)))
+        except sa.exc.IntegrityError:  # somebody else kept theirs in this moment; these stand
+            return 0
+        return len(changed)
+
+
+def founder(entity: pl.Expr) -> pl.Expr:
+    """The record that an id is named after ("P17#2": P17)."""
+    return entity.str.replace(r"#\d+$", "")
 
 
 def _kind(kind: str) -> None:

@@ -41,11 +41,16 @@ def _identities(args: argparse.Namespace) -> int:
 
 
 def _found(args: argparse.Namespace, city: Any) -> Any:
-    """Who is who by the records of the lake and what was judged."""
-    from workbench.casebook.identities import Judgements
+    """Who is who by the records of the lake and what was judged, under the ids of earlier runs, which are kept in the casebook."""
+    from workbench.casebook.identities import Ids, Judgements
     from workbench.models.links import identities
 
-    return identities.resolve(city.table(_TABLES[args.kind][0]), kind=args.kind, judgements=Judgements(city.casebook).frame(args.kind))
+    table, key = _TABLES[args.kind]
+    records, kept = city.table(table), Ids(city.casebook)
+    before = kept.frame(args.kind, records[key])
+    found = identities.resolve(records, kind=args.kind, judgements=Judgements(city.casebook).frame(args.kind), ids=before)
+    kept.keep(args.kind, found.identities)
+    return found
 
 
 def _resolve(args: argparse.Namespace, city: Any) -> int:

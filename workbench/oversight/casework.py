@@ -34,11 +34,13 @@ Pair = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Work:
-    """What goes: ids of hits, numbers of judgements, pairs of the queue (kind, left, right); ``values`` tell of the hits, ``respected`` are the holds."""
+    """What goes: ids of hits, numbers of judgements, pairs of the queue (kind, left, right), records whose id as an entity is kept (kind, record);
+    ``values`` tell of the hits, ``respected`` are the holds."""
 
     hits: frozenset[str] = frozenset()
     judgements: frozenset[int] = frozenset()
     pairs: frozenset[Pair] = frozenset()
+    named: frozenset[tuple[str, str]] = frozenset()
     values: frozenset[str] = frozenset()
     respected: tuple[dict[str, Any], ...] = field(default=())
 
@@ -64,7 +66,8 @@ def due(folder: Path, home: Path, lake: Lake, said: Mapping[str, Any]) -> Work:
     gone = {kind: _keys(home, table, key) for kind, (table, key) in _RECORDS.items()}
     gone["person"] |= set(said.get("persons", ()))
     judgements, pairs = _about(book, lambda kind, one, other: one in gone[kind] or other in gone[kind])
-    return Work(frozenset(going["hit_id"].to_list()), judgements, pairs, frozenset(values), tuple(respected))
+    named = frozenset((kind, record) for kind, record, founder in _ids(book) if record in gone[kind] or founder in gone[kind])
+    return Work(frozenset(going["hit_id"].to_list()), judgements, pairs, named, frozenset(values), tuple(respected))
 
 
 def found(folder: Path, search: Search) -> Work:
@@ -74,7 +77,10 @@ def found(folder: Path, search: Search) -> Work:
     book = place.of(folder)
     going = [str(row[0]) for row in hits.Hits(book).frame().select(_FOUND).iter_rows() if search.in_bytes("\n".join(row).encode("utf-8", "surrogatepass"))]
     judgements, pairs = _about(book, lambda _, one, other: bool(search.in_bytes(f"{one}\n{other}".encode("utf-8", "surrogatepass"))))
-    return Work(frozenset(going), judgements, pairs)
+    held = _ids(book)
+    some = search.in_bytes("\n".join(v for row in held for v in row[1:]).encode("utf-8", "surrogatepass"))
+    named = [row[:2] for row in held if some and search.in_bytes("\n".join(row[1:]).encode("utf-8", "surrogatepass"))]
+    return Work(frozenset(going), judgements, pairs, frozenset(named))
 
 
 def texts(folder: Path, said: Mapping[str, Any], gone: Collection[str] = ()) -> str:
@@ -93,20 +99,22 @@ def texts(folder: Path, said: Mapping[str, Any], gone: Collection[str] = ()) -> 
 
 
 def judged(folder: Path, but: Work) -> str:
-    """The record ids of the judgements and pairs of the queue, but for those of ``but``."""
+    """The record ids of the judgements, pairs of the queue and kept ids, but for those of ``but``."""
     book, texts = place.of(folder), list[str]()
     _, pairs = _about(book, lambda *pair: True)
     texts += [v for pair in pairs - but.pairs for v in pair[1:]]
     said = identities.said.c
     with book.engine.connect() as db:
         texts += [v for n, *ids in db.execute(sa.select(said.judgement_id, said.left_id, said.right_id)) if n not in but.judgements for v in ids]
+    texts += [v for kind, *ids in _ids(book) if (kind, ids[0]) not in but.named for v in ids]
     return "\n".join(texts)
 
 
 def lay(home: Path, work: Work) -> None:
     """Write down what goes, beside what was written down before."""
     before = laid(home)
-    said = {"hits": sorted(before.hits | work.hits), "judgements": sorted(before.judgements | work.judgements), "pairs": sorted(before.pairs | work.pairs)}
+    said = {"hits": sorted(before.hits | work.hits), "judgements": sorted(before.judgements | work.judgements), "pairs": sorted(before.pairs | work.pairs),
+            "named": sorted(before.named | work.named)}
     certificate.put(home / _LAID, json.dumps(said))
 
 
@@ -115,7 +123,7 @@ def forget(folder: Path, home: Path, more: Work | None = None) -> None:
     if more is not None:
         lay(home, more)
     work = laid(home)
-    if not (work.hits or work.judgements or work.pairs):
+    if not (work.hits or work.judgements or work.pairs or work.named):
         return
     with place.of(folder).engine.begin() as db:
         for one in sorted(work.hits):
@@ -126,6 +134,8 @@ def forget(folder: Path, home: Path, more: Work | None = None) -> None:
         for kind, left, right in sorted(work.pairs):
             held = identities.holds.c
             db.execute(identities.holds.delete().where(held.kind == kind, held.left_id == left, held.right_id == right))
+        for kind, record in sorted(work.named):
+            db.execute(identities.ids.delete().where(identities.ids.c.kind == kind, identities.ids.c.record_id == record))
 
 
 def told(home: Path) -> list[str]:
@@ -137,7 +147,8 @@ def counted(work: Work) -> list[tuple[int, str, str]]:
     """How many of what go, and why; no row of what nothing goes of."""
     rows = ((len(work.hits), "hits with what was said of them", "the reads they came from are kept no longer"),
             (len(work.judgements), "judgements on who is who", "a record they are about is kept no longer"),
-            (len(work.pairs), "pairs of the queue of identities", "a record they are about is kept no longer"))
+            (len(work.pairs), "pairs of the queue of identities", "a record they are about is kept no longer"),
+            (len(work.named), "ids of records in who is who", "the record, or the one they are named after, is kept no longer"))
     return [row for row in rows if row[0]]
 
 
@@ -182,6 +193,12 @@ def _about(book: Casebook, goes: Any) -> tuple[frozenset[int], frozenset[Pair]]:
     return frozenset(int(n) for n, *pair in judged if goes(*pair)), frozenset((k, a, b) for k, a, b in waiting if goes(k, a, b))
 
 
+def _ids(book: Casebook) -> list[tuple[str, str, str]]:
+    """The kept ids of records as entities: kind, record, the record that the id is named after."""
+    kept = identities.Ids(book).every()
+    return list(kept.select("kind", "record_id", identities.founder(pl.col("entity_id"))).iter_rows())
+
+
 def _keys(home: Path, table: str, column: str) -> set[str]:
     file = home / f"{table}.gone.parquet"
     return set(pl.read_parquet(file)[column].to_list()) if file.exists() else set()
@@ -192,4 +209,5 @@ def laid(home: Path) -> Work:
     if not (home / _LAID).exists():
         return Work()
     said = json.loads((home / _LAID).read_text(encoding="utf-8"))
-    return Work(frozenset(said["hits"]), frozenset(said["judgements"]), frozenset((k, a, b) for k, a, b in said["pairs"]))
+    return Work(frozenset(said["hits"]), frozenset(said["judgements"]), frozenset((k, a, b) for k, a, b in said["pairs"]),
+                frozenset((k, r) for k, r in said.get("named", ())))

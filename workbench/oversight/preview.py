@@ -59,8 +59,8 @@ def work(path: str | Path, now: datetime | None = None, *, days: float = 0.0) ->
             more = _without_owner(folder, home, lake, versions, selection, said, found, values)
         finally:
             shutil.rmtree(home)
-    return replace(found, judgements=found.judgements | more.judgements, pairs=found.pairs | more.pairs, hits=found.hits | more.hits,
-                   respected=tuple(said["holds"]))
+    return replace(found, judgements=found.judgements | more.judgements, pairs=found.pairs | more.pairs, named=found.named | more.named,
+                   hits=found.hits | more.hits, respected=tuple(said["holds"]))
 
 
 def _without_owner(folder: Path, home: Path, lake: Lake, versions: Mapping[str, int], selection: Selection, said: Mapping[str, Any], going: Work,

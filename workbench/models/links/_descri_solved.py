@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -226,16 +226,19 @@ class Tested:
 
 
 def calibrate(p: Past, traits: Traits, asked: Description, *, radius: float, seed: int,
-              more: Callable[[Description, Ints, int, np.random.Generator], Floats] | None = None) -> Tested | None:
+              more: Callable[[Description, Ints, int, np.random.Generator], Floats] | None = None,
+              worn: Callable[[float], list[frozenset[str] | None]] | None = None) -> Tested | None:
     """Ask the same of the latest solved incidents, each described as a witness might have described who was arrested; None where there are too few.
 
-    Each half is scored with what the other half teaches. ``more`` adds a score of its own (the vehicles of a person).
+    Each half is scored with what the other half teaches. ``more`` adds a score of its own (the vehicles of a person); ``worn`` gives
+    what was told of clothing before a day, so that no case is tested on its own narrative.
     """
     cases = p.solved
     if len(cases) < _FEWEST:
         return None
     scenes = [scene(p, c[1], c[2], c[3], c[4] if "mo" in asked else frozenset(), radius=radius) for c in cases]
-    described = [_described(p, traits, asked, c, s, np.random.default_rng([seed, n]), more) for n, (c, s) in enumerate(zip(cases, scenes, strict=True))]
+    then = [traits if worn is None else replace(traits, texts={**traits.texts, "clothing": worn(c[1])}) for c in cases]
+    described = [_described(t, asked, c, s, np.random.default_rng([seed, n]), more) for n, (t, c, s) in enumerate(zip(then, cases, scenes, strict=True))]
     halves = [np.arange(h, len(cases), 2) for h in (0, 1)]
     said, right, ranks, of = [], [], [], []
     for mine, theirs in (halves, halves[::-1]):
@@ -259,7 +262,7 @@ def calibrate(p: Past, traits: Traits, asked: Description, *, radius: float, see
     return Tested(taught, slope, np.concatenate(said), np.concatenate(right), np.array(ranks), np.array(of))
 
 
-def _described(p: Past, traits: Traits, asked: Description, case: tuple[Any, ...], s: Scene, rng: np.random.Generator, more: Any) -> Floats:
+def _described(traits: Traits, asked: Description, case: tuple[Any, ...], s: Scene, rng: np.random.Generator, more: Any) -> Floats:
     """Log factor of the description for those known before a solved incident."""
     doer = int(case[5][int(rng.integers(len(case[5])))])
     at = datetime.fromtimestamp(case[1] * 86_400, tz=UTC)

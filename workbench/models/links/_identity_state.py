@@ -121,6 +121,22 @@ def first(
     return _grouped(state, None)
 
 
+def named_as(state: State, before: pl.DataFrame) -> State:
+    """The same groups, with the ids that their records bore in an earlier run (record_id, entity_id, since); a group that bore one alone keeps it."""
+    if before.is_empty():
+        return state
+    names = state.frame["record_id"]
+    had = pl.DataFrame({"record_id": names, "g": state.group}).join(before.unique("record_id", keep="last"), on="record_id", how="left", maintain_order="left")
+    id_ = pl.col("entity_id")
+    alone = id_.is_null() & (pl.len().over("g") == 1) & ~pl.col("record_id").is_in(before["entity_id"].implode())
+    had = had.with_columns(entity_id=pl.when(alone).then(pl.col("record_id")).otherwise(id_))
+    sure = had.select((id_.null_count().over("g") == 0) & (id_.n_unique().over("g") == 1) & (pl.col("g").n_unique().over("entity_id") == 1)).to_series()
+    since = {name: int(at.timestamp() * 1e6) for name, at in before.sort("since").select("entity_id", "since").iter_rows()}
+    ledger = ids.Ledger({}, since, max(since.values(), default=0))
+    entity, ledger = ids.named(state.group, names, had["entity_id"], ledger, ~sure.to_numpy())
+    return replace(state, entity=entity, ledger=ledger)
+
+
 def again(records: pl.DataFrame, known: State, verdicts: dict[tuple[str, str], Verdict], withdrawn: Sequence[str]) -> State:
     """Add, change and take away records and judgements; what they do not touch stays as it is."""
     new = fields_of.prepared(records, known.fields) if len(records) else known.frame.clear()

@@ -14,7 +14,7 @@ descriptions are worth: C. A. Meissner, S. L. Sporer, J. W. Schooler, "Person de
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,7 +26,7 @@ from workbench.errors import BadInput, CannotTell, counts, finite
 from workbench.geo import Floats, Plane
 from workbench.layers import Points
 from workbench.models.links import _descri_solved as solved
-from workbench.models.links._descri_traits import ERRORS, PERSON, PROTECTED, VEHICLE, Traits, checked, factors, people, told, vehicles, witnessed
+from workbench.models.links._descri_traits import ERRORS, PERSON, PROTECTED, VEHICLE, Traits, checked, factors, people, tokens, told, vehicles, witnessed
 from workbench.models.links._facts import Facts
 from workbench.models.window import Moment, moment
 from workbench.models.wording import several
@@ -102,7 +102,8 @@ def search(facts: Facts, description: Mapping[str, Any], *, at: tuple[float, flo
     if not any(part.any() for part in parts.values()) and not words:
         raise CannotTell(f"No record of the {len(here.rows)} {_many(kind)} known before tells them apart by {', '.join(used)}, so the description singles out "
                          "nobody; other attributes, or records that hold these, would do.")
-    tested = solved.calibrate(p, every, own, radius=reach, seed=seed, more=cars.more if cars is not None else None)
+    tested = solved.calibrate(p, every, own, radius=reach, seed=seed, more=cars.more if cars is not None else None,
+                              worn=_worn(facts, p) if "clothing" in own else None)
     score = sum(parts.values(), np.zeros(len(here.rows)))
     near, worded = tested.learnt.context(here) if tested else (np.zeros(len(score)), np.zeros(len(score)))
     slope, known = (tested.slope, tested.learnt.known) if tested else (1.0, 0.5)
@@ -160,6 +161,21 @@ def _traits(facts: Facts, kind: str, p: solved.Past, when: datetime) -> Traits:
         if key in texts:
             clothing[p.ids[who]] = f"{clothing.get(p.ids[who], '')} {texts[key]}"
     return people(facts.people, p.ids, clothing)
+
+
+def _worn(facts: Facts, p: solved.Past) -> Callable[[float], list[frozenset[str] | None]]:
+    """A function of a day: the words of the narratives of each one's incidents that were known before it; None where there are none."""
+    texts = facts.incidents.filter(pl.col("incident_id").is_in(pl.Series(p.key, dtype=pl.String).implode())).select("incident_id", "narrative").drop_nulls()
+    words = {key: tokens(text) for key, text in texts.iter_rows()}
+
+    def before(day: float) -> list[frozenset[str] | None]:
+        found: list[frozenset[str] | None] = [None] * len(p.ids)
+        for i in np.flatnonzero((p.day < day) & (p.known < day)).tolist():
+            if p.key[i] in words:
+                found[p.who[i]] = (found[p.who[i]] or frozenset()) | words[p.key[i]]
+        return found
+
+    return before
 
 
 @dataclass(frozen=True, eq=False)

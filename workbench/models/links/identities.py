@@ -14,10 +14,11 @@ from functools import cached_property
 
 import polars as pl
 
+from workbench import schema
 from workbench.errors import BadInput
 from workbench.models.links import _identity_fields as fields_of
 from workbench.models.links import _identity_told as told
-from workbench.models.links._identity_state import State, again, first, judged
+from workbench.models.links._identity_state import State, again, first, judged, named_as
 from workbench.results import Basis, Origin, Ranking, origin_of, recorded
 
 __all__ = ["Identities", "resolve"]
@@ -61,6 +62,7 @@ def resolve(
     columns: Mapping[str, str] | None = None,
     judgements: pl.DataFrame | None = None,
     known: Identities | None = None,
+    ids: pl.DataFrame | None = None,
     at_least: float | None = None,
     across: str | None = None,
     one_to_one: bool = False,
@@ -76,6 +78,7 @@ def resolve(
         columns: role -> column, e.g. {"record_id": "rec_id", "born_on": "date_of_birth", "number": "soc_sec_id"}; None = our tables' names and usual others.
         judgements: left, right (record ids), verdict ("same", "different", "unsure"), by, at; the last on a pair counts.
         known: an earlier answer: its model, scores and ids are kept, only what is new is compared.
+        ids: without ``known``: which id each record bore in an earlier run (record_id, entity_id, since); groups keep theirs, all is compared anew.
         at_least: probability from which a pair speaks for one entity; None = where the model itself expects at most 1 in 200 joined pairs to be wrong.
         across: column that names the file; only records of different files are compared.
         one_to_one: with ``across``: an entity holds one record of a file at most.
@@ -102,7 +105,12 @@ def resolve(
             raise BadInput("withdrawn= goes with known=; without an earlier answer just leave the records out.")
         made = fields_of.fields(records, kind, columns, across)
         state = first(records, made, verdicts, at_least, one_to_one, relatives_apart, seed)
+        if ids is not None:
+            schema.require(ids, "record_id", "entity_id", "since", what="The frame of earlier ids")
+            state = named_as(state, ids)
     else:
+        if ids is not None:
+            raise BadInput("ids= goes without known=; an earlier answer holds its ids.")
         if known.kind != kind:
             raise BadInput(f"The earlier answer is of kind {known.kind!r}, asked was {kind!r}.")
         state = again(records, known.state, verdicts, withdrawn)
