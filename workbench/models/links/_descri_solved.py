@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from workbench.geo import Floats, Plane
-from workbench.models.links._descri_traits import Description, Traits, factors, tokens, witnessed
+from workbench.models.links._descri_traits import Description, Traits, factors, listed, tokens, witnessed
 from workbench.models.links._facts import Facts
 from workbench.models.patterns.journey import _wilson
 
@@ -237,7 +237,7 @@ def calibrate(p: Past, traits: Traits, asked: Description, *, radius: float, see
     if len(cases) < _FEWEST:
         return None
     scenes = [scene(p, c[1], c[2], c[3], c[4] if "mo" in asked else frozenset(), radius=radius) for c in cases]
-    then = [traits if worn is None else replace(traits, texts={**traits.texts, "clothing": worn(c[1])}) for c in cases]
+    then = [traits if worn is None else replace(traits, texts={**traits.texts, "clothing": listed(worn(c[1]))}) for c in cases]
     described = [_described(t, asked, c, s, np.random.default_rng([seed, n]), more) for n, (t, c, s) in enumerate(zip(then, cases, scenes, strict=True))]
     halves = [np.arange(h, len(cases), 2) for h in (0, 1)]
     said, right, ranks, of = [], [], [], []

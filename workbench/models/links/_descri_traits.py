@@ -130,11 +130,11 @@ class Traits:
                       {k: v[rows] for k, v in self.texts.items()})
 
 
-def _array(values: Iterable[Any]) -> Any:
+def listed(values: Iterable[Any]) -> Any:
     """Python objects as an array of one dimension."""
-    listed = list(values)
-    out = np.empty(len(listed), dtype=object)
-    out[:] = listed
+    every = list(values)
+    out = np.empty(len(every), dtype=object)
+    out[:] = every
     return out
 
 
@@ -150,14 +150,14 @@ def people(frame: pl.DataFrame, ids: list[str], clothing: Mapping[str, str]) -> 
     words["build"] = Words.of(None if not np.isfinite(m) else "THIN" if m < 21 else "HEAVY" if m >= 27 else "MEDIUM" for m in mass)
     marks = [None if v is None else tokens(v) for v in full["marks"].to_list()]
     worn = [tokens(clothing[i]) if i in clothing else None for i in ids]
-    return Traits(_array(ids), numbers, words, {"marks": _array(marks), "clothing": _array(worn)})
+    return Traits(listed(ids), numbers, words, {"marks": listed(marks), "clothing": listed(worn)})
 
 
 def vehicles(frame: pl.DataFrame, ids: list[str]) -> Traits:
     """Traits of vehicles by their ids."""
     full = pl.DataFrame({"vehicle_id": ids}, schema={"vehicle_id": pl.String}).join(frame.unique("vehicle_id", keep="last"), on="vehicle_id", how="left",
                                                                                    maintain_order="left")
-    return Traits(_array(ids), {}, {c: Words.of(word(v) for v in full[c].to_list()) for c in VEHICLE}, {})
+    return Traits(listed(ids), {}, {c: Words.of(word(v) for v in full[c].to_list()) for c in VEHICLE}, {})
 
 
 def factors(asked: Description, traits: Traits, at: datetime) -> dict[str, Floats]:
