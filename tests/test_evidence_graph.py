@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from tests.test_links import at, small, with_reads
 from workbench.errors import BadInput, NotFound
-from workbench.models.links import _codes, case, evidence
+from workbench.models import codes as _codes
+from workbench.models.links import case, evidence
 from workbench.models.links.evidence import Evidence, Facts, build, how, why
 
 CREW = ("P003170", "P003171", "P003172", "P003173")
