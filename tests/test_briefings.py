@@ -239,7 +239,8 @@ def test_new_links_are_leads_with_a_base_rate_and_each_case_is_looked_into_under
 
 def test_an_area_with_hardly_any_incidents_is_briefed_and_says_what_it_cannot_tell(made: dict[str, Any]) -> None:
     city = wb.open_workbench(made["workspace"])
-    files = briefings.run(city, "daily_briefing", {"asof": ASOF, "area": city.beats()[0], "offence": "homicide", "folds": 1, "cell": 1000}, made["workspace"] / "beat")
+    asked = {"asof": ASOF, "area": city.beats()[0], "offence": "homicide", "folds": 1, "cell": 1000}
+    files = briefings.run(city, "daily_briefing", asked, made["workspace"] / "beat")
     said = " ".join(read_html(files.html.read_text()).text)
     assert f"Beat {city.beats()[0]}" in said and "annot tell" in said
 
