@@ -24,10 +24,11 @@ CASE = {"case": "2026-0142", "purpose": "investigation", "reason": "who was near
 
 #: The files that take longest, longest first. They are begun first, so that at the end no worker waits for another's long file.
 LONGEST = (
-    "test_reproduce.py", "test_house.py", "test_briefings.py", "test_sign_in.py", "test_apps.py", "test_every_file.py", "test_access_masks.py",
-    "test_notebooks.py", "test_identities.py", "test_keep.py", "test_packaging.py", "test_loaders.py", "test_together.py", "test_evidence_graph.py",
-    "test_edges_plates_links.py", "test_plate_search.py", "test_hits.py", "test_graph_questions.py", "test_convoy.py", "test_casework_kept.py",
-    "test_description.py", "test_stakeout.py", "test_life.py",
+    "test_apps.py", "test_reproduce.py", "test_sign_in.py", "test_faults.py", "test_house.py", "test_briefings.py", "test_mapper.py", "test_live.py",
+    "test_notebooks.py", "test_forecasts.py", "test_every_file.py", "test_purge.py", "test_hostile_sql.py", "test_access_masks.py", "test_rejects.py",
+    "test_widgets.py", "test_packaging.py", "test_hostile_files.py", "test_identities.py", "test_keep.py", "test_records.py", "test_fetch.py",
+    "test_incident_sources.py", "test_known.py", "test_serving_users.py", "test_loaders.py", "test_evidence_graph.py", "test_edges_plates_links.py",
+    "test_together.py", "test_risk_terrain.py", "test_plate_search.py", "test_hits.py",
 )
 
 
