@@ -22,9 +22,27 @@ ROOT = Path(__file__).resolve().parent.parent
 CASE = {"case": "2026-0142", "purpose": "investigation", "reason": "who was near the scenes"}
 
 
+#: The files that take longest, longest first. They are begun first, so that at the end no worker waits for another's long file.
+LONGEST = (
+    "test_apps.py", "test_reproduce.py", "test_sign_in.py", "test_faults.py", "test_house.py", "test_briefings.py", "test_mapper.py", "test_live.py",
+    "test_notebooks.py", "test_forecasts.py", "test_every_file.py", "test_purge.py", "test_hostile_sql.py", "test_access_masks.py", "test_rejects.py",
+    "test_widgets.py", "test_packaging.py", "test_hostile_files.py", "test_identities.py", "test_keep.py", "test_records.py", "test_fetch.py",
+    "test_incident_sources.py", "test_known.py", "test_serving_users.py", "test_loaders.py", "test_evidence_graph.py", "test_edges_plates_links.py",
+    "test_together.py", "test_risk_terrain.py", "test_plate_search.py", "test_hits.py",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest-xdist hand out files in the order of ``pytest_collection_modifyitems``; of itself it begins with those of the most tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what rests on real data, so that `-m "not real"` leaves it out."""
+    """Put the longest files first, and mark what rests on real data, so that `-m "not real"` leaves it out."""
+    place = {name: k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
     for item in items:
         if {"real_data", "chicago_path", "st_louis_path"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.real)

@@ -101,7 +101,7 @@ def made(untouched_city: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     env = {**os.environ, "HOME": str(home), "PYTHONPATH": str(Path(wb.__file__).parents[1])}
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "XDG_CACHE_HOME"):
         env.pop(name, None)
-    command = [sys.executable, "-m", "workbench.cli", "brief", "daily_briefing", "-w", str(workspace), "-p", f"asof={ASOF}"]
+    command = [sys.executable, "-m", "workbench.cli", "brief", "daily_briefing", "-w", str(workspace), "-p", f"asof={ASOF}", "-p", "folds=4"]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     files = {Path(line).suffix[1:]: Path(line) for line in done.stdout.split()}
@@ -239,7 +239,8 @@ def test_new_links_are_leads_with_a_base_rate_and_each_case_is_looked_into_under
 
 def test_an_area_with_hardly_any_incidents_is_briefed_and_says_what_it_cannot_tell(made: dict[str, Any]) -> None:
     city = wb.open_workbench(made["workspace"])
-    files = briefings.run(city, "daily_briefing", {"asof": ASOF, "area": city.beats()[0], "offence": "homicide", "folds": 2}, made["workspace"] / "beat")
+    asked = {"asof": ASOF, "area": city.beats()[0], "offence": "homicide", "folds": 1, "cell": 1000}
+    files = briefings.run(city, "daily_briefing", asked, made["workspace"] / "beat")
     said = " ".join(read_html(files.html.read_text()).text)
     assert f"Beat {city.beats()[0]}" in said and "annot tell" in said
 
@@ -371,7 +372,7 @@ def test_every_kind_of_block_has_both_faces(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_chicago_is_briefed(chicago_path: Path, tmp_path: Path) -> None:
     city = wb.open_workbench(chicago_path)
-    files = briefings.run(city, "daily_briefing", {"asof": "2017-06-01", "cell": 400, "folds": 4, "lookback": 7}, tmp_path)
+    files = briefings.run(city, "daily_briefing", {"asof": "2017-06-01", "cell": 800, "folds": 2, "lookback": 7}, tmp_path)
     cards = {c["label"]: c for b in notebook.blocks(json.loads(files.ipynb.read_text())) if b["kind"] == "cards" for c in b["cards"]}
     week = city.incidents("2017-05-25", "2017-06-01", offence="burglary")
     assert cards["Burglary"]["count"] == week.height > 100 and cards["Burglary"]["expected"] > 100

@@ -46,7 +46,7 @@ def f1(found: pl.DataFrame, truth: pl.DataFrame) -> float:
 
 
 @cache
-def made_up(n: int = 600) -> pl.DataFrame:
+def made_up(n: int = 400) -> pl.DataFrame:
     from benchmarks.identities import persons
 
     return persons(n, seed=5)
@@ -64,11 +64,11 @@ def state_of(found: Identities) -> tuple[list[Any], list[Any], list[Any]]:
 def test_records_of_one_person_are_found_and_the_answer_says_what_it_expects_of_itself() -> None:
     found = answer()
     assert f1(found.identities, made_up().select("record_id", "cluster")) > 0.95
-    assert found.identities.columns == ["kind", "record_id", "entity_id"] and len(found.identities) == 600
+    assert found.identities.columns == ["kind", "record_id", "entity_id"] and len(found.identities) == 400
     assert 0.98 < found.expected["precision"] <= 1 and 0 < found.expected["recall"] <= 1
     assert "the model expects" in found.headline and "by chance alone" in found.headline
     assert {"left", "right", "probability", "reason", "by", "at"} < set(found.steps.columns) and (found.steps["by"] == "model").all()
-    assert len(found.steps) == 600 - found.identities["entity_id"].n_unique()
+    assert len(found.steps) == 400 - found.identities["entity_id"].n_unique()
     assert json.loads(found.model)["sessions"] and "R00" not in found.model
     assert found.basis.run["arguments"] and "race" not in str(found.basis.parameters).lower()
 
@@ -79,7 +79,7 @@ def test_neither_the_order_of_the_rows_nor_asking_again_changes_anything() -> No
 
 
 def test_where_nothing_is_planted_next_to_nothing_is_joined() -> None:
-    alone = made_up(1_500).unique("cluster", keep="first", maintain_order=True).drop("cluster")
+    alone = made_up(800).unique("cluster", keep="first", maintain_order=True).drop("cluster")
     found = resolve(alone)
     assert len(alone) - found.identities["entity_id"].n_unique() <= 2
 

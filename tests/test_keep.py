@@ -79,7 +79,7 @@ def lake(tmp_path: Path) -> Lake:
 EDITION = st.tuples(st.integers(0, 12), st.sampled_from("XYZ"), st.sampled_from(["", "2026-01-01", "2026-01-02", "2026-01-03"]))
 DEEDS = st.lists(st.one_of(st.lists(EDITION, min_size=1, max_size=8), st.sampled_from(["compact", "brief", "vacuum", "lose keys", "lose gone"])),
                  min_size=2, max_size=9)
-QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], derandomize=True)
+QUICK = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], derandomize=True)
 
 
 @QUICK

@@ -210,9 +210,9 @@ def serving(workspace: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def served_city(city_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the made-up city's workspace that the server may write its audit to."""
-    return Path(shutil.copytree(city_path, tmp_path_factory.mktemp("served") / "city", symlinks=True))
+def served_city(untouched_city: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the made-up city's workspace that the server may write its audit to; not of the one that is open, whose locks a copy would undo."""
+    return Path(shutil.copytree(untouched_city, tmp_path_factory.mktemp("served") / "city", symlinks=True))
 
 
 @pytest.fixture(scope="session")

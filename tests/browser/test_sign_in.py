@@ -287,18 +287,19 @@ def test_the_first_account_closes_a_server_that_runs_and_the_last_one_gone_does_
 
 
 def test_a_page_left_alone_locks_and_nothing_of_it_stays(person: Callable[..., Any], tmp_path: Path) -> None:
-    with running(made(tmp_path / "city", "idle_minutes = 0.5")) as server:
+    with running(made(tmp_path / "city", "idle_minutes = 0.2")) as server:
         page = person()
         sign_in(page, server, path="?case=2026-0142")
-        expect(page.get_by_text(TITLE)).to_be_visible()
-        began = time.monotonic()
-        while time.monotonic() - began < 20:
+        began, shown = time.monotonic(), 0.0
+        while not shown or time.monotonic() - shown < 14:  # longer at work than the twelve seconds that lock a page left alone
             page.mouse.move(200 + time.monotonic() % 7 * 20, 300)
             page.wait_for_timeout(300)
+            shown = shown or (time.monotonic() if page.get_by_text(TITLE).is_visible() else 0.0)
+            assert shown or time.monotonic() - began < 40
         expect(page.get_by_text(TITLE)).to_be_visible()
         still = time.monotonic()
         page.get_by_role("heading", name="Locked").wait_for(timeout=40_000)
-        assert 8 < time.monotonic() - still < 40
+        assert 8 < time.monotonic() - still < 30
         assert TITLE not in page.content() and CASE not in page.content() and CASE not in page.url
         expect(page.get_by_label("Name")).to_have_value("anna")
         page.goto(f"{server.url}hotspots")
@@ -315,7 +316,7 @@ def test_a_page_left_alone_locks_and_nothing_of_it_stays(person: Callable[..., A
 
 
 def test_a_session_ends_after_its_hours_whatever_is_done(person: Callable[..., Any], tmp_path: Path) -> None:
-    with running(made(tmp_path / "city", "session_hours = 0.006")) as server:
+    with running(made(tmp_path / "city", "session_hours = 0.004")) as server:
         page = person()
         sign_in(page, server)
         expect(page.get_by_text(TITLE)).to_be_visible()
