@@ -21,7 +21,7 @@ def prepare(reads: pl.DataFrame, *, zone: str = "UTC", spot: float = 150.0) -> P
     Raises:
         BadInput: columns are missing, or the zone is unknown.
 
-    Cost: O(n log n); 10 M reads take a few seconds.
+    Cost: O(n log n); 10 M reads take about a second.
     """
     from workbench.models.plates._passages import Passages
 

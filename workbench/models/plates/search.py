@@ -33,7 +33,7 @@ def index(frame: pl.DataFrame) -> Index:
     Raises:
         BadInput: no column ``plate``, or ``reads`` is not a count.
 
-    Cost: O(n log n); 5 M plates take 3 s and 150 MB beside the frame (8 bytes a plate sorted, by number of reads, and their order; 17 MB of filter).
+    Cost: O(n log n); 5 M plates take some seconds and 150 MB beside the frame (8 bytes a plate sorted, by number of reads, and their order; 17 MB of filter).
     """
     made = Index(frame)
     _ = made.digest, made.said
