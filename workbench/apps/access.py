@@ -73,7 +73,7 @@ class CaseForm:
     def open(self) -> None:
         """Check what was entered and bind the case; a reason that says nothing is refused with one that would do."""
         with careful(self.message, self.card):
-            number, reason = (str(w.value_input or w.value or "").strip() for w in (self.case, self.reason))
+            number, reason = (page.typed(w) for w in (self.case, self.reason))
             if not number:
                 raise BadInput("Enter the number of the case this is for, e.g. 2026-0142.")
             self._opened(self.workbench.bind(case=number, purpose=self.purpose.value, reason=reason))
@@ -87,4 +87,4 @@ class CaseForm:
     def open_emergency(self) -> None:
         """Break the glass, with a reason."""
         with careful(self.message, self.card):
-            self._opened(self.workbench.emergency(str(self.why.value_input or self.why.value or "").strip()))
+            self._opened(self.workbench.emergency(page.typed(self.why)))

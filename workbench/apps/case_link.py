@@ -136,7 +136,7 @@ class _CaseLink:
     def search(self) -> None:
         """Look for what was typed; one finding is shown at once, several are listed."""
         with careful(self.message, self.results_card):
-            typed = str(self.find.value_input or self.find.value or "")
+            typed = page.typed(self.find)
             found = self.workbench.find(typed)
             self.results_card.visible = False
             if found.is_empty():
@@ -171,7 +171,7 @@ class _CaseLink:
     def explain(self) -> None:
         """What ties what is shown to something else: paths with a source for every step, what chance would give, and what speaks against."""
         with careful(self.message, self.main):
-            typed = str(self.other.value_input or self.other.value or "").strip()
+            typed = page.typed(self.other)
             if not self.centre or not typed:
                 raise CannotTell("Search something first, then name here what it may be tied to.")
             found = self.workbench.find(typed)

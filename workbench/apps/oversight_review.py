@@ -164,9 +164,9 @@ class Review:
         with careful(self.said, self.form):
             self.workbench.require("review")
             item = self.item["item"]
-            note = str(self.note.value_input or self.note.value or "")
+            note = page.typed(self.note)
             review.decide(self.audit, item, self.workbench.person, decision, note)
-            self.note.value = ""
+            self.note.param.update(value="", value_input="")
             self.list()
             stays = " It stays in the queue until it is justified or not." if decision == "follow up" else ""
             self.message.show(f"Written down: {decision}.{stays}")

@@ -171,6 +171,17 @@ def column(*objects: Any, gap: int = 14, **options: Any) -> pn.Column:
     return pn.Column(*objects, stylesheets=[_PLAIN + f":host {{ gap: {gap}px; }}"], margin=0, sizing_mode="stretch_width", **options)
 
 
+def typed(field: Any) -> str:
+    """What stands in a text field now, as the browser last said.
+
+    Panel hands what was typed and the click behind it to different threads, so the field itself may still hold the text before; the message came in order.
+    """
+    for model, _ in list(field._models.values()):
+        data = getattr(model, "data", model)
+        return str(data.value_input or data.value or "").strip()
+    return str(field.value_input or field.value or "").strip()
+
+
 def basis_markup(lines: Iterable[tuple[str, str]], title: str = "What this rests on") -> str:
     """The basis as a fold-out: label and text, escaped."""
     rows = "".join(f"<dt>{text(label)}</dt><dd>{text(value)}</dd>" for label, value in lines)

@@ -122,7 +122,7 @@ class _Plates:
         """A plate that was read is asked about at once; for a part, or one never read, those that fit are listed."""
         plate = ""
         with careful(self.message, self.main):
-            typed = self._typed()
+            typed = page.typed(self.find)
             self.found_card.visible = False
             if self._read(typed):
                 plate = plate_names.normal(typed)
@@ -130,9 +130,6 @@ class _Plates:
                 self._list(typed)
         if plate:
             self.choose(plate)
-
-    def _typed(self) -> str:
-        return str(self.find.value_input or self.find.value or "").strip()
 
     def _read(self, typed: str) -> bool:
         """Whether what was typed is a whole plate that was read."""
@@ -170,7 +167,7 @@ class _Plates:
             if mine != self.turn:
                 return
             self.answer.hide()
-            typed = self._typed()
+            typed = page.typed(self.find)
             if self.question.value != SCENES and typed and plate_names.normal(typed) != self.plate:  # typed, but not searched
                 if not self._read(typed):
                     self._list(typed)
