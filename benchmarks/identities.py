@@ -282,6 +282,8 @@ def run(persons_: int = PERSONS) -> list[dict[str, Any]]:
             ):
                 _febrl(folder, *files).write_parquet(data)
                 rows.append(_row(name, "workbench identities.resolve", _OURS.replace("OPTIONS", options), data, 1))
+                default = _OURS.replace("OPTIONS", options.replace("relatives_apart=False", "relatives_apart=True"))
+                rows.append(_row(name, "workbench identities.resolve, twins kept apart (the default)", default, data, 1))
                 rows.append(_row(name, peer, code, data, 1))
         persons(persons_).write_parquet(data)
         task = f"{persons_:,} records of persons"
