@@ -257,6 +257,12 @@ def test_passages_are_in_order_of_spot_second_and_plate_and_numbers_stand_for_th
     assert np.array_equal(np.lexsort((made.row, made.plate, made.at, made.spot)), np.arange(len(made)))
     assert made.plates.gather(made.plate).to_list() == reads["plate"].gather(made.row).to_list()
     assert made.spots["reader"].gather(made.spot).to_list() == reads["reader"].gather(made.row).to_list()
+    for clock in ("1m", "1h", "100d"):  # clocks that stand: hundreds of reads at one spot in one second, or all
+        still = reads.with_columns(pl.col("read_at").dt.truncate(clock))
+        stood = prepare(still)
+        assert np.array_equal(np.lexsort((stood.row, stood.plate, stood.at, stood.spot)), np.arange(len(stood))), clock
+        assert stood.plates.gather(stood.plate).to_list() == still["plate"].gather(stood.row).to_list()
+        assert stood.at.tolist() == still["read_at"].dt.epoch("s").gather(stood.row).to_list()
     first, order = made.by_plate
     assert np.all(np.diff(made.at[order[first[3] : first[4]]]) >= 0) and set(made.plate[order[first[3] : first[4]]]) == {3}
     numbers = reads.with_columns(pl.col("plate").str.slice(1).cast(pl.UInt32), pl.col("reader").str.slice(1).cast(pl.UInt16))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import BadInput, CannotTell, NotFound
-from workbench.models.links import _leiden, _measures, _pagerank, _random_graphs, communities, key_players, paths, slices
+from workbench.models.links import _leiden, _measures, _network, _pagerank, _random_graphs, communities, key_players, paths, slices
 from workbench.models.links._network import Network
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -100,6 +100,16 @@ def test_measures_are_those_of_networkx_and_communities_hang_together(pairs: Any
     groups = [set(net.named(np.flatnonzero(found == k))) for k in range(int(found.max()) + 1)]
     assert all(nx.is_connected(graph.subgraph(g)) for g in groups)
     assert abs(quality - nx.community.modularity(graph, groups)) < 1e-9
+
+
+def test_statements_too_many_for_packed_numbers_are_sorted_the_same_by_counting() -> None:
+    rng = np.random.default_rng(6)
+    for n, rows in ((1, 5), (30, 2_000), (500, 400)):
+        source, target = rng.integers(-1, n, (2, rows)).astype(np.int32)
+        packed, counted = _network._sorted(n, source, target), _network._counted(n, source, target)
+        assert packed[2] == counted[2] == int(((source >= 0) & (target >= 0) & (source != target)).sum())
+        np.testing.assert_array_equal(packed[0], counted[0])
+        np.testing.assert_array_equal(packed[1], counted[1])
 
 
 def test_names_may_be_whole_numbers_near_or_far_from_zero_and_statements_may_be_nameless() -> None:

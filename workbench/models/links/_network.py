@@ -321,7 +321,12 @@ def _sorted(n: int, source: Codes, target: Codes) -> tuple[Ints, Ints, int]:
         _arrays.unpacked(keys, kept, name_bits, row_bits, low)
         np.cumsum(low, out=low)
         return low, keys.view(np.int64), kept
-    high = np.zeros(n + 1, dtype=np.int64)
+    return _counted(n, source, target)
+
+
+def _counted(n: int, source: Codes, target: Codes) -> tuple[Ints, Ints, int]:
+    """The same by counting twice, where two names and a row do not fit into one number."""
+    low, high = np.zeros(n + 1, dtype=np.int64), np.zeros(n + 1, dtype=np.int64)
     kept = int(_arrays.tally(source, target, low, high))
     np.cumsum(low, out=low)
     np.cumsum(high, out=high)
